@@ -1,0 +1,213 @@
+"""Every error that Troupe raises, by what the caller should do.
+
+TroupeError
+├── ContractError                 fix the call; a retry cannot help
+│   ├── InvalidId · InvalidTask · InvalidPlan · InvalidTool
+│   ├── UnknownJob · UnknownAgent · UnknownModel · UnknownKnowledge · UnknownTool
+│   ├── BadSetting · BadDocument · BadTable · IdempotencyConflict
+│   └── IncompatibleVersion
+├── TransientError                try again later, with backoff
+│   ├── StoreUnavailable · BrokerUnavailable
+│   ├── ModelUnavailable          carries retry_after where the provider gave one
+│   └── ResultTimeout             also a TimeoutError
+└── WorkFailed                    the work was tried and did not succeed: settle and report
+    ├── JobFailed · JobCancelled
+    └── StepFailed                carries a Failure; its kinds below
+        ├── ModelRefused · ModelNonsense · ModelTruncated
+        └── DeadlinePassed · TooManyTurns
+
+Errors do not cross processes, facts do: what a worker stores is a `tasks.models.Failure`.
+"""
+
+from datetime import timedelta
+
+
+class TroupeError(Exception):
+    """Root of every error that Troupe raises on purpose."""
+
+    code = "error"
+    """Stable, machine-readable name; `Failure.code`, the API and `--json` carry it."""
+
+
+class ContractError(TroupeError):
+    """The call was wrong; repeating it unchanged cannot succeed."""
+
+    code = "contract"
+
+
+class InvalidId(ContractError):
+    """A job or task id without the form of one."""
+
+    code = "invalid_id"
+
+
+class InvalidTask(ContractError):
+    """A task that is empty, too long, or not text."""
+
+    code = "invalid_task"
+
+
+class InvalidPlan(ContractError):
+    """A plan that may not run; `faults` names each fault with the path to it."""
+
+    code = "invalid_plan"
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+class InvalidTool(ContractError):
+    """A tool definition without a usable name, description or schema."""
+
+    code = "invalid_tool"
+
+
+class UnknownJob(ContractError):
+    """Never submitted here, or past its retention."""
+
+    code = "unknown_job"
+
+
+class UnknownAgent(ContractError):
+    """No definition under that name."""
+
+    code = "unknown_agent"
+
+
+class UnknownModel(ContractError):
+    """No such model, or one that may not be used."""
+
+    code = "unknown_model"
+
+
+class UnknownKnowledge(ContractError):
+    """No knowledge base under that name."""
+
+    code = "unknown_knowledge"
+
+
+class UnknownTool(ContractError):
+    """No tool under that name."""
+
+    code = "unknown_tool"
+
+
+class BadSetting(ContractError):
+    """A setting that is missing, malformed or contradicts another."""
+
+    code = "bad_setting"
+
+
+class BadDocument(ContractError):
+    """A document that is missing, unreadable, empty or of an unknown kind."""
+
+    code = "bad_document"
+
+
+class BadTable(ContractError):
+    """A data file that is missing, unreadable or not a table."""
+
+    code = "bad_table"
+
+
+class IdempotencyConflict(ContractError):
+    """The idempotency key was used before, for a different job."""
+
+    code = "idempotency_conflict"
+
+
+class IncompatibleVersion(ContractError):
+    """A message or record written by a version that this process cannot read."""
+
+    code = "incompatible_version"
+
+
+class TransientError(TroupeError):
+    """Nothing wrong with the call; the same call may succeed later."""
+
+    code = "transient"
+
+
+class StoreUnavailable(TransientError):
+    """The store (Redis) gave no answer in time, or refused the connection."""
+
+    code = "store_unavailable"
+
+
+class BrokerUnavailable(TransientError):
+    """The broker took no message in time, or refused the connection."""
+
+    code = "broker_unavailable"
+
+
+class ModelUnavailable(TransientError):
+    """The model provider is overloaded, limits us, or cannot be reached."""
+
+    code = "model_unavailable"
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ResultTimeout(TransientError, TimeoutError):
+    """The job was not final within the caller's timeout; it goes on."""
+
+    code = "result_timeout"
+
+
+class WorkFailed(TroupeError):
+    """The work was tried and did not succeed."""
+
+    code = "work_failed"
+
+
+class JobFailed(WorkFailed):
+    """The job ended as failed; the message says why."""
+
+    code = "job_failed"
+
+
+class JobCancelled(WorkFailed):
+    """The job was cancelled before it ended."""
+
+    code = "job_cancelled"
+
+
+class StepFailed(WorkFailed):
+    """One attempt at a step ended without a result. Agents raise it, or a kind of it, to say so on purpose."""
+
+    code = "step_failed"
+    retryable = False
+
+
+class ModelRefused(StepFailed):
+    """The model declined (`stop_reason` refusal); its partial output is discarded."""
+
+    code = "model_refused"
+
+
+class ModelNonsense(StepFailed):
+    """The model's answer had not the asked-for form, also after its repair turns."""
+
+    code = "model_nonsense"
+    retryable = True
+
+
+class ModelTruncated(StepFailed):
+    """The answer was cut by the output or context limit and could not be completed."""
+
+    code = "model_truncated"
+
+
+class TooManyTurns(StepFailed):
+    """The agent loop reached its turn limit without an answer."""
+
+    code = "too_many_turns"
+
+
+class DeadlinePassed(StepFailed):
+    """The attempt, step or job ran out of time."""
+
+    code = "deadline_passed"

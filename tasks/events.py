@@ -1,0 +1,163 @@
+"""What a job's event stream says. Sequence numbers start at 1 and have no gaps; a reader resumes after any of them."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field, TypeAdapter
+
+from tasks.ids import JobId
+from tasks.models import Failure, Usage, Wire
+from tasks.states import FINAL_JOB, TaskStatus
+
+
+class BaseEvent(Wire):
+    """What all events carry."""
+
+    job_id: JobId
+    seq: int
+    at: AwareDatetime
+    """Redis' clock when it was written."""
+
+
+class JobSubmitted(BaseEvent):
+    """The job was accepted."""
+
+    type: Literal["job_submitted"] = "job_submitted"
+
+
+class PlanAccepted(BaseEvent):
+    """The plan was checked and its steps were written."""
+
+    type: Literal["plan_accepted"] = "plan_accepted"
+    steps: tuple[str, ...]
+    rationale: str = ""
+
+
+class PlanRejected(BaseEvent):
+    """The plan may not run; a repair round follows unless the job fails."""
+
+    type: Literal["plan_rejected"] = "plan_rejected"
+    faults: tuple[str, ...]
+
+
+class StepDispatched(BaseEvent):
+    """A Celery message for this attempt is being published."""
+
+    type: Literal["step_dispatched"] = "step_dispatched"
+    step: str
+    attempt: int
+
+
+class StepStarted(BaseEvent):
+    """A worker claimed the attempt."""
+
+    type: Literal["step_started"] = "step_started"
+    step: str
+    attempt: int
+    worker: str
+
+
+class StepSucceeded(BaseEvent):
+    """The step's result is stored."""
+
+    type: Literal["step_succeeded"] = "step_succeeded"
+    step: str
+    attempt: int
+    usage: Usage
+
+
+class StepFaltered(BaseEvent):
+    """An attempt ended without success; the orchestrator decides what follows."""
+
+    type: Literal["step_faltered"] = "step_faltered"
+    step: str
+    attempt: int
+    failure: Failure
+
+
+class StepRetrying(BaseEvent):
+    """Another attempt follows after the delay."""
+
+    type: Literal["step_retrying"] = "step_retrying"
+    step: str
+    attempt: int
+    """The attempt that ended."""
+    delay_ms: int
+
+
+class StepFailed(BaseEvent):
+    """No further attempt follows."""
+
+    type: Literal["step_failed"] = "step_failed"
+    step: str
+    failure: Failure
+
+
+class StepSkipped(BaseEvent):
+    """It can no longer succeed, because what it depends on did not."""
+
+    type: Literal["step_skipped"] = "step_skipped"
+    step: str
+
+
+class StepCancelled(BaseEvent):
+    """It ended with its job."""
+
+    type: Literal["step_cancelled"] = "step_cancelled"
+    step: str
+
+
+class ToolCalled(BaseEvent):
+    """An agent's tool call ended."""
+
+    type: Literal["tool_called"] = "tool_called"
+    step: str
+    attempt: int
+    tool: str
+    success: bool
+    duration_ms: int
+    code: str | None = None
+    """Error code of a call that did not succeed."""
+
+
+class StepProgress(BaseEvent):
+    """A line that a running agent wants people to see."""
+
+    type: Literal["step_progress"] = "step_progress"
+    step: str
+    attempt: int
+    message: str
+
+
+class JobFinished(BaseEvent):
+    """The job is final; the last event of every job."""
+
+    type: Literal["job_finished"] = "job_finished"
+    status: TaskStatus
+    failure: Failure | None = None
+
+
+JobEvent = Annotated[
+    JobSubmitted
+    | PlanAccepted
+    | PlanRejected
+    | StepDispatched
+    | StepStarted
+    | StepSucceeded
+    | StepFaltered
+    | StepRetrying
+    | StepFailed
+    | StepSkipped
+    | StepCancelled
+    | ToolCalled
+    | StepProgress
+    | JobFinished,
+    Field(discriminator="type"),
+]
+"""Any event of a job, told apart by `type`."""
+
+EVENT: TypeAdapter[JobEvent] = TypeAdapter(JobEvent)
+
+
+def ends_job(event: JobEvent) -> bool:
+    """Whether no event follows this one."""
+    return isinstance(event, JobFinished) and event.status in FINAL_JOB

@@ -1,0 +1,315 @@
+"""What travels between processes: jobs, plans, steps, attempts, results. All frozen, all versioned by VERSION.
+
+Every model forbids unknown fields: a payload from a newer release is refused in words, never half-read.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+
+from tasks.ids import NAME, STEP_ID, JobId, StepId, WorkerName
+from tasks.states import StepStatus, TaskStatus
+
+VERSION: Final = 1
+"""Version of the stored and sent forms. Raised when an older process could misread a newer one."""
+
+MAX_TASK_CHARS: Final = 100_000
+"""Longest task. About 25,000 tokens: more belongs into documents."""
+MAX_TEXT_CHARS: Final = 200_000
+"""Longest text of one step's result."""
+DEFAULT_TIMEOUT: Final = timedelta(hours=1)
+MAX_TIMEOUT: Final = timedelta(days=7)
+
+
+def _check_name(text: str) -> str:
+    if NAME.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is not a name: lower-case letters, digits, - and _, at most 48, a letter first")
+    return text
+
+
+def _check_step_id(text: str) -> str:
+    if STEP_ID.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is not a step id: lower-case letters, digits, - and _, at most 48, a letter first")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+StepName = Annotated[StepId, AfterValidator(_check_step_id)]
+
+
+class Wire(BaseModel):
+    """Base of every model that travels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Usage(Wire):
+    """What model calls consumed. Counts of tokens as the provider reports them; money in micro-dollars."""
+
+    input_tokens: int = 0
+    """Tokens of the prompt that were neither read from nor written to the provider's cache."""
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    requests: int = 0
+    """Model calls that were answered."""
+    tool_calls: int = 0
+    cost_microusd: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            requests=self.requests + other.requests,
+            tool_calls=self.tool_calls + other.tool_calls,
+            cost_microusd=self.cost_microusd + other.cost_microusd,
+        )
+
+
+class SourceKind(StrEnum):
+    """Where a source was found."""
+
+    PASSAGE = "passage"
+    """A passage of a document in a knowledge base."""
+    TABLE = "table"
+    """A data file that was queried."""
+
+
+class Source(Wire):
+    """A place that a result rests on. `text` stands in the file at the given lines or pages."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """Key that texts cite in square brackets, `[id]`. Stable for the same content of the same file."""
+    kind: SourceKind = SourceKind.PASSAGE
+    number: int | None = None
+    """Position in the answer's list of sources, from 1; None in the results of single steps."""
+    title: str
+    path: str
+    """Absolute path of the file when it was read."""
+    heading: str | None = None
+    """Section headings that the passage stands under, outermost first, joined by ' › '."""
+    line_start: int | None = None
+    """First line, from 1; None for paged files."""
+    line_end: int | None = None
+    """Last line, inclusive."""
+    page_start: int | None = None
+    page_end: int | None = None
+    text: str = ""
+    """The passage, verbatim, at most 2,000 characters."""
+    knowledge: str | None = None
+    """Knowledge base it came from."""
+    query: str | None = None
+    """SQL that was run, for tables."""
+
+
+class Failure(Wire):
+    """Why an attempt, a step or a job ended without a result. A fact, not an exception."""
+
+    code: str
+    """Stable and machine-readable: a `TroupeError.code`, or one of an agent's own."""
+    message: str
+    retryable: bool = False
+    retry_after_ms: int | None = None
+    """Earliest useful time for another try, from when the failure was met."""
+
+
+class Join(StrEnum):
+    """When a step with several dependencies may run, and when it is skipped."""
+
+    ALL = "all"
+    """When all succeeded; skipped as soon as one did not."""
+    ANY = "any"
+    """As soon as one succeeded; skipped when none did."""
+    BEST_EFFORT = "best_effort"
+    """When all have ended and at least one succeeded; skipped when none did."""
+
+
+class StepKind(StrEnum):
+    """What a step is for; decides what its settling does to the job."""
+
+    PLAN = "plan"
+    """Proposes a plan; its result goes to the orchestrator."""
+    WORK = "work"
+    SYNTHESIS = "synthesis"
+    """Writes the answer; its end is the job's end."""
+
+
+class RetryPolicy(Wire):
+    """How often and how soon a step is tried again."""
+
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    """Tries after failures, the first one included. Lost workers are counted apart (`max_losses`)."""
+    max_losses: int = Field(default=3, ge=1, le=100)
+    """Worker deaths under this step after which it is stopped as poison."""
+    base_ms: int = Field(default=500, ge=0)
+    """Longest wait before the second attempt; doubles with each, drawn at random from 0 (full jitter)."""
+    cap_ms: int = Field(default=30_000, ge=0)
+    """Longest wait of all."""
+
+
+class Step(Wire):
+    """One node of a job's plan, checked and bound to an agent and a queue."""
+
+    id: StepName
+    kind: StepKind = StepKind.WORK
+    description: str
+    agent: Name
+    queue: Name
+    depends_on: tuple[StepName, ...] = ()
+    join: Join = Join.ALL
+    input: JsonValue = None
+    """Whatever the step needs beside its description: the faults for a repair round, say."""
+    timeout_ms: int = Field(default=300_000, ge=1)
+    """Longest time of one attempt."""
+    retry: RetryPolicy = RetryPolicy()
+
+
+class PlannedStep(Wire):
+    """One step as a planner proposes it; the orchestrator turns it into a `Step`."""
+
+    id: str = Field(description="Short unique id: lower-case letters, digits, - and _.")
+    description: str = Field(description="What to do, complete in itself.")
+    agent: str | None = Field(default=None, description="Name of the agent that does it; or give a capability.")
+    capability: str | None = Field(default=None, description="What the agent must be able to do, if no name is given.")
+    depends_on: list[str] = Field(default_factory=list, description="Ids of the steps whose results this one needs.")
+    join: Join | None = Field(default=None, description="When it may run; all dependencies unless said otherwise.")
+
+
+class Plan(Wire):
+    """A plan as proposed: unchecked. `orchestrator.planning.check` says whether it may run."""
+
+    rationale: str = Field(default="", description="Why this decomposition serves the task, in one or two sentences.")
+    steps: list[PlannedStep]
+
+
+class TableRef(Wire):
+    """A data file that a job's agents may query."""
+
+    name: str = Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    """Name in SQL."""
+    path: str
+    """Absolute path; every worker must see it there."""
+
+
+class JobSpec(Wire):
+    """What is asked for: written once at submit, never changed."""
+
+    version: Literal[1] = VERSION
+    id: JobId
+    task: str = Field(min_length=1, max_length=MAX_TASK_CHARS)
+    model: str | None = None
+    """Model for all agents of the job; None: each worker's own setting."""
+    knowledge: tuple[Name, ...] = ()
+    """Knowledge bases that its agents may search; empty: the default one."""
+    data: tuple[TableRef, ...] = ()
+    plan: Plan | None = None
+    """A ready plan; then no planner is asked."""
+    budget_microusd: int | None = Field(default=None, ge=0)
+    timeout_ms: int = Field(default=int(DEFAULT_TIMEOUT / timedelta(milliseconds=1)), ge=1)
+    """From submit; the job fails with `deadline_passed` after it."""
+    idempotency_key: str | None = Field(default=None, min_length=1, max_length=200)
+
+
+class StepResult(Wire):
+    """What one step found out."""
+
+    text: str = Field(max_length=MAX_TEXT_CHARS)
+    """Findings in Markdown; cites sources as `[id]`, in the final answer as `[number]`."""
+    data: JsonValue = None
+    """Structured findings, if the agent has any: a plan from the planner, rows from analysis."""
+    sources: tuple[Source, ...] = ()
+    """Only those that `text` cites."""
+    model: str | None = None
+    """Model that wrote it; None when code did."""
+
+
+class AttemptOutcome(StrEnum):
+    """How an attempt ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    LOST = "lost"
+    """Its worker went silent, or handed it back."""
+
+
+class Attempt(Wire):
+    """One finished attempt, as kept with its job."""
+
+    step: StepName
+    number: int = Field(ge=1)
+    outcome: AttemptOutcome
+    worker: WorkerName | None = None
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime
+    usage: Usage = Usage()
+    failure: Failure | None = None
+
+
+class StepInput(Wire):
+    """What a step gets from one that it depends on."""
+
+    step: StepName
+    description: str
+    agent: Name
+    status: StepStatus
+    result: StepResult | None = None
+    """None unless succeeded."""
+    failure: Failure | None = None
+
+
+class Claim(Wire):
+    """The right of one worker to one attempt, with all it needs to run it."""
+
+    job: JobSpec
+    step: Step
+    attempt: int = Field(ge=1)
+    deadline_ms: int
+    """Time that is left for this attempt: the step's timeout or the rest of the job's, whichever is less."""
+    inputs: tuple[StepInput, ...] = ()
+    """Results of the dependencies; for those that did not succeed also of what they depended on."""
+
+
+class AgentDefinition(Wire):
+    """What an agent is, as announced by workers and shown to the planner."""
+
+    name: Name
+    description: str
+    capabilities: tuple[str, ...] = ()
+    version: str = "1"
+    queue: Name
+    tools: tuple[str, ...] = ()
+    plannable: bool = True
+    """Whether the planner may give it steps; false for the planner itself."""
+
+
+class WorkerPresence(Wire):
+    """One worker process, as announced with a TTL."""
+
+    name: WorkerName
+    pid: int
+    host: str
+    queues: tuple[Name, ...]
+    agents: tuple[AgentDefinition, ...]
+    concurrency: int
+    running: int = 0
+    """Attempts in flight when it was announced."""
+    model: str
+    version: str
+    """Release of Troupe."""
+
+
+class JobSummary(Wire):
+    """One line of a list of jobs."""
+
+    job_id: JobId
+    task: str
+    status: TaskStatus
+    created_at: AwareDatetime
+    finished_at: AwareDatetime | None = None
+    steps_total: int = 0
+    steps_done: int = 0
+    cost_microusd: int = 0

@@ -1,0 +1,110 @@
+"""JobResult: the whole outcome of a job as users, `--json` and the API get it. Its JSON form is a contract."""
+
+from pydantic import AwareDatetime, JsonValue
+
+from tasks.ids import JobId
+from tasks.models import Failure, Join, Source, StepKind, Usage, Wire
+from tasks.states import StepStatus, TaskStatus
+
+MICROUSD = 1_000_000
+"""Micro-dollars in a dollar."""
+
+
+class UsageReport(Wire):
+    """Usage with its cost in dollars."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    requests: int
+    tool_calls: int
+    cost_usd: float
+    """Exact to the micro-dollar."""
+
+    @classmethod
+    def of(cls, usage: Usage) -> "UsageReport":
+        """The report of a usage record."""
+        return cls(
+            **usage.model_dump(exclude={"cost_microusd"}),
+            cost_usd=usage.cost_microusd / MICROUSD,
+        )
+
+
+class ErrorReport(Wire):
+    """Why a step or the job has no result."""
+
+    code: str
+    message: str
+    retryable: bool
+
+    @classmethod
+    def of(cls, failure: Failure) -> "ErrorReport":
+        """The report of a failure."""
+        return cls(code=failure.code, message=failure.message, retryable=failure.retryable)
+
+
+class StepOutput(Wire):
+    """What a step returned."""
+
+    text: str
+    data: JsonValue = None
+    sources: tuple[Source, ...] = ()
+
+
+class StepReport(Wire):
+    """One step of a job."""
+
+    id: str
+    kind: StepKind
+    description: str
+    agent: str
+    queue: str
+    depends_on: tuple[str, ...]
+    join: Join
+    status: StepStatus
+    attempts: int
+    """Attempts begun, lost ones included."""
+    worker: str | None
+    """Worker of the last attempt."""
+    started_at: AwareDatetime | None
+    """Start of the last attempt."""
+    finished_at: AwareDatetime | None
+    usage: UsageReport
+    """Sum over all attempts."""
+    result: StepOutput | None
+    error: ErrorReport | None
+
+
+class Missing(Wire):
+    """A part of the work that the answer had to do without."""
+
+    step: str
+    description: str
+    status: StepStatus
+    code: str
+    message: str
+
+
+class JobResult(Wire):
+    """The outcome of a job, or where it stands."""
+
+    job_id: JobId
+    task: str
+    status: TaskStatus
+    answer: str | None
+    """Markdown; cites `sources` as `[1]`, `[2]` …"""
+    sources: tuple[Source, ...]
+    """In the order of their numbers."""
+    steps: tuple[StepReport, ...]
+    """In the order of the plan."""
+    usage: UsageReport
+    """Sum over all attempts of all steps."""
+    missing: tuple[Missing, ...]
+    model: str | None
+    """Model that wrote the answer."""
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None
+    """When the first worker began."""
+    finished_at: AwareDatetime | None
+    error: ErrorReport | None

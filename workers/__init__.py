@@ -1,0 +1,10 @@
+"""The doing side: agents, tools, models, and the Celery workers that run them.
+
+`Agent` and `tool` are all that a module of own agents needs.
+"""
+
+from workers.agents.base import Agent, AgentReply
+from workers.context import StepContext, current_step
+from workers.tools.base import tool
+
+__all__ = ["Agent", "AgentReply", "StepContext", "current_step", "tool"]

@@ -1,0 +1,58 @@
+"""The step that the running code works on: what tools and agents may ask of their surroundings."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from tasks.errors import ContractError
+from tasks.models import Claim, Source, Usage
+
+
+def _no_progress(_message: str) -> None: ...
+
+
+@dataclass(slots=True)
+class StepContext:
+    """One attempt, seen from inside."""
+
+    claim: Claim
+    found: dict[str, Source] = field(default_factory=dict[str, Source])
+    """Every source that a tool has shown to the model in this attempt, by id; only these can be cited."""
+    usage: Usage = Usage()
+    """Consumed so far."""
+    report: Callable[[str], None] = _no_progress
+    """Writes a progress line to the job's events; costs no wait."""
+
+    @property
+    def knowledge(self) -> tuple[str, ...]:
+        """Names of the knowledge bases that this job may search."""
+        return self.claim.job.knowledge
+
+    def cite(self, source: Source) -> str:
+        """Remember a source that the model is being shown, and return the id to show with it."""
+        self.found.setdefault(source.id, source)
+        return source.id
+
+    def spend(self, usage: Usage) -> None:
+        """Add to what the attempt consumed."""
+        self.usage = self.usage + usage
+
+
+_current: ContextVar[StepContext] = ContextVar("troupe_step")
+
+
+def current_step() -> StepContext:
+    """The step that this code runs for.
+
+    Raises:
+        ContractError: called outside a step.
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        raise ContractError("no step is running here: current_step() is for code inside agents and tools") from None
+
+
+def enter_step(context: StepContext) -> None:
+    """Make `context` current for this asyncio task and the threads it starts."""
+    _current.set(context)

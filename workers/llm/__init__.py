@@ -1,0 +1,1 @@
+"""Models: one protocol, one file per implementation. The only place that knows the Anthropic SDK."""

@@ -1,0 +1,110 @@
+"""The Model protocol, in the vocabulary of the Messages API.
+
+Content blocks are plain dictionaries, exactly as the provider sent them: thinking blocks and kinds that this
+release has never heard of are echoed byte for byte, which the API demands
+(https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypedDict
+
+from pydantic import BaseModel, JsonValue
+
+from tasks.models import Usage
+
+Block = dict[str, JsonValue]
+"""One content block: text, tool_use, tool_result, thinking …"""
+
+JsonSchema = dict[str, JsonValue]
+
+
+class ChatMessage(TypedDict):
+    """One message of a conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str | list[Block]
+
+
+class ToolSpec(Protocol):
+    """What a model gets to know of a tool."""
+
+    @property
+    def name(self) -> str:
+        """What the model calls it by."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What it does and when to use it."""
+        ...
+
+    @property
+    def input_schema(self) -> JsonSchema:
+        """JSON Schema of its arguments."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One model call."""
+
+    model: str
+    """Model id, as the provider knows it."""
+    agent: str
+    """Agent on whose behalf the call is made."""
+    system: str
+    messages: Sequence[ChatMessage]
+    tools: Sequence[ToolSpec] = ()
+    max_tokens: int = 8192
+    output: type[BaseModel] | None = None
+    """Ask for text that parses as this model; the caller validates it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReply:
+    """What a model answered."""
+
+    id: str
+    model: str
+    content: list[Block]
+    stop_reason: str
+    """end_turn, tool_use, max_tokens, stop_sequence, pause_turn, refusal … or one that is newer than this release."""
+    usage: Usage
+    """Of this call; `requests` is 1 and the cost is filled in."""
+    refusal: str | None = None
+    """Category, when the model refused and said why."""
+
+    @property
+    def text(self) -> str:
+        """All text blocks, joined."""
+        return "".join(str(block.get("text", "")) for block in self.content if block.get("type") == "text")
+
+    @property
+    def tool_uses(self) -> list[Block]:
+        """The tool calls that it asks for, in order."""
+        return [block for block in self.content if block.get("type") == "tool_use"]
+
+
+class Model(Protocol):
+    """Something that answers conversations."""
+
+    @property
+    def name(self) -> str:
+        """Model id: `claude-sonnet-5-5`, `offline` …"""
+        ...
+
+    async def reply(self, request: ModelRequest) -> ModelReply:
+        """Answer once. Cancelling the coroutine aborts the call.
+
+        Raises:
+            ModelUnavailable: overloaded, limited or unreachable; carries retry_after where given.
+            UnknownModel: the provider does not know the model, or the key may not use it.
+            ModelNonsense: the provider's answer could not be understood.
+            ContractError: the request was refused as malformed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...
