@@ -1,0 +1,44 @@
+"""The first message of every agent's conversation: the step and all it rests on, piece by piece in envelopes.
+
+Order, from stable to particular: knowledge, tables, agents, task, inputs, faults, step. `unwrap` reads it back, which is how the
+offline model understands what it is asked.
+"""
+
+import json
+from collections.abc import Sequence
+
+from tasks.models import AgentDefinition, Claim, StepInput, StepKind
+from workers.agents.envelope import wrap
+
+
+def opening(claim: Claim, agents: Sequence[AgentDefinition] = ()) -> str:
+    """The user message that opens the conversation about one attempt.
+
+    Args:
+        agents: Living agents that a plan may use; given to the planner only.
+    """
+    job, step = claim.job, claim.step
+    pieces = [
+        wrap("knowledge", json.dumps(list(job.knowledge))),
+        wrap("tables", json.dumps([table.name for table in job.data])),
+    ]
+    if step.kind is StepKind.PLAN:
+        pieces.append(wrap("agents", json.dumps([_about(agent) for agent in agents], ensure_ascii=False)))
+    pieces.append(wrap("task", job.task))
+    pieces.extend(_input(item) for item in claim.inputs)
+    if isinstance(step.input, dict) and "faults" in step.input:
+        pieces.append(wrap("faults", json.dumps(step.input["faults"], ensure_ascii=False)))
+    pieces.append(wrap("step", step.description, {"id": step.id, "agent": step.agent, "kind": step.kind}))
+    return "\n\n".join(pieces)
+
+
+def _about(agent: AgentDefinition) -> dict[str, object]:
+    return {"name": agent.name, "description": agent.description, "capabilities": list(agent.capabilities)}
+
+
+def _input(item: StepInput) -> str:
+    attributes = {"step": item.step, "agent": item.agent, "status": item.status, "about": item.description[:200]}
+    if item.result is not None:
+        return wrap("input", item.result.text, attributes)
+    reason = item.failure.message if item.failure else "no result"
+    return wrap("input", f"(nothing: {reason})", attributes)
