@@ -1,0 +1,83 @@
+# Every target sets up what it needs. A machine needs Python 3.11 or newer, pip and make; nothing else.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+# Least share of lines and branches that the tests must reach, in percent.
+COVERAGE ?= 90
+# Test processes at a time.
+JOBS ?= 2
+UV ?= uv
+
+BIN := .venv/bin
+RINGS := $(wildcard tests/unit tests/integration tests/acceptance tests/contract)
+LOCK := $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check chaos bench bench-peers up fmt lock clean \
+	set-up set-up-dev static format lint types imports unit
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: set-up ## One real job from a bare clone: no key, no services
+	@$(BIN)/troupe demo
+
+test: set-up-dev ## All checks and all tests but chaos, with coverage
+	@$(MAKE) --no-print-directory -j2 $(SYNC) static
+	@$(BIN)/pytest $(RINGS) -n $(JOBS) --dist worksteal --cov --cov-report=term --cov-fail-under=$(COVERAGE)
+
+check: set-up-dev ## Format, lint, types, import law and the unit tests, in under a minute
+	@$(MAKE) --no-print-directory -j2 $(SYNC) static unit
+
+chaos: ## Kill workers, Redis and messages while jobs run
+	@echo "make chaos: the suite comes with the reliability release" >&2; exit 2
+
+bench: ## Measure Troupe against bare Celery
+	@echo "make bench: the suite comes with the reliability release" >&2; exit 2
+
+bench-peers: ## Measure Troupe against other frameworks
+	@echo "make bench-peers: the suite comes with the reliability release" >&2; exit 2
+
+up: set-up ## The whole stack as local processes
+	@$(BIN)/troupe up
+
+fmt: set-up-dev ## Format the code and mend what the linter can mend
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+lock: ## Renew both lock files (needs uv)
+	@$(LOCK) --upgrade --group build --output-file requirements.lock
+	@$(LOCK) --upgrade --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean: ## Remove everything that the targets made
+	@rm -rf .venv .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* coverage.xml htmlcov dist reports
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+set-up:
+	@$(call need-python); $(PYTHON) .ci/set_up.py runtime
+
+set-up-dev:
+	@$(call need-python); $(PYTHON) .ci/set_up.py dev
+
+static: format lint types imports
+
+format:
+	@$(BIN)/ruff format --quiet --check . || { echo "make fmt formats them" >&2; exit 1; }
+
+lint:
+	@$(BIN)/ruff check --quiet .
+
+types:
+	@$(BIN)/basedpyright --level error
+
+imports:
+	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+
+unit:
+	@$(BIN)/pytest tests/unit -q
+
+define need-python
+test -n "$(PYTHON)" || { echo "Troupe needs Python 3.11 or newer on PATH; or say which: make PYTHON=/path/to/python" >&2; exit 2; }
+endef
