@@ -302,6 +302,17 @@ class WorkerPresence(Wire):
     """Release of Troupe."""
 
 
+class OrchestratorPresence(Wire):
+    """One orchestrator process, as announced with a TTL."""
+
+    name: WorkerName
+    pid: int
+    host: str
+    partitions: int
+    version: str
+    """Release of Troupe."""
+
+
 class JobSummary(Wire):
     """One line of a list of jobs."""
 

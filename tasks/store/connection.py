@@ -1,0 +1,68 @@
+"""The connection to Redis, and the one place where its errors become ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from redis import exceptions
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+from tasks.errors import BadSetting, StoreUnavailable
+from tasks.settings import StoreSettings, hide_password
+
+POOL_SIZE: Final = 64
+"""Connections of one process; calls past it wait for one."""
+
+AWAY: Final = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.BusyLoadingError,
+    exceptions.ReadOnlyError,
+    exceptions.OutOfMemoryError,
+    OSError,
+    TimeoutError,
+)
+"""Errors that pass: the server is away, starting, failing over or full."""
+
+
+def connect(settings: StoreSettings) -> Redis:
+    """A client for the store; connects with its first command.
+
+    One quick second try hides a connection that the server or a proxy has closed while idle. Every script may be
+    sent twice: moves are fenced, so the second one changes nothing.
+
+    Raises:
+        BadSetting: the URL is not one.
+    """
+    url = settings.redis_url.get_secret_value()
+    try:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            decode_responses=True,
+            timeout=settings.store_timeout_s,
+            socket_timeout=settings.store_timeout_s,
+            socket_connect_timeout=settings.store_timeout_s,
+            health_check_interval=10,
+            max_connections=POOL_SIZE,
+            retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), 1),
+        )
+    except (ValueError, exceptions.RedisError) as error:
+        raise BadSetting(f"TROUPE_REDIS_URL: {hide_password(url)!r} is not a Redis URL: {error}") from error
+    return Redis.from_pool(pool)
+
+
+@contextmanager
+def translated(settings: StoreSettings) -> Iterator[None]:
+    """Turn an absent server into `StoreUnavailable`, and refused credentials into `BadSetting`."""
+    try:
+        yield
+    except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
+        raise BadSetting(f"Redis at {_where(settings)} refuses us: {error}") from error
+    except AWAY as error:
+        raise StoreUnavailable(f"Redis at {_where(settings)} does not answer: {error}") from error
+
+
+def _where(settings: StoreSettings) -> str:
+    return hide_password(settings.redis_url.get_secret_value())

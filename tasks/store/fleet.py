@@ -1,0 +1,82 @@
+"""Which processes are alive: workers and orchestrators announce themselves with an end; the silent are dropped."""
+
+from collections.abc import Sequence
+from typing import TypeVar, cast
+
+from pydantic import ValidationError
+
+from tasks.models import AgentDefinition, OrchestratorPresence, WorkerPresence
+from tasks.store.connection import translated
+from tasks.store.keys import ORCHESTRATORS, WORKERS
+from tasks.store.scripts import ALIVE, ANNOUNCE
+from tasks.store.store import Store
+
+
+P = TypeVar("P", WorkerPresence, OrchestratorPresence)
+
+
+class FleetStore:
+    """Announcements of processes."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.holds_ms = int(store.settings.presence_s * 1000)
+
+    async def announce(self, presence: WorkerPresence | OrchestratorPresence) -> None:
+        """Say that this process is alive, for `presence_s` from now."""
+        await self._announce(_role(presence), presence.name, presence.model_dump_json())
+
+    async def leave(self, presence: WorkerPresence | OrchestratorPresence) -> None:
+        """Say that this process has ended."""
+        await self._announce(_role(presence), presence.name, "")
+
+    async def workers(self) -> list[WorkerPresence]:
+        """Living workers, by name. One of another release whose announcement cannot be read is left out."""
+        return [
+            presence
+            for text in await self._alive(WORKERS)
+            if (presence := _parse(WorkerPresence, text)) is not None
+        ]
+
+    async def orchestrators(self) -> list[OrchestratorPresence]:
+        """Living orchestrators, by name."""
+        return [
+            presence
+            for text in await self._alive(ORCHESTRATORS)
+            if (presence := _parse(OrchestratorPresence, text)) is not None
+        ]
+
+    async def agents(self) -> list[AgentDefinition]:
+        """Agents of living workers, by name; of one announced in several versions, the highest."""
+        return agents_of(await self.workers())
+
+    async def _announce(self, role: str, name: str, text: str) -> None:
+        with translated(self.store.settings):
+            await ANNOUNCE.run(self.store.redis, self.store.keys.fleet(role), [name, text, self.holds_ms])
+
+    async def _alive(self, role: str) -> list[str]:
+        with translated(self.store.settings):
+            reply = await ALIVE.run(self.store.redis, self.store.keys.fleet(role), [])
+        return cast("list[str]", reply)
+
+
+def agents_of(workers: Sequence[WorkerPresence]) -> list[AgentDefinition]:
+    """Agents that these workers offer, by name; of several versions the highest."""
+    found: dict[str, AgentDefinition] = {}
+    for worker in workers:
+        for agent in worker.agents:
+            known = found.get(agent.name)
+            if known is None or known.version < agent.version:
+                found[agent.name] = agent
+    return [found[name] for name in sorted(found)]
+
+
+def _role(presence: WorkerPresence | OrchestratorPresence) -> str:
+    return WORKERS if isinstance(presence, WorkerPresence) else ORCHESTRATORS
+
+
+def _parse(kind: type[P], text: str) -> P | None:
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError:
+        return None

@@ -1,0 +1,82 @@
+"""Every key in Redis: one table of names, types, owners and lifetimes.
+
+| key | type | written by | lifetime |
+| --- | --- | --- | --- |
+| `<p>:{N}:control` | stream, group `orchestrators` | moves | permanent; an entry is deleted once acted on |
+| `<p>:{N}:timers` | sorted set: `job` or `job:step` → due, Unix ms | moves | permanent; empty when nothing is open |
+| `<p>:{N}:job:index` | sorted set: job → created, Unix ms | submit | permanent; pruned past retention |
+| `<p>:{N}:job:<id>` | hash: spec, status, counters | moves | deadline + retention, then retention |
+| `<p>:{N}:job:<id>:steps` | hash: fields below | moves | as the job |
+| `<p>:{N}:job:<id>:specs` | hash: step → its definition | submit, extend | as the job |
+| `<p>:{N}:job:<id>:results` | hash: r:, f: and a: fields below | settle, give_up | as the job |
+| `<p>:{N}:job:<id>:events` | stream, ids `<seq>-0` | moves, report | as the job |
+| `<p>:{N}:idem:<sha256>` | string: `job fingerprint` | submit | timeout + retention |
+| `<p>:{fleet}:workers`, `…:orchestrators` | hash: process → announcement | announce | permanent; the silent are dropped |
+| `<p>:{fleet}:workers:until`, `…` | sorted set: process → end, Unix ms | announce | permanent; with the hash |
+
+`<p>` is the prefix, `{N}` the partition: the braces make it a hash tag, so each script touches one slot of a cluster.
+
+Fields of `:steps`, each followed by the step's id: s status · a attempt · n failures · x losses · w worker ·
+t started · f finished · q dispatched (Unix ms) · k kind · j join · i dependencies · d dependents · r dependencies
+not yet ended · o dependencies that succeeded. Fields of `:results`: r:<step> result · f:<step> failure ·
+a:<step>:<attempt> record of an ended attempt.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from tasks.ids import JobId, partition_of
+
+GROUP: Final = "orchestrators"
+"""Consumer group of the control streams."""
+
+WORKERS: Final = "workers"
+ORCHESTRATORS: Final = "orchestrators"
+
+PERMANENT: Final = ("control", "timers", "job:index", "workers", "workers:until", "orchestrators", "orchestrators:until")
+"""Ends of the keys that need no TTL: each is emptied by the moves themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Builds key names under one prefix."""
+
+    prefix: str
+
+    def partition(self, number: int) -> str:
+        """What all keys of a partition begin with."""
+        return f"{self.prefix}:{{{number}}}:"
+
+    def control(self, partition: int) -> str:
+        """The partition's control stream."""
+        return f"{self.partition(partition)}control"
+
+    def timers(self, partition: int) -> str:
+        """The partition's timers."""
+        return f"{self.partition(partition)}timers"
+
+    def jobs(self, partition: int) -> str:
+        """What the keys of the partition's jobs begin with."""
+        return f"{self.partition(partition)}job:"
+
+    def index(self, partition: int) -> str:
+        """The partition's jobs by time of creation."""
+        return f"{self.jobs(partition)}index"
+
+    def job(self, job: JobId) -> str:
+        """The job's own hash; `:steps`, `:specs`, `:results`, `:events` follow it."""
+        return f"{self.jobs(partition_of(job))}{job}"
+
+    def events(self, job: JobId) -> str:
+        """The job's event stream."""
+        return f"{self.job(job)}:events"
+
+    def idempotency(self, partition: int, key: str) -> str:
+        """Where the first job under an idempotency key is remembered."""
+        return f"{self.partition(partition)}idem:{hashlib.sha256(key.encode()).hexdigest()}"
+
+    def fleet(self, role: str) -> tuple[str, str]:
+        """Announcements of the processes of one role, and when they end."""
+        name = f"{self.prefix}:{{fleet}}:{role}"
+        return name, f"{name}:until"

@@ -1,0 +1,21 @@
+-- Take the next attempt of ready steps: ready → dispatched. A control entry that is read twice (its reader died
+-- between this move and the publish) gets the same attempt again, so the message is published again, never lost.
+-- ARGV[3] sources of dispatch, [4] sources of republish, [5] ms until an unclaimed message is looked for,
+-- then three an entry: job id, step, attempt
+-- Reply: for each entry the step's spec, or '' when it is stale
+local reply = {}
+for at = 6, #ARGV, 3 do
+  local job, step, attempt = open_job(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
+  local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step)
+  local spec = ''
+  if may(ARGV[3], facts[1]) and tonumber(facts[2] or '0') + 1 == tonumber(attempt) then
+    redis.call('HSET', job.steps, 's:' .. step, 'dispatched', 'a:' .. step, attempt, 'q:' .. step, ms(now))
+    redis.call('ZADD', timers, ms(now + tonumber(ARGV[5])), job.id .. ':' .. step)
+    emit(job, 'step_dispatched', step, attempt)
+    spec = redis.call('HGET', job.specs, step)
+  elseif may(ARGV[4], facts[1]) and facts[2] == attempt then
+    spec = redis.call('HGET', job.specs, step)
+  end
+  reply[#reply + 1] = spec
+end
+return reply

@@ -1,0 +1,35 @@
+-- Accept a job: nothing → pending, with its planning step ready (or its given plan proposed).
+-- KEYS[3] idempotency key of the job, or the job's own key when it has none
+-- ARGV[3] job id, [4] job spec, [5] planning step's id or '', [6] its spec, [7] timeout ms, [8] retention ms, [9] fingerprint or ''
+-- Reply: {id of the job, 1 created | 0 there before, fingerprint of the one there}
+local id, spec, step, step_spec = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local timeout, retention, fingerprint = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
+local job = open_job(id)
+if fingerprint ~= '' then
+  local first = redis.call('GET', KEYS[3])
+  if first then
+    local split = string.find(first, ' ', 1, true)
+    return { string.sub(first, 1, split - 1), 0, string.sub(first, split + 1) }
+  end
+  redis.call('SET', KEYS[3], id .. ' ' .. fingerprint, 'PX', timeout + retention)
+end
+if redis.call('EXISTS', job.key) == 1 then return { id, 0, fingerprint } end
+
+local expires = ms(now + timeout + retention)
+redis.call('HSET', job.key, 'spec', spec, 'status', 'pending', 'created', ms(now), 'deadline', ms(now + timeout),
+  'expires', expires, 'keep', ARGV[8], 'open', 0, 'done', 0, 'total', 0, 'cost', 0, 'revision', 0, 'order', step)
+emit(job, 'job_submitted')
+if step ~= '' then
+  redis.call('HSET', job.key, 'open', 1, 'total', 1)
+  redis.call('HSET', job.steps, 's:' .. step, 'ready', 'k:' .. step, 'plan', 'q:' .. step, ms(now))
+  redis.call('HSET', job.specs, step, step_spec)
+  tell('step_ready', job, step, 1)
+else
+  redis.call('HSET', job.steps, 'v', 1)
+  redis.call('HSET', job.specs, ' ', '')
+  tell('plan_proposed', job, '', 0)
+end
+for _, key in ipairs({ job.key, job.steps, job.specs, job.events }) do redis.call('PEXPIREAT', key, expires) end
+redis.call('ZADD', timers, ms(now + timeout), id)
+redis.call('ZADD', base .. 'index', ms(now), id)
+return { id, 1, fingerprint }

@@ -1,0 +1,29 @@
+-- Act on due timers: an expired lease → delayed (lost), a due retry → ready, an unclaimed message → looked at by the
+-- orchestrator, a passed deadline → job failed.
+-- ARGV[3] sources of lose, [4] sources of resume, [5] sources of republish, [6] at most this many,
+-- [7] ms until an unclaimed message is looked at again, [8] failure of a lost attempt, [9] failure of a passed deadline
+-- Reply: how many timers were due (at most [6]); the caller comes again at once when it was the most
+local due = redis.call('ZRANGEBYSCORE', timers, '-inf', ms(now), 'LIMIT', 0, ARGV[6])
+for _, member in ipairs(due) do
+  local split = string.find(member, ':', 1, true)
+  local job = open_job(split and string.sub(member, 1, split - 1) or member)
+  if not split then
+    local status = redis.call('HGET', job.key, 'status')
+    redis.call('ZREM', timers, member)
+    if status == 'pending' or status == 'in_progress' then finish_job(job, 'failed', ARGV[9]) end
+  else
+    local step = string.sub(member, split + 1)
+    local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'q:' .. step)
+    if may(ARGV[3], facts[1]) then
+      falter(job, step, facts[2], 'lost', '{}', ARGV[8])
+    elseif may(ARGV[4], facts[1]) then
+      to_ready(job, step)
+    elseif may(ARGV[5], facts[1]) then
+      redis.call('ZADD', timers, ms(now + tonumber(ARGV[7])), member)
+      tell('step_unclaimed', job, step, facts[2], ms(now - tonumber(facts[3])))
+    else
+      redis.call('ZREM', timers, member)
+    end
+  end
+end
+return #due

@@ -1,0 +1,131 @@
+"""The control streams: what moves have left for the orchestrator to do. A transactional outbox.
+
+An entry is deleted only after it was acted on. One whose reader died is taken over by another replica after
+`TAKE_OVER`; acting twice is harmless, because every move is fenced.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final, cast
+
+from redis.exceptions import ResponseError
+
+from tasks.ids import AttemptRef, JobId, StepId
+from tasks.store.connection import translated
+from tasks.store.keys import GROUP
+from tasks.store.store import Store
+
+TAKE_OVER: Final = timedelta(seconds=5)
+"""Age at which an entry that somebody read and did not finish is taken over."""
+
+Fields = dict[str, str]
+Entries = list[tuple[str, Fields]]
+
+
+class Notice(StrEnum):
+    """What an entry asks for."""
+
+    STEP_READY = "step_ready"
+    """Dispatch this attempt."""
+    ATTEMPT_ENDED = "attempt_ended"
+    """Decide what follows an attempt that ended without success."""
+    STEP_UNCLAIMED = "step_unclaimed"
+    """A published message was not claimed for a while: look for it."""
+    PLAN_PROPOSED = "plan_proposed"
+    """Check the plan that this step (or, without one, the job itself) brings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a control stream."""
+
+    id: str
+    notice: Notice
+    ref: AttemptRef
+    data: str
+
+
+class Outbox:
+    """Reading side of the control streams, for one orchestrator replica."""
+
+    def __init__(self, store: Store, consumer: str) -> None:
+        self.store = store
+        self.consumer = consumer
+
+    async def open(self, partition: int) -> None:
+        """Make the consumer group; nothing when it is there."""
+        with translated(self.store.settings):
+            try:
+                await self.store.redis.xgroup_create(self.store.keys.control(partition), GROUP, id="0", mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    async def read(self, partition: int, *, count: int, block: timedelta) -> list[Entry]:
+        """New entries, at most `count`; waits up to `block` for the first.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+            ResponseError: NOGROUP, after the server lost its data; `open` again.
+        """
+        stream = self.store.keys.control(partition)
+        with translated(self.store.settings):
+            reply = cast(
+                "dict[str, list[Entries]] | list[tuple[str, Entries]]",
+                await self.store.redis.xreadgroup(
+                    GROUP, self.consumer, {stream: ">"}, count=count, block=int(block / timedelta(milliseconds=1))
+                ),
+            )
+        return [_read(one, fields) for one, fields in _entries(reply)]
+
+    async def take_over(self, partition: int, *, count: int) -> list[Entry]:
+        """Entries that another reader left unfinished."""
+        with translated(self.store.settings):
+            reply = cast(
+                "Sequence[object]",
+                await self.store.redis.xautoclaim(
+                    self.store.keys.control(partition),
+                    GROUP,
+                    self.consumer,
+                    min_idle_time=int(TAKE_OVER / timedelta(milliseconds=1)),
+                    start_id="0-0",
+                    count=count,
+                ),
+            )
+        found = cast("list[tuple[str, Fields | None]]", reply[1])
+        return [_read(one, fields) for one, fields in found if fields]
+
+    async def done(self, partition: int, entries: Sequence[Entry]) -> None:
+        """Delete entries that were acted on."""
+        if not entries:
+            return
+        stream, ids = self.store.keys.control(partition), [entry.id for entry in entries]
+        with translated(self.store.settings):
+            async with self.store.redis.pipeline(transaction=True) as pipe:
+                pipe.xack(stream, GROUP, *ids)
+                pipe.xdel(stream, *ids)
+                await pipe.execute()
+
+    async def waiting(self, partition: int) -> int:
+        """Entries that nobody has finished."""
+        with translated(self.store.settings):
+            return int(await self.store.redis.xlen(self.store.keys.control(partition)))
+
+
+def _entries(reply: "dict[str, list[Entries]] | list[tuple[str, Entries]]") -> Entries:
+    """Redis' protocol 3 answers with a map of lists of batches, protocol 2 with a list of pairs."""
+    if isinstance(reply, dict):
+        return [entry for batches in reply.values() for batch in batches for entry in batch]
+    return [entry for _, batch in reply for entry in batch]
+
+
+def _read(entry: str, fields: Fields) -> Entry:
+    attempt = int(fields["attempt"] or "0")
+    return Entry(
+        id=entry,
+        notice=Notice(fields["kind"]),
+        ref=AttemptRef(JobId(fields["job"]), StepId(fields["step"]), attempt),
+        data=fields["data"],
+    )

@@ -1,0 +1,50 @@
+"""Lua scripts: loaded from files, sent by digest, sent whole when the server does not have them (restart, failover)."""
+
+from collections.abc import Sequence
+from hashlib import sha1
+from importlib import resources
+from typing import Final, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+ALONE: Final = frozenset({"announce", "alive"})
+"""Scripts of the fleet's own slot, which stand without the prelude of the job scripts."""
+
+Arg = str | int
+Reply = object
+
+
+class Script:
+    """One Lua script."""
+
+    def __init__(self, name: str) -> None:
+        folder = resources.files("tasks.store") / "lua"
+        text = (folder / f"{name}.lua").read_text()
+        if name not in ALONE:
+            text = (folder / "prelude.lua").read_text() + text
+        self.name = name
+        self.text = text
+        self.digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    async def run(self, redis: Redis, keys: Sequence[str], args: Sequence[Arg]) -> Reply:
+        """Run it in one round trip; two after a server lost its scripts."""
+        try:
+            return cast(Reply, await redis.evalsha(self.digest, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
+        except NoScriptError:
+            return cast(Reply, await redis.eval(self.text, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
+
+
+SUBMIT: Final = Script("submit")
+EXTEND: Final = Script("extend")
+DISPATCH: Final = Script("dispatch")
+CLAIM: Final = Script("claim")
+HEARTBEAT: Final = Script("heartbeat")
+SETTLE: Final = Script("settle")
+POSTPONE: Final = Script("postpone")
+GIVE_UP: Final = Script("give_up")
+END_JOB: Final = Script("end_job")
+SWEEP: Final = Script("sweep")
+REPORT: Final = Script("report")
+ANNOUNCE: Final = Script("announce")
+ALIVE: Final = Script("alive")

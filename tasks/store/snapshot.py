@@ -1,0 +1,171 @@
+"""The whole of a job, read at one moment, and lists of jobs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+from tasks.errors import UnknownJob
+from tasks.ids import JobId
+from tasks.models import Attempt, Failure, JobSpec, JobSummary, Step, StepResult
+from tasks.states import FINAL_JOB, StepStatus, TaskStatus
+from tasks.store.connection import translated
+from tasks.store.store import Store
+
+Hash = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One step, as stored."""
+
+    step: Step
+    status: StepStatus
+    attempt: int
+    """Attempts begun."""
+    failures: int
+    losses: int
+    worker: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    result: StepResult | None
+    failure: Failure | None
+    attempts: tuple[Attempt, ...]
+    """Those that ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """One job, as stored."""
+
+    spec: JobSpec
+    status: TaskStatus
+    revision: int
+    """How often its plan was extended or rejected."""
+    seq: int
+    """Number of its last event."""
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    failure: Failure | None
+    steps: tuple[StepRecord, ...]
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing changes any more."""
+        return self.status in FINAL_JOB
+
+
+class Snapshots:
+    """Reads jobs."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def job(self, job: JobId) -> JobRecord:
+        """All of a job, consistent in itself. O(steps).
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+            StoreUnavailable: no answer in time.
+        """
+        key = self.store.keys.job(job)
+        with translated(self.store.settings):
+            async with self.store.redis.pipeline(transaction=True) as pipe:
+                for part in ("", ":steps", ":specs", ":results"):
+                    pipe.hgetall(key + part)
+                reply = cast("list[Hash]", await pipe.execute())
+        if not reply[0]:
+            raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
+        return _job(*reply)
+
+    async def step(self, job: JobId, step: str) -> StepRecord | None:
+        """One step of a job; None when there is no such step. O(steps of the job)."""
+        record = await self.job(job)
+        return next((one for one in record.steps if one.step.id == step), None)
+
+    async def status(self, job: JobId) -> tuple[TaskStatus, int]:
+        """Status of a job and the number of its last event.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        with translated(self.store.settings):
+            status, seq = await self.store.redis.hmget(self.store.keys.job(job), ["status", "seq"])
+        if status is None:
+            raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
+        return TaskStatus(status), int(seq or 0)
+
+    async def jobs(self, limit: int) -> list[JobSummary]:
+        """The newest jobs of all partitions, newest first."""
+        found: list[tuple[float, str]] = []
+        with translated(self.store.settings):
+            for partition in range(self.store.settings.partitions):
+                index = self.store.keys.index(partition)
+                rows = cast(
+                    "list[tuple[str, float]]",
+                    await self.store.redis.zrange(index, 0, limit - 1, desc=True, withscores=True),
+                )
+                found += [(float(score), job) for job, score in rows]
+            newest = [JobId(job) for _, job in sorted(found, reverse=True)[:limit]]
+            fields = ["spec", "status", "created", "finished", "total", "done", "cost"]
+            rows = [await self.store.redis.hmget(self.store.keys.job(job), fields) for job in newest]
+        return [_summary(job, row) for job, row in zip(newest, rows, strict=True) if row[0] is not None]
+
+
+def _summary(job: JobId, row: list[str | None]) -> JobSummary:
+    spec, status, created, finished, total, done, cost = row
+    return JobSummary(
+        job_id=job,
+        task=JobSpec.model_validate_json(spec or "").task,
+        status=TaskStatus(status or ""),
+        created_at=_time(created) or datetime.fromtimestamp(0, UTC),
+        finished_at=_time(finished),
+        steps_total=int(total or 0),
+        steps_done=int(done or 0),
+        cost_microusd=int(cost or 0),
+    )
+
+
+def _job(job: Hash, steps: Hash, specs: Hash, results: Hash) -> JobRecord:
+    failure = job.get("failure")
+    return JobRecord(
+        spec=JobSpec.model_validate_json(job["spec"]),
+        status=TaskStatus(job["status"]),
+        revision=int(job["revision"]),
+        seq=int(job["seq"]),
+        created_at=_time(job["created"]) or datetime.fromtimestamp(0, UTC),
+        started_at=_time(job.get("started")),
+        finished_at=_time(job.get("finished")),
+        failure=Failure.model_validate_json(failure) if failure else None,
+        steps=tuple(_step(step, steps, specs[step], results) for step in job["order"].split()),
+    )
+
+
+def _step(step: str, steps: Hash, spec: str, results: Hash) -> StepRecord:
+    result, failure = results.get(f"r:{step}"), results.get(f"f:{step}")
+    attempt = int(steps.get(f"a:{step}", "0"))
+    return StepRecord(
+        step=Step.model_validate_json(spec),
+        status=StepStatus(steps[f"s:{step}"]),
+        attempt=attempt,
+        failures=int(steps.get(f"n:{step}", "0")),
+        losses=int(steps.get(f"x:{step}", "0")),
+        worker=steps.get(f"w:{step}"),
+        started_at=_time(steps.get(f"t:{step}")),
+        finished_at=_time(steps.get(f"f:{step}")),
+        result=StepResult.model_validate_json(result) if result else None,
+        failure=Failure.model_validate_json(failure) if failure else None,
+        attempts=tuple(_attempts(step, attempt, results)),
+    )
+
+
+def _attempts(step: str, last: int, results: Hash) -> Iterator[Attempt]:
+    for number in range(1, last + 1):
+        record = results.get(f"a:{step}:{number}")
+        if record is not None:
+            yield Attempt.model_validate_json(record)
+
+
+def _time(milliseconds: str | None) -> datetime | None:
+    return None if not milliseconds else datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
