@@ -1,0 +1,88 @@
+"""The SDK's clients, one class for each platform. Importing the SDK takes 1.6 s, so it happens here, at first use."""
+
+import asyncio
+import ipaddress
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import BadSetting, ContractError
+from workers.llm.names import Platform
+from workers.llm.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic, AsyncAnthropicFoundry
+    from anthropic import MiddlewareInput as Middleware
+    from anthropic.lib.bedrock import AsyncAnthropicBedrock
+    from anthropic.lib.vertex import AsyncAnthropicVertex
+    from httpx2 import AsyncClient
+
+    Client = AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicVertex | AsyncAnthropicFoundry
+
+
+async def open_client(
+    platform: Platform,
+    settings: ModelSettings,
+    *,
+    http_client: "AsyncClient | None" = None,
+    middleware: "Sequence[Middleware]" = (),
+) -> "Client":
+    """A client that retries nothing: waiting and retrying is decided by the store, for the whole fleet.
+
+    Args:
+        http_client: Instead of the SDK's own, for tests.
+        middleware: Sees the response of every call, failed ones included, before an error is raised.
+
+    Raises:
+        BadSetting: no credentials, or a platform whose extra packages are not installed.
+        ContractError: the client would call another machine, and TROUPE_ALLOW_MODEL_REQUESTS forbids that.
+    """
+    # The import blocks for more than a second, and certificates are read from disk: not on the loop.
+    client = await asyncio.to_thread(_build, platform, settings, http_client, middleware)
+    host = client.base_url.host
+    if not settings.allow_model_requests and not _is_loopback(host):
+        raise ContractError(f"TROUPE_ALLOW_MODEL_REQUESTS is false: no model call may leave this machine (to {host})")
+    return client
+
+
+def _build(
+    platform: Platform,
+    settings: ModelSettings,
+    http_client: "AsyncClient | None",
+    middleware: "Sequence[Middleware]",
+) -> "Client":
+    import anthropic
+    import httpx2
+    from anthropic.lib.bedrock import AsyncAnthropicBedrock
+    from anthropic.lib.vertex import AsyncAnthropicVertex
+
+    options: dict[str, Any] = {
+        "max_retries": 0,
+        "timeout": httpx2.Timeout(settings.model_timeout_s, connect=min(5.0, settings.model_timeout_s)),
+        "middleware": list(middleware),
+    }
+    if http_client is not None:
+        options["http_client"] = http_client
+    kinds: dict[Platform, Any] = {
+        Platform.ANTHROPIC: anthropic.AsyncAnthropic,
+        Platform.BEDROCK: AsyncAnthropicBedrock,
+        Platform.VERTEX: AsyncAnthropicVertex,
+        Platform.FOUNDRY: anthropic.AsyncAnthropicFoundry,
+    }
+    try:
+        client: Client = kinds[platform](**options)
+    except (anthropic.AnthropicError, ValueError, ImportError) as error:
+        raise BadSetting(f"no client for {platform}: {error}") from error
+    if isinstance(client, anthropic.AsyncAnthropic) and platform is Platform.ANTHROPIC and not _has_credentials(client):
+        raise BadSetting("there is no key for Claude: set ANTHROPIC_API_KEY, or use --model offline")
+    return client
+
+
+def _has_credentials(client: "AsyncAnthropic") -> bool:
+    return any(one is not None for one in (client.api_key, client.auth_token, client.credentials))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

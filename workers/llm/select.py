@@ -1,0 +1,36 @@
+"""From a model's name to the model."""
+
+import structlog
+
+from tasks.errors import UnknownModel
+from workers.llm.base import Model
+from workers.llm.names import PREFIXES
+from workers.llm.pricing import Pricing
+from workers.llm.settings import OFFLINE, ModelSettings
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def make_model(name: str | None, settings: ModelSettings) -> Model:
+    """The model of that name, or the one that the settings choose. Connects to nothing.
+
+    Raises:
+        UnknownModel: there is no such model; the message lists those there are, on one line.
+        BadSetting: the price table that TROUPE_PRICING names cannot be read.
+    """
+    name = name or settings.chosen_model
+    if name == OFFLINE:
+        from workers.llm.offline import OfflineModel
+
+        return OfflineModel()
+    pricing = Pricing.read(settings.pricing)
+    if not name.startswith(("claude-", *PREFIXES)) and name not in pricing.models:
+        raise UnknownModel(
+            f"no model {name!r}; there are: {OFFLINE}, {', '.join(pricing.models)} (also after {' '.join(PREFIXES)})"
+        )
+    facts = pricing.facts(name)
+    if facts.retires is not None:
+        _log.warning("model_retires", model=name, on=facts.retires.isoformat())
+    from workers.llm.claude import ClaudeModel
+
+    return ClaudeModel(name, settings, pricing=pricing)

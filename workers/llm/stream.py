@@ -1,0 +1,122 @@
+"""A streamed answer, put together from its events into the same dictionaries that an unstreamed one has.
+
+Events: https://platform.claude.com/docs/en/build-with-claude/streaming. Unknown events are skipped, as the API demands;
+an unknown *delta* is refused, for the block could not be echoed as it was meant.
+"""
+
+import json
+from typing import Any, cast
+
+from tasks.errors import ModelNonsense, ModelUnavailable, TroupeError
+from workers.llm.base import Block
+from workers.llm.failures import from_provider
+from workers.llm.replies import UNFINISHED
+
+Json = dict[str, Any]
+
+STATUS_OF = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""What an `error` event after status 200 would have been as a status; unknown ones count as 500."""
+
+
+class MessageAssembly:
+    """Takes events one by one; `finish` gives the message."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._message: Json | None = None
+        self._blocks: dict[int, Block] = {}
+        self._inputs: dict[int, str] = {}
+        self._stopped = False
+
+    def add(self, event: Json) -> None:
+        """Take the next event.
+
+        Raises:
+            ModelNonsense: malformed, or out of order.
+            ModelUnavailable, ContractError: the provider reported an error in the stream.
+        """
+        try:
+            self._add(event)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ModelNonsense(f"the model's stream has a malformed event: {error!r}") from error
+
+    def _add(self, event: Json) -> None:
+        kind = event["type"]
+        if kind == "error":
+            raise self._reported(event["error"])
+        if kind == "message_start":
+            self._message = dict(event["message"])
+        elif kind == "content_block_start":
+            self._blocks[event["index"]] = dict(event["content_block"])
+        elif kind == "content_block_delta":
+            self._extend(event["index"], event["delta"])
+        elif kind == "message_delta":
+            self._amend(event)
+        elif kind == "message_stop":
+            self._stopped = True
+
+    def _extend(self, index: int, delta: Json) -> None:
+        block, kind = cast("Json", self._blocks[index]), delta["type"]
+        if kind == "text_delta":
+            block["text"] = block.get("text", "") + delta["text"]
+        elif kind == "thinking_delta":
+            block["thinking"] = block.get("thinking", "") + delta["thinking"]
+        elif kind == "signature_delta":
+            block["signature"] = delta["signature"]
+        elif kind == "citations_delta":
+            block["citations"] = [*(block.get("citations") or []), delta["citation"]]
+        elif kind == "input_json_delta":
+            self._inputs[index] = self._inputs.get(index, "") + delta["partial_json"]
+        else:
+            raise ModelNonsense(f"the model's stream has a {kind!r}, which this release cannot put together")
+
+    def _amend(self, event: Json) -> None:
+        if self._message is None:
+            raise ModelNonsense("the model's stream does not begin with message_start")
+        self._message.update(event["delta"])
+        # Totals, not increments; a count that is absent here keeps what message_start said.
+        totals: Json = event.get("usage") or {}
+        counts = {name: count for name, count in totals.items() if count is not None}
+        self._message["usage"] = {**self._message["usage"], **counts}
+
+    def finish(self) -> Json:
+        """The whole message.
+
+        Raises:
+            ModelUnavailable: the stream broke off.
+            ModelNonsense: the input of a tool call is not JSON.
+        """
+        if self._message is None or not self._stopped:
+            raise ModelUnavailable(f"the answer of {self._model} broke off in the middle")
+        for index, text in self._inputs.items():
+            self._blocks[index]["input"] = self._input(text)
+        return {**self._message, "content": [block for _, block in sorted(self._blocks.items())]}
+
+    def _input(self, text: str) -> Any:
+        assert self._message is not None  # noqa: S101 - narrows; finish() has checked it
+        try:
+            return json.loads(text) if text else {}
+        except (ValueError, RecursionError) as error:
+            if self._message.get("stop_reason") in UNFINISHED:
+                return {}
+            raise ModelNonsense(f"the input of a tool call is not JSON: {error}") from error
+
+    def _reported(self, error: Json) -> TroupeError:
+        details: Json = error.get("details") or {}
+        return from_provider(
+            STATUS_OF.get(error["type"], 500),
+            str(error.get("message", "")),
+            model=self._model,
+            error_code=details.get("error_code"),
+        )
