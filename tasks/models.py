@@ -233,7 +233,9 @@ class AttemptOutcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     LOST = "lost"
-    """Its worker went silent, or handed it back."""
+    """Its worker went silent."""
+    RETURNED = "returned"
+    """Its worker handed it back unfinished, because it was stopping; counts neither as failure nor as loss."""
 
 
 class Attempt(Wire):

@@ -8,7 +8,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self, cast
 
 from tasks.errors import BadSetting, StoreUnavailable
 
@@ -128,7 +128,7 @@ class RedisServer:
         from redis import Redis
         from redis.exceptions import RedisError
 
-        client = Redis.from_url(self.url, socket_timeout=1)
+        client = cast(Any, Redis).from_url(self.url, socket_timeout=1)
         try:
             return bool(client.ping())
         except (RedisError, OSError):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import cast
+from typing import Final, cast
 
 from tasks.errors import IncompatibleVersion
 from tasks.ids import AttemptRef, StepId, WorkerName, partition_of
@@ -11,6 +11,9 @@ from tasks.models import AttemptOutcome, Claim, Failure, JobSpec, Step, StepInpu
 from tasks.states import Move, StepStatus, sources
 from tasks.store.scripts import CLAIM, HEARTBEAT, REPORT, SETTLE
 from tasks.store.store import Store
+
+HANDED_BACK: Final = "handed_back"
+"""Failure code of an attempt that its worker returned unfinished."""
 
 
 class Refusal(StrEnum):
@@ -80,8 +83,8 @@ class AttemptStore:
 
     async def hand_back(self, ref: AttemptRef, reason: str, usage: Usage) -> Refusal | None:
         """Give the attempt up so that another worker takes it at once; not counted as a failure."""
-        failure = Failure(code="handed_back", message=reason, retryable=True, retry_after_ms=0)
-        return await self._settle(Move.LOSE, ref, AttemptOutcome.LOST, failure.model_dump_json(), usage)
+        failure = Failure(code=HANDED_BACK, message=reason, retryable=True, retry_after_ms=0)
+        return await self._settle(Move.LOSE, ref, AttemptOutcome.RETURNED, failure.model_dump_json(), usage)
 
     async def report(self, ref: AttemptRef, events: Sequence[tuple[str, str]]) -> bool:
         """Append events (type, JSON data) of a running attempt; False when it is stale."""

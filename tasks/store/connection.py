@@ -1,8 +1,8 @@
 """The connection to Redis, and the one place where its errors become ours."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final, cast
 
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -38,7 +38,7 @@ def connect(settings: StoreSettings) -> Redis:
     """
     url = settings.redis_url.get_secret_value()
     try:
-        pool = BlockingConnectionPool.from_url(
+        pool = cast(Any, BlockingConnectionPool).from_url(
             url,
             decode_responses=True,
             timeout=settings.store_timeout_s,
@@ -54,7 +54,7 @@ def connect(settings: StoreSettings) -> Redis:
 
 
 @contextmanager
-def translated(settings: StoreSettings) -> Iterator[None]:
+def translated(settings: StoreSettings) -> Generator[None]:
     """Turn an absent server into `StoreUnavailable`, and refused credentials into `BadSetting`."""
     try:
         yield

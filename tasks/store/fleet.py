@@ -11,7 +11,6 @@ from tasks.store.keys import ORCHESTRATORS, WORKERS
 from tasks.store.scripts import ALIVE, ANNOUNCE
 from tasks.store.store import Store
 
-
 P = TypeVar("P", WorkerPresence, OrchestratorPresence)
 
 
@@ -33,9 +32,7 @@ class FleetStore:
     async def workers(self) -> list[WorkerPresence]:
         """Living workers, by name. One of another release whose announcement cannot be read is left out."""
         return [
-            presence
-            for text in await self._alive(WORKERS)
-            if (presence := _parse(WorkerPresence, text)) is not None
+            presence for text in await self._alive(WORKERS) if (presence := _parse(WorkerPresence, text)) is not None
         ]
 
     async def orchestrators(self) -> list[OrchestratorPresence]:

@@ -15,9 +15,7 @@ from tasks.store.store import Store
 SWEEP_BATCH: Final = 200
 """Timers acted on in one script call: bounds how long Redis is busy with it (some 5 ms)."""
 
-LOST: Final = Failure(
-    code="worker_lost", message="the worker went silent and its lease ran out", retryable=True
-)
+LOST: Final = Failure(code="worker_lost", message="the worker went silent and its lease ran out", retryable=True)
 DEADLINE: Final = Failure(code="deadline_passed", message="the job did not end within its timeout")
 
 

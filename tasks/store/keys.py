@@ -12,7 +12,7 @@
 | `<p>:{N}:job:<id>:events` | stream, ids `<seq>-0` | moves, report | as the job |
 | `<p>:{N}:idem:<sha256>` | string: `job fingerprint` | submit | timeout + retention |
 | `<p>:{fleet}:workers`, `…:orchestrators` | hash: process → announcement | announce | permanent; the silent are dropped |
-| `<p>:{fleet}:workers:until`, `…` | sorted set: process → end, Unix ms | announce | permanent; with the hash |
+| `…:until` of both | sorted set: process → end, Unix ms | announce | permanent; with the hash |
 
 `<p>` is the prefix, `{N}` the partition: the braces make it a hash tag, so each script touches one slot of a cluster.
 
@@ -34,7 +34,15 @@ GROUP: Final = "orchestrators"
 WORKERS: Final = "workers"
 ORCHESTRATORS: Final = "orchestrators"
 
-PERMANENT: Final = ("control", "timers", "job:index", "workers", "workers:until", "orchestrators", "orchestrators:until")
+PERMANENT: Final = (
+    "control",
+    "timers",
+    "job:index",
+    "workers",
+    "workers:until",
+    "orchestrators",
+    "orchestrators:until",
+)
 """Ends of the keys that need no TTL: each is emptied by the moves themselves."""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 from tasks.errors import UnknownJob
 from tasks.ids import JobId
@@ -102,15 +102,19 @@ class Snapshots:
         with translated(self.store.settings):
             for partition in range(self.store.settings.partitions):
                 index = self.store.keys.index(partition)
-                rows = cast(
-                    "list[tuple[str, float]]",
-                    await self.store.redis.zrange(index, 0, limit - 1, desc=True, withscores=True),
-                )
+                rows = await self._newest(index, limit)
                 found += [(float(score), job) for job, score in rows]
             newest = [JobId(job) for _, job in sorted(found, reverse=True)[:limit]]
             fields = ["spec", "status", "created", "finished", "total", "done", "cost"]
-            rows = [await self.store.redis.hmget(self.store.keys.job(job), fields) for job in newest]
+            rows = [
+                cast("list[str | None]", await self.store.redis.hmget(self.store.keys.job(job), fields))
+                for job in newest
+            ]
         return [_summary(job, row) for job, row in zip(newest, rows, strict=True) if row[0] is not None]
+
+    async def _newest(self, index: str, limit: int) -> list[tuple[str, float]]:
+        reply: object = await cast(Any, self.store.redis).zrange(index, 0, limit - 1, desc=True, withscores=True)
+        return cast("list[tuple[str, float]]", reply)
 
 
 def _summary(job: JobId, row: list[str | None]) -> JobSummary:

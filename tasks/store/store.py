@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from redis.asyncio import Redis
 
+from tasks.settings import StoreSettings
 from tasks.store.connection import connect, translated
 from tasks.store.keys import Keys
 from tasks.store.scripts import Arg, Reply, Script
-from tasks.settings import StoreSettings
 
 
 class Store:
@@ -26,9 +26,7 @@ class Store:
         """
         keys = [self.keys.control(partition), self.keys.timers(partition), *([key] if key else [])]
         with translated(self.settings):
-            return await script.run(
-                self.redis, keys, [self.keys.jobs(partition), self.settings.events_max, *args]
-            )
+            return await script.run(self.redis, keys, [self.keys.jobs(partition), self.settings.events_max, *args])
 
     async def ping(self) -> None:
         """Learn whether the store answers.

@@ -118,7 +118,8 @@ end
 local function falter(job, step, attempt, outcome, usage, failure)
   local was = redis.call('HMGET', job.steps, 'w:' .. step, 't:' .. step)
   redis.call('HSET', job.steps, 's:' .. step, 'delayed')
-  redis.call('HINCRBY', job.steps, (outcome == 'lost' and 'x:' or 'n:') .. step, 1)
+  if outcome == 'lost' then redis.call('HINCRBY', job.steps, 'x:' .. step, 1)
+  elseif outcome == 'failed' then redis.call('HINCRBY', job.steps, 'n:' .. step, 1) end
   redis.call('ZREM', timers, job.id .. ':' .. step)
   keep(job, 'a:' .. step .. ':' .. attempt, '{"step":"' .. step .. '","number":' .. attempt ..
     ',"outcome":"' .. outcome .. '","worker":' .. cjson.encode(was[1]) .. ',"started_at":' .. was[2] ..

@@ -1,5 +1,5 @@
--- End an attempt: running → succeeded, or → delayed with its failure (failed, lost). Only the current attempt may.
--- ARGV[3] sources, [4] job id, [5] step, [6] attempt, [7] outcome: succeeded | failed | lost,
+-- End an attempt: running → succeeded, or → delayed with its failure (failed, returned). Only the current attempt may.
+-- ARGV[3] sources, [4] job id, [5] step, [6] attempt, [7] outcome: succeeded | failed | returned,
 -- [8] result or failure, [9] usage, [10] cost in micro-dollars
 -- Reply: '' when accepted, else the status that refused it (superseded: a later attempt was begun; gone: no such job)
 local job, step, attempt, outcome = open_job(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]

@@ -1,0 +1,1 @@
+"""Plans: the graph, and whether one may run. Pure."""

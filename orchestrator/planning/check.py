@@ -1,0 +1,159 @@
+"""Is this plan allowed to run? Pure: from the proposal, the living agents and the limits to faults or steps."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from orchestrator.planning import graph
+from orchestrator.settings import OrchestratorSettings
+from tasks.ids import RESERVED_STEPS, STEP_ID, SYNTHESIS_STEP, StepId
+from tasks.models import AgentDefinition, Join, Plan, PlannedStep, RetryPolicy, Step, StepKind
+from tasks.store import NewStep
+
+MAX_DESCRIPTION_CHARS = 20_000
+SYNTHESIS = "Write the final answer to the task from the results of the steps, with their sources."
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The outcome of a check: faults, or the steps to write."""
+
+    faults: tuple[str, ...] = ()
+    """Each `path: what is wrong`, as a planner can repair it."""
+    steps: tuple[NewStep, ...] = ()
+    """In a topological order, the synthesis last. Empty when there are faults."""
+
+
+def check(plan: Plan, agents: Sequence[AgentDefinition], limits: OrchestratorSettings) -> Checked:
+    """Check a proposed plan and bind its steps to agents and queues.
+
+    Args:
+        agents: Those that may be given steps.
+    """
+    able = [agent for agent in agents if agent.plannable]
+    faults = list(_shape_faults(plan, limits))
+    faults += [fault for at, step in enumerate(plan.steps) for fault in _step_faults(at, step, able)]
+    if not faults:
+        faults = list(_graph_faults(plan, limits))
+    if faults:
+        return Checked(faults=tuple(faults))
+    return Checked(steps=tuple(_bind(plan, able, agents, limits)))
+
+
+def _shape_faults(plan: Plan, limits: OrchestratorSettings) -> Iterator[str]:
+    if not plan.steps:
+        yield "steps: the plan has no steps"
+    if len(plan.steps) > limits.max_steps:
+        yield f"steps: {len(plan.steps)} steps are more than the {limits.max_steps} allowed"
+    first: dict[str, int] = {}
+    for at, step in enumerate(plan.steps):
+        if step.id in first:
+            yield f"steps[{at}].id: {step.id!r} is the id of steps[{first[step.id]}] too"
+        first.setdefault(step.id, at)
+    for at, step in enumerate(plan.steps):
+        for position, before in enumerate(step.depends_on):
+            if before == step.id:
+                yield f"steps[{at}].depends_on[{position}]: {before!r} depends on itself"
+            elif before not in first:
+                yield f"steps[{at}].depends_on[{position}]: {before!r} is no step of this plan"
+
+
+def _step_faults(at: int, step: PlannedStep, able: Sequence[AgentDefinition]) -> Iterator[str]:
+    path = f"steps[{at}]"
+    if STEP_ID.fullmatch(step.id) is None:
+        yield f"{path}.id: {step.id!r} must be lower-case letters, digits, - and _, at most 48, a letter first"
+    if step.id in RESERVED_STEPS:
+        yield f"{path}.id: {step.id!r} is reserved"
+    if not step.description.strip():
+        yield f"{path}.description: it is empty"
+    if len(step.description) > MAX_DESCRIPTION_CHARS:
+        yield f"{path}.description: {len(step.description)} characters are more than {MAX_DESCRIPTION_CHARS}"
+    names = ", ".join(agent.name for agent in able) or "none is alive"
+    if step.agent is None and step.capability is None:
+        yield f"{path}: give an agent ({names}) or a capability"
+    elif step.agent is not None and all(agent.name != step.agent for agent in able):
+        yield f"{path}.agent: {step.agent!r} is unknown; there are: {names}"
+    elif step.agent is None and all(step.capability not in agent.capabilities for agent in able):
+        known = ", ".join(sorted({one for agent in able for one in agent.capabilities})) or "none"
+        yield f"{path}.capability: no agent has {step.capability!r}; there are: {known}"
+
+
+def _graph_faults(plan: Plan, limits: OrchestratorSettings) -> Iterator[str]:
+    needs = {step.id: step.depends_on for step in plan.steps}
+    loop = graph.cycle(needs)
+    if loop is not None:
+        yield f"steps: a cycle, {' → '.join(loop)}"
+        return
+    deep = graph.depth(needs)
+    if deep > limits.max_depth:
+        yield f"steps: a path of {deep} steps is longer than the {limits.max_depth} allowed"
+    for step, after in graph.dependents(needs).items():
+        if len(after) > limits.max_fan_out:
+            at = next(index for index, one in enumerate(plan.steps) if one.id == step)
+            yield f"steps[{at}]: {len(after)} steps depend on {step!r}, more than the {limits.max_fan_out} allowed"
+
+
+def _bind(
+    plan: Plan, able: Sequence[AgentDefinition], agents: Sequence[AgentDefinition], limits: OrchestratorSettings
+) -> Iterator[NewStep]:
+    planned = {step.id: step for step in plan.steps}
+    needs = {step.id: list(dict.fromkeys(step.depends_on)) for step in plan.steps}
+    after, ends = graph.dependents(needs), graph.sinks(needs)
+    for layer in graph.layers(needs):
+        for name in layer:
+            children = after[name] if name not in ends else [SYNTHESIS_STEP]
+            step = _bound(planned[name], needs[name], able, limits)
+            yield NewStep(step, tuple(StepId(child) for child in children))
+    closing = next((agent for agent in agents if agent.name == limits.synthesis_agent), None)
+    yield NewStep(
+        Step(
+            id=SYNTHESIS_STEP,
+            kind=StepKind.SYNTHESIS,
+            description=SYNTHESIS,
+            agent=limits.synthesis_agent,
+            queue=closing.queue if closing else limits.synthesis_agent,
+            depends_on=tuple(StepId(step) for step in ends),
+            join=Join.BEST_EFFORT,
+            timeout_ms=int(limits.step_timeout_s * 1000),
+            retry=RetryPolicy(max_attempts=limits.step_attempts),
+        )
+    )
+
+
+def _bound(
+    planned: PlannedStep, needs: Sequence[str], able: Sequence[AgentDefinition], limits: OrchestratorSettings
+) -> Step:
+    if planned.agent is not None:
+        agent = next(one for one in able if one.name == planned.agent)
+    else:
+        agent = next(one for one in able if planned.capability in one.capabilities)
+    return Step(
+        id=StepId(planned.id),
+        description=planned.description,
+        agent=agent.name,
+        queue=agent.queue,
+        depends_on=tuple(StepId(before) for before in needs),
+        join=planned.join or Join.ALL,
+        timeout_ms=int(limits.step_timeout_s * 1000),
+        retry=RetryPolicy(max_attempts=limits.step_attempts),
+    )
+
+
+def first_step(task: str, agents: Sequence[AgentDefinition], limits: OrchestratorSettings) -> Step:
+    """The planning step of a new job."""
+    return planning_step(StepId("plan"), f"Plan: {' '.join(task.split())[:200]}", agents, limits)
+
+
+def planning_step(
+    name: StepId, description: str, agents: Sequence[AgentDefinition], limits: OrchestratorSettings
+) -> Step:
+    """A step for the planner agent."""
+    planner = next((agent for agent in agents if agent.name == limits.planner_agent), None)
+    return Step(
+        id=name,
+        kind=StepKind.PLAN,
+        description=description,
+        agent=limits.planner_agent,
+        queue=planner.queue if planner else limits.planner_agent,
+        timeout_ms=int(limits.step_timeout_s * 1000),
+        retry=RetryPolicy(max_attempts=limits.step_attempts),
+    )

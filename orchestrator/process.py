@@ -1,0 +1,144 @@
+"""The orchestrator process: reads the control streams, sweeps the timers, announces itself; drains on SIGTERM.
+
+Several replicas may run: entries are shared out by the consumer group, sweeps are atomic, decisions are fenced.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from contextlib import suppress
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Final
+
+import structlog
+from redis.exceptions import ResponseError
+
+from orchestrator.scheduling.acting import Actor
+from orchestrator.scheduling.dispatch import Publisher
+from orchestrator.settings import OrchestratorSettings
+from tasks.app import make_app
+from tasks.errors import TransientError
+from tasks.ids import WorkerName
+from tasks.models import OrchestratorPresence
+from tasks.settings import StoreSettings
+from tasks.store import FleetStore, JobStore, Outbox, Store
+from tasks.store.jobs import SWEEP_BATCH
+
+log = structlog.get_logger("orchestrator")
+
+READ: Final = 256
+"""Entries read at once: one dispatch script and one batch of publishes."""
+BLOCK: Final = timedelta(seconds=1)
+PAUSE: Final = timedelta(seconds=0.5)
+"""Wait after the store or the broker was away."""
+
+
+class Orchestrator:
+    """One replica."""
+
+    def __init__(self, store_settings: StoreSettings, settings: OrchestratorSettings) -> None:
+        self.settings = settings
+        self.store_settings = store_settings
+        self.name = WorkerName(f"orchestrator@{socket.gethostname()}:{os.getpid()}")
+        self.store = Store(store_settings)
+        self.publisher = Publisher(make_app(store_settings))
+        self.outbox = Outbox(self.store, self.name)
+        self.actor = Actor(self.store, self.publisher, self.outbox, settings)
+        self.fleet = FleetStore(self.store)
+        self.stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until `stop`; then finish what was read, say goodbye, and return."""
+        partitions = range(self.store_settings.partitions)
+        readers = [asyncio.create_task(self._read(partition)) for partition in partitions]
+        others = [asyncio.create_task(self._sweep()), asyncio.create_task(self._announce())]
+        log.info("orchestrator_started", name=self.name, partitions=len(partitions))
+        stopped = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait([stopped, *readers, *others], return_when=asyncio.FIRST_COMPLETED)
+            self.stopping.set()
+            _, late = await asyncio.wait(readers, timeout=self.settings.drain_s)
+            for task in [*late, *others]:
+                task.cancel()
+            await asyncio.gather(*readers, *others, return_exceptions=True)
+            for task in [*readers, *others]:
+                if not task.cancelled() and (defect := task.exception()) is not None:
+                    raise defect
+        finally:
+            stopped.cancel()
+            with suppress(TransientError):
+                await self.fleet.leave(self._presence())
+            await self.publisher.close()
+            await self.store.close()
+            log.info("orchestrator_stopped", name=self.name)
+
+    def stop(self) -> None:
+        """Read no more; finish what was read."""
+        self.stopping.set()
+
+    async def _read(self, partition: int) -> None:
+        opened = False
+        while not self.stopping.is_set():
+            try:
+                if not opened:
+                    await self.outbox.open(partition)
+                    opened = True
+                entries = await self.outbox.read(partition, count=READ, block=BLOCK)
+                if entries:
+                    await self.actor.act(partition, entries)
+            except* TransientError as group:
+                log.warning("waiting_for_store_or_broker", partition=partition, reason=str(group.exceptions[0]))
+                await asyncio.sleep(PAUSE.total_seconds())
+            except* ResponseError as group:  # NOGROUP: the server came back without its data
+                log.warning("control_stream_lost", partition=partition, reason=str(group.exceptions[0]))
+                opened = False
+                await asyncio.sleep(PAUSE.total_seconds())
+
+    async def _sweep(self) -> None:
+        jobs = JobStore(self.store)
+        while True:
+            for partition in range(self.store_settings.partitions):
+                try:
+                    while await jobs.sweep(partition) == SWEEP_BATCH:
+                        pass
+                    left = await self.outbox.take_over(partition, count=READ)
+                    if left:
+                        await self.actor.act(partition, left)
+                except* TransientError as group:
+                    log.warning("sweep_failed", partition=partition, reason=str(group.exceptions[0]))
+                except* ResponseError as group:
+                    log.warning("sweep_failed", partition=partition, reason=str(group.exceptions[0]))
+            await asyncio.sleep(self.store_settings.sweep_s)
+
+    async def _announce(self) -> None:
+        presence = self._presence()
+        while True:
+            with suppress(TransientError):
+                await self.fleet.announce(presence)
+            await asyncio.sleep(self.store_settings.presence_s / 4)
+
+    def _presence(self) -> OrchestratorPresence:
+        return OrchestratorPresence(
+            name=self.name,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            partitions=self.store_settings.partitions,
+            version=version("troupe"),
+        )
+
+
+async def serve(store_settings: StoreSettings, settings: OrchestratorSettings) -> None:
+    """Run one replica until SIGTERM or SIGINT; a second signal ends it at once."""
+    orchestrator = Orchestrator(store_settings, settings)
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if orchestrator.stopping.is_set():
+            os._exit(1)  # unfinished control entries stay and are taken over
+        orchestrator.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    await orchestrator.run()

@@ -1,0 +1,202 @@
+"""Acting on control entries: dispatch what is ready, decide what faltered, check what is proposed.
+
+Everything here may happen twice, in two replicas, or stop after any line: each move is fenced, and an entry is
+deleted only after it was acted on.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+from typing import Final, assert_never
+
+import structlog
+from pydantic import ValidationError
+
+from orchestrator.planning.check import check, planning_step
+from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt
+from orchestrator.scheduling.dispatch import Publisher
+from orchestrator.settings import OrchestratorSettings
+from tasks.errors import TransientError, UnknownJob
+from tasks.ids import PLAN_STEP, REPAIR_STEP, StepId
+from tasks.messages import Dispatch
+from tasks.models import AgentDefinition, Failure, Plan, Step
+from tasks.queues import BUILT_IN
+from tasks.states import StepStatus, TaskStatus
+from tasks.store import Entry, FleetStore, JobRecord, JobStore, NewStep, Notice, Outbox, Snapshots, StepRecord, Store
+
+log = structlog.get_logger("orchestrator")
+
+AT_ONCE: Final = 32
+"""Entries other than dispatches that are worked on at the same time, a partition."""
+
+
+class Actor:
+    """What an orchestrator does with the entries of its partitions."""
+
+    def __init__(self, store: Store, publisher: Publisher, outbox: Outbox, settings: OrchestratorSettings) -> None:
+        self.jobs = JobStore(store)
+        self.snapshots = Snapshots(store)
+        self.fleet = FleetStore(store)
+        self.publisher = publisher
+        self.outbox = outbox
+        self.settings = settings
+        self.slots = asyncio.Semaphore(AT_ONCE)
+
+    async def act(self, partition: int, entries: Sequence[Entry]) -> None:
+        """Act on entries and delete those that are done.
+
+        Raises:
+            StoreUnavailable, BrokerUnavailable: entries that are not done stay and are taken over later.
+        """
+        ready = [entry for entry in entries if entry.notice is Notice.STEP_READY]
+        others = [entry for entry in entries if entry.notice is not Notice.STEP_READY]
+        async with asyncio.TaskGroup() as group:
+            if ready:
+                group.create_task(self._dispatch(partition, ready))
+            for entry in others:
+                group.create_task(self._one(partition, entry))
+
+    async def _dispatch(self, partition: int, entries: Sequence[Entry]) -> None:
+        steps = await self.jobs.dispatch(partition, [entry.ref for entry in entries])
+        dispatches = [
+            Dispatch.of(entry.ref.job, step, entry.ref.attempt)
+            for entry, step in zip(entries, steps, strict=True)
+            if step is not None
+        ]
+        if dispatches:
+            await self.publisher.publish(dispatches)
+        await self.outbox.done(partition, entries)
+
+    async def _one(self, partition: int, entry: Entry) -> None:
+        async with self.slots:
+            try:
+                await self._handle(entry)
+            except UnknownJob:
+                log.info("entry_dropped", job=entry.ref.job, notice=entry.notice, reason="job is past its retention")
+            except TransientError:
+                raise
+            except Exception as error:
+                log.exception("entry_failed", job=entry.ref.job, step=entry.ref.step, notice=entry.notice)
+                reason = f"the orchestrator failed on it: {type(error).__name__}: {error}"
+                await self.jobs.end_job(
+                    entry.ref.job, TaskStatus.FAILED, Failure(code="internal_error", message=reason)
+                )
+        await self.outbox.done(partition, [entry])
+
+    async def _handle(self, entry: Entry) -> None:
+        match entry.notice:
+            case Notice.ATTEMPT_ENDED:
+                await self._decide(entry)
+            case Notice.STEP_UNCLAIMED:
+                await self._look_for(entry)
+            case Notice.PLAN_PROPOSED:
+                await self._plan(entry)
+            case Notice.STEP_READY:
+                raise AssertionError("dispatched in batches")
+            case _:
+                assert_never(entry.notice)
+
+    async def _decide(self, entry: Entry) -> None:
+        record = await self.snapshots.step(entry.ref.job, entry.ref.step)
+        if record is None or record.status is not StepStatus.DELAYED or record.attempt != entry.ref.attempt:
+            return
+        failure = Failure.model_validate_json(entry.data)
+        decision = after_attempt(
+            record.step.retry, failure, failures=record.failures, losses=record.losses, draw=random.random()
+        )
+        match decision:
+            case Retry(delay_ms):
+                log.info("step_retrying", **_bound(entry), delay_ms=delay_ms, code=failure.code)
+                await self.jobs.postpone(entry.ref, delay_ms)
+            case GiveUp(final):
+                log.warning("step_given_up", **_bound(entry), code=final.code, reason=final.message)
+                await self.jobs.give_up(entry.ref, final)
+            case _:
+                assert_never(decision)
+
+    async def _look_for(self, entry: Entry) -> None:
+        record = await self.snapshots.step(entry.ref.job, entry.ref.step)
+        if record is None or record.status is not StepStatus.DISPATCHED or record.attempt != entry.ref.attempt:
+            return
+        queue, waited_ms = record.step.queue, int(entry.data)
+        living = any(queue in worker.queues for worker in await self.fleet.workers())
+        if not living and waited_ms >= self.settings.no_worker_s * 1000:
+            reason = (
+                f"no living worker listens on queue {queue!r} (waited {waited_ms / 1000:.0f} s); "
+                f"start one: troupe worker {queue}"
+            )
+            log.warning("step_given_up", **_bound(entry), code=NO_WORKER, reason=reason)
+            await self.jobs.give_up(entry.ref, Failure(code=NO_WORKER, message=reason))
+        elif await self.publisher.depth(queue) == 0:
+            log.warning("message_published_again", **_bound(entry), queue=queue, waited_ms=waited_ms)
+            await self.publisher.publish([Dispatch.of(entry.ref.job, record.step, entry.ref.attempt)])
+
+    async def _plan(self, entry: Entry) -> None:
+        record = await self.snapshots.job(entry.ref.job)
+        proposer = next((one for one in record.steps if one.step.id == entry.ref.step), None)
+        if record.final or record.revision != (1 if entry.ref.step == REPAIR_STEP else 0):
+            return
+        agents = await self._agents()
+        plan, faults = _proposal(record, proposer)
+        checked = check(plan, agents, self.settings) if plan is not None else None
+        if checked is not None and not checked.faults and plan is not None:
+            await self._accept(record, plan, checked.steps)
+            return
+        faults = list(checked.faults) if checked is not None else faults
+        log.warning("plan_rejected", job=entry.ref.job, step=entry.ref.step, faults=faults)
+        if entry.ref.step == PLAN_STEP:
+            await self._repair(record, agents, faults)
+        else:
+            reason = f"the plan may not run: {'; '.join(faults)}"
+            await self.jobs.end_job(record.spec.id, TaskStatus.FAILED, Failure(code="invalid_plan", message=reason))
+
+    async def _agents(self) -> list[AgentDefinition]:
+        """Living agents, and the built-in ones: their steps wait when no worker of theirs is up yet."""
+        living = await self.fleet.agents()
+        names = {agent.name for agent in living}
+        return living + [agent for agent in BUILT_IN if agent.name not in names]
+
+    async def _accept(self, record: JobRecord, plan: Plan, steps: Sequence[NewStep]) -> None:
+        names = [new.step.id for new in steps]
+        log.info("plan_accepted", job=record.spec.id, steps=names)
+        await self.jobs.extend(
+            record.spec.id,
+            record.revision,
+            steps,
+            status=TaskStatus.IN_PROGRESS,
+            event="plan_accepted",
+            data=_json(steps=names, rationale=plan.rationale[:2000]),
+        )
+
+    async def _repair(self, record: JobRecord, agents: Sequence[AgentDefinition], faults: Sequence[str]) -> None:
+        description = "Plan again: the proposed plan has faults. Propose one without them."
+        step: Step = planning_step(StepId(REPAIR_STEP), description, agents, self.settings)
+        step = step.model_copy(update={"input": {"faults": list(faults)}})
+        await self.jobs.extend(
+            record.spec.id,
+            record.revision,
+            [NewStep(step)],
+            status=TaskStatus.PENDING,
+            event="plan_rejected",
+            data=_json(faults=list(faults)),
+        )
+
+
+def _proposal(record: JobRecord, proposer: StepRecord | None) -> tuple[Plan | None, list[str]]:
+    if record.spec.plan is not None:
+        return record.spec.plan, []
+    if proposer is None or proposer.result is None:
+        return None, ["the planner gave no plan"]
+    try:
+        return Plan.model_validate(proposer.result.data), []
+    except ValidationError as error:
+        return None, [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+
+
+def _bound(entry: Entry) -> dict[str, object]:
+    return {"job": entry.ref.job, "step": entry.ref.step, "attempt": entry.ref.attempt}
+
+
+def _json(**values: object) -> str:
+    return json.dumps(values, ensure_ascii=False)

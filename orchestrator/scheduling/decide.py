@@ -1,0 +1,53 @@
+"""What follows an attempt that ended without success. Pure: facts and one random draw in, a decision out."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from tasks.models import Failure, RetryPolicy
+from tasks.store.attempts import HANDED_BACK
+from tasks.store.jobs import LOST
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Another attempt follows."""
+
+    delay_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The step has failed."""
+
+    failure: Failure
+
+
+Decision = Retry | GiveUp
+
+POISON: Final = "poison"
+"""Failure code of a step whose workers died under it once too often."""
+NO_WORKER: Final = "no_worker"
+"""Failure code of a step whose queue nobody listened on."""
+
+
+def after_attempt(policy: RetryPolicy, failure: Failure, *, failures: int, losses: int, draw: float) -> Decision:
+    """Decide about an ended attempt.
+
+    Args:
+        failures: Attempts of the step that failed, this one included.
+        losses: Workers that were lost under the step, this one included. Counted apart: a step is not to blame for a
+            machine that dies, until it is the third.
+        draw: Uniform in [0, 1): full jitter, so that steps that failed together do not come back together
+            (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    """
+    if failure.code == HANDED_BACK:
+        return Retry(0)
+    if failure.code == LOST.code:
+        if losses >= policy.max_losses:
+            reason = f"{losses} workers died under this step; it is stopped as poison"
+            return GiveUp(Failure(code=POISON, message=reason))
+        return Retry(0)
+    if not failure.retryable or failures >= policy.max_attempts:
+        return GiveUp(failure)
+    ceiling = min(policy.cap_ms, policy.base_ms * 2 ** (failures - 1))
+    return Retry(max(int(draw * ceiling), failure.retry_after_ms or 0))

@@ -1,0 +1,74 @@
+"""Publishing: one Celery message an attempt. Celery's producer blocks, so it works in a thread of its own."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, cast
+
+from celery import Celery
+from kombu.exceptions import KombuError, OperationalError
+
+from tasks.app import queue
+from tasks.errors import BrokerUnavailable
+from tasks.ids import PLAN_STEP, AttemptRef
+from tasks.messages import Dispatch
+
+RETRIES: Final = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
+"""Quick tries of Celery's own; after them the control entry stays and the message is published later."""
+
+
+class Publisher:
+    """Publishes messages, in order, from one thread."""
+
+    def __init__(self, app: Celery) -> None:
+        self.app: Any = cast(Any, app)  # Celery has no types
+        self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="publisher")
+
+    async def publish(self, dispatches: Sequence[Dispatch]) -> None:
+        """Publish messages; a second publish of the same attempt is harmless.
+
+        Raises:
+            BrokerUnavailable: the broker took not all of them; publish all again.
+        """
+        await asyncio.get_running_loop().run_in_executor(self.thread, self._publish, list(dispatches))
+
+    async def depth(self, name: str) -> int:
+        """Messages waiting in a queue.
+
+        Raises:
+            BrokerUnavailable: the broker does not answer.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self.thread, self._depth, name)
+
+    async def close(self) -> None:
+        """Let the thread finish, then close the connections."""
+        await asyncio.to_thread(self.thread.shutdown)
+        await asyncio.to_thread(self.app.close)
+
+    def _publish(self, dispatches: list[Dispatch]) -> None:
+        try:
+            with self.app.producer_pool.acquire(block=True) as producer:
+                for dispatch in dispatches:
+                    message = dispatch.message
+                    self.app.send_task(
+                        dispatch.agent,
+                        kwargs=message.model_dump(mode="json"),
+                        queue=dispatch.queue,
+                        task_id=message.ref.task_id,
+                        root_id=AttemptRef(message.job, PLAN_STEP, 1).task_id,
+                        parent_id=AttemptRef(message.job, PLAN_STEP, 1).task_id if message.step != PLAN_STEP else None,
+                        producer=producer,
+                        retry=True,
+                        retry_policy=RETRIES,
+                        ignore_result=True,
+                    )
+        except (KombuError, OperationalError, OSError) as error:
+            raise BrokerUnavailable(f"the broker does not take messages: {error}") from error
+
+    def _depth(self, name: str) -> int:
+        try:
+            with self.app.connection_for_write() as connection:
+                declared: Any = cast(Any, queue(name)(connection.default_channel)).queue_declare()
+                return int(declared.message_count)
+        except (KombuError, OperationalError, OSError) as error:
+            raise BrokerUnavailable(f"the broker does not answer: {error}") from error

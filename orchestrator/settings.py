@@ -1,0 +1,28 @@
+"""Settings of the deciding side."""
+
+from pydantic import Field
+
+from tasks.settings import RoomSettings
+
+
+class OrchestratorSettings(RoomSettings):
+    """What plans may look like, and how patient the orchestrator is."""
+
+    planner_agent: str = "planner"
+    """Agent that gets the first step of every job that brings no plan."""
+    synthesis_agent: str = "summary"
+    """Agent that writes the answer."""
+    max_steps: int = Field(default=50, ge=1, le=10_000)
+    """Steps in one plan, the synthesis not counted. Cost and time grow with it."""
+    max_depth: int = Field(default=5, ge=1, le=1000)
+    """Steps on the longest path, the synthesis not counted."""
+    max_fan_out: int = Field(default=20, ge=1, le=10_000)
+    """Steps that may wait for one and the same step."""
+    step_timeout_s: float = Field(default=300.0, gt=0)
+    """Longest time of one attempt."""
+    step_attempts: int = Field(default=3, ge=1, le=100)
+    """Tries of a step after failures that may pass."""
+    no_worker_s: float = Field(default=60.0, gt=0)
+    """How long a step waits while no living worker listens on its queue before it fails with `no_worker`."""
+    drain_s: float = Field(default=10.0, ge=0)
+    """Longest time that a stopping orchestrator finishes what it has read."""

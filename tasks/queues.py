@@ -1,0 +1,44 @@
+"""Queues, and the agents that every release has. A queue has the name of the agent it feeds, unless said otherwise."""
+
+from typing import Final
+
+from tasks.models import AgentDefinition
+
+PLANNER: Final = "planner"
+SEARCH: Final = "search"
+ANALYSIS: Final = "analysis"
+SUMMARY: Final = "summary"
+
+QUEUES: Final = (PLANNER, SEARCH, ANALYSIS, SUMMARY)
+"""Queues of the built-in agents."""
+
+BUILT_IN: Final = (
+    AgentDefinition(
+        name=PLANNER,
+        description="Decomposes a task into a graph of steps for the other agents.",
+        capabilities=("planning",),
+        queue=PLANNER,
+        plannable=False,
+    ),
+    AgentDefinition(
+        name=SEARCH,
+        description="Finds passages in the knowledge bases and reports what they say, with citations.",
+        capabilities=("search", "retrieval"),
+        queue=SEARCH,
+        tools=("list_documents", "read_document", "search_passages"),
+    ),
+    AgentDefinition(
+        name=ANALYSIS,
+        description="Analyses data tables with SQL and statistics, and weighs evidence.",
+        capabilities=("analysis", "statistics", "tables"),
+        queue=ANALYSIS,
+        tools=("describe_table", "list_tables", "query_table", "search_passages"),
+    ),
+    AgentDefinition(
+        name=SUMMARY,
+        description="Condenses and compares findings of other steps; also writes the final answer.",
+        capabilities=("summary", "comparison", "writing"),
+        queue=SUMMARY,
+    ),
+)
+"""Definitions that a plan may name also while no worker that offers them is up: their steps wait in the queue."""
