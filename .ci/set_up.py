@@ -74,7 +74,7 @@ def pip(*arguments: str) -> None:
     """Run pip on the environment: its own where it has one, else the outer one."""
     inner = subprocess.run([str(python()), "-c", "import pip"], capture_output=True, check=False).returncode == 0
     command = [str(python()), "-m", "pip"] if inner else [sys.executable, "-m", "pip", "--python", str(python())]
-    run(*command, "--disable-pip-version-check", "--no-input", *arguments, "--no-compile", "--quiet")
+    run(*command, "--disable-pip-version-check", "--no-input", *arguments, "--quiet")
 
 
 def run(*command: str) -> None:
