@@ -4,11 +4,15 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from pydantic import JsonValue
+
 from tasks.errors import ContractError
-from tasks.models import Claim, Source, Usage
+from tasks.models import AgentDefinition, Claim, Source, Usage
+
+Emit = Callable[[str, dict[str, JsonValue]], None]
 
 
-def _no_progress(_message: str) -> None: ...
+def _silent(_kind: str, _data: dict[str, JsonValue]) -> None: ...
 
 
 @dataclass(slots=True)
@@ -16,16 +20,18 @@ class StepContext:
     """One attempt, seen from inside."""
 
     claim: Claim
+    agents: tuple[AgentDefinition, ...] = ()
+    """Living agents that a plan may use; filled for the planner only."""
     found: dict[str, Source] = field(default_factory=dict[str, Source])
     """Every source that a tool has shown to the model in this attempt, by id; only these can be cited."""
     usage: Usage = Usage()
     """Consumed so far."""
-    report: Callable[[str], None] = _no_progress
-    """Writes a progress line to the job's events; costs no wait."""
+    emit: Emit = _silent
+    """Writes an event (type, data) to the job's stream; costs no wait, and may be called from any thread."""
 
     @property
     def knowledge(self) -> tuple[str, ...]:
-        """Names of the knowledge bases that this job may search."""
+        """Names of the knowledge bases that this job may search; empty: the default one."""
         return self.claim.job.knowledge
 
     def cite(self, source: Source) -> str:
@@ -36,6 +42,10 @@ class StepContext:
     def spend(self, usage: Usage) -> None:
         """Add to what the attempt consumed."""
         self.usage = self.usage + usage
+
+    def progress(self, message: str) -> None:
+        """Show people one line of progress."""
+        self.emit("step_progress", {"message": message[:500]})
 
 
 _current: ContextVar[StepContext] = ContextVar("troupe_step")

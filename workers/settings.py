@@ -1,0 +1,23 @@
+"""Settings of a worker process."""
+
+from pydantic import Field
+
+from tasks.settings import RoomSettings
+
+
+class WorkerSettings(RoomSettings):
+    """What a worker offers, and how it stops."""
+
+    agents: str = ""
+    """Modules with own agents, separated by commas; importable names, looked up also in the working directory."""
+    concurrency: int = Field(default=50, ge=1, le=5000)
+    """Attempts at the same time in one process. Steps wait for models, so many threads cost little."""
+    drain_s: float = Field(default=20.0, ge=0)
+    """How long a stopping worker lets its attempts go on before it hands them back."""
+    settle_s: float = Field(default=60.0, gt=0)
+    """How long a finished attempt waits for a store that is away before its result is dropped and it runs again."""
+
+    @property
+    def agent_modules(self) -> tuple[str, ...]:
+        """The modules, in order."""
+        return tuple(name.strip() for name in self.agents.split(",") if name.strip())
