@@ -15,7 +15,7 @@ LOCK := $(UV) pip compile --quiet --no-config --universal --python-version 3.11 
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check chaos bench bench-peers up fmt lock clean \
+.PHONY: help demo test check chaos bench bench-peers up fmt docs lock clean \
 	set-up set-up-dev static format lint types imports unit
 
 help: ## This list
@@ -46,6 +46,9 @@ up: set-up ## The whole stack as local processes
 fmt: set-up-dev ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
+
+docs: set-up-dev ## Write docs/configuration.md from the settings classes
+	@$(BIN)/python .ci/configuration_page.py
 
 lock: ## Renew both lock files (needs uv)
 	@$(LOCK) --upgrade --group build --output-file requirements.lock
