@@ -1,0 +1,114 @@
+"""Where knowledge bases stand on disk, which exist, and who may write one.
+
+`<home>/knowledge/<name>/` holds `manifest.json` and `index/`. A base exists as soon as its manifest does.
+"""
+
+import fcntl
+import shutil
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from tasks.errors import BadSetting, ContractError, TransientError, UnknownKnowledge
+from tasks.ids import NAME
+
+DEFAULT_NAME: Final = "default"
+DEFAULT_WAIT: Final = timedelta(seconds=30)
+MANIFEST: Final = "manifest.json"
+INDEX: Final = "index"
+_LOCKS: Final = ".locks"
+_POLL_S: Final = 0.05
+
+
+def folder(name: str, home: Path) -> Path:
+    """Where a knowledge base of that name stands, or would stand.
+
+    Raises:
+        ContractError: not a name.
+    """
+    if NAME.fullmatch(name) is None:
+        raise ContractError(
+            f"{name!r} cannot name a knowledge base: lower-case letters, digits, - and _, at most 48, a letter first"
+        )
+    return home / "knowledge" / name
+
+
+def names(home: Path) -> list[str]:
+    """Names of the knowledge bases that exist, sorted."""
+    return sorted(
+        manifest.parent.name
+        for manifest in (home / "knowledge").glob(f"*/{MANIFEST}")
+        if NAME.fullmatch(manifest.parent.name)
+    )
+
+
+def exists(name: str, home: Path) -> bool:
+    """Whether there is a knowledge base of that name."""
+    return (folder(name, home) / MANIFEST).is_file()
+
+
+def existing(name: str, home: Path) -> Path:
+    """Folder of a knowledge base that must exist.
+
+    Raises:
+        UnknownKnowledge: there is none of that name; the message lists those there are.
+    """
+    if exists(name, home):
+        return folder(name, home)
+    known = ", ".join(names(home))
+    rest = f"there are: {known}" if known else "there is none yet"
+    raise UnknownKnowledge(f"no knowledge base {name!r}; {rest} (`troupe kb add PATH --kb {name}` makes one)")
+
+
+def remove(name: str, home: Path, *, wait: timedelta = DEFAULT_WAIT) -> None:
+    """Delete a knowledge base. Readers that have it open finish their searches undisturbed.
+
+    Raises:
+        UnknownKnowledge: there is none of that name.
+        TransientError: another process was writing it for the whole wait.
+    """
+    place = existing(name, home)
+    with locked(name, home, wait=wait):
+        (place / MANIFEST).unlink(missing_ok=True)  # first, so that a removal that is cut short leaves no half base
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def locked(name: str, home: Path, *, wait: timedelta = DEFAULT_WAIT) -> Generator[Path]:
+    """Be the only writer of a knowledge base, on this machine; yields its folder, which need not exist yet.
+
+    The lock is the system's (flock), so the death of its holder frees it.
+
+    Raises:
+        TransientError: somebody else held it for the whole wait.
+        BadSetting: the home folder cannot be written.
+    """
+    place = folder(name, home)
+    # outside the base's folder: a lock inside would vanish with a removed base, and two writers could hold two files
+    lock = home / "knowledge" / _LOCKS / name
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        handle = lock.open("ab")
+    except OSError as exc:
+        raise BadSetting(f"TROUPE_HOME: knowledge bases cannot be kept in {str(home)!r}: {exc.strerror}") from exc
+    with handle:
+        _acquire(handle.fileno(), name, wait)
+        yield place
+
+
+def _acquire(descriptor: int, name: str, wait: timedelta) -> None:
+    until = time.monotonic() + wait.total_seconds()
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise TransientError(
+                    f"another process is writing knowledge base {name!r}; waited {wait.total_seconds():g} s, try again"
+                ) from None
+            time.sleep(_POLL_S)
+        else:
+            return

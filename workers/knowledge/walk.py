@@ -1,0 +1,92 @@
+"""Finding the files below the given paths: in order, each once, hidden ones left alone."""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tasks.errors import BadDocument
+from workers.knowledge.readers import SUFFIXES
+
+
+@dataclass(slots=True)
+class Found:
+    """What stands below some paths."""
+
+    files: list[Path] = field(default_factory=list[Path])
+    """Absolute paths of files of known kinds, in order of the given paths, then by name; no file twice."""
+    folders: list[Path] = field(default_factory=list[Path])
+    """The given paths that are folders."""
+    skipped: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """Path and reason of everything else."""
+    seen: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+    """Device and inode of all files and folders met: links lead to each only once."""
+
+
+def walk(paths: Sequence[Path]) -> Found:
+    """Find the files. Links are followed, but nothing is entered or taken twice.
+
+    Hidden files and folders are passed over without a word, unless they are given by name.
+
+    Raises:
+        BadDocument: a given path does not exist.
+    """
+    found = Found()
+    for path in paths:
+        where = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - resolve() would turn links into other names
+        if _is_folder(where):
+            found.folders.append(where)
+        _visit(where, found)
+    return found
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError as exc:
+        raise BadDocument(f"no file or folder {str(path)!r}") from exc
+    except (OSError, ValueError) as exc:  # ValueError: a null character in it
+        raise BadDocument(f"{str(path)!r} cannot be read: {exc}") from exc
+
+
+def _visit(path: Path, found: Found) -> None:
+    pending = [path]
+    while pending:
+        here = pending.pop()
+        try:
+            status = here.stat()
+            below = list(_children(here)) if stat.S_ISDIR(status.st_mode) else []
+        except OSError as exc:
+            found.skipped.append((str(here), _reason(here, exc)))
+            continue
+        key = (status.st_dev, status.st_ino)
+        if key in found.seen:
+            continue
+        found.seen.add(key)
+        if stat.S_ISDIR(status.st_mode):
+            pending.extend(reversed(below))
+        else:
+            _take(here, status, found)
+
+
+def _children(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+
+
+def _take(path: Path, status: os.stat_result, found: Found) -> None:
+    name = str(path)
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        found.skipped.append((name, "not a regular file"))
+    elif name != name.encode("utf-8", "replace").decode("utf-8"):
+        found.skipped.append((name.encode("utf-8", "replace").decode("utf-8"), "its name is not UTF-8"))
+    elif path.suffix.lower() not in SUFFIXES:
+        found.skipped.append((name, f"unknown kind ({path.suffix or 'no suffix'})"))
+    else:
+        found.files.append(path)
+
+
+def _reason(path: Path, error: OSError) -> str:
+    if path.is_symlink():
+        return "broken link"
+    return f"cannot be read: {error.strerror}"
