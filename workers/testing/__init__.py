@@ -1,0 +1,19 @@
+"""For tests of Troupe and of what is built on it: a fake Messages API, a scripted model, a guard against real calls."""
+
+from workers.llm.scripted import Call, ScriptedModel, Turn, UnexpectedCall
+from workers.testing.behaviours import Break, Fault, Hang, Say
+from workers.testing.fake_messages import FakeMessages
+from workers.testing.guard import forbid_model_calls
+
+__all__ = [
+    "Break",
+    "Call",
+    "FakeMessages",
+    "Fault",
+    "Hang",
+    "Say",
+    "ScriptedModel",
+    "Turn",
+    "UnexpectedCall",
+    "forbid_model_calls",
+]
