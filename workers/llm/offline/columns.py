@@ -1,0 +1,160 @@
+"""Tables as the table tools describe them, and the words of a question that name their columns."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from pydantic import JsonValue
+
+from workers.llm.offline.reading import entries, string
+from workers.llm.offline.terms import stem, words
+
+_NUMBERS: Final = ("int", "decimal", "numeric", "double", "float", "real", "huge", "number")
+_TIMES: Final = ("date", "time")
+_ID_WORDS: Final = frozenset({"id", "key", "index", "uuid", "code", "zip"})
+FEW: Final = 30
+"""Most distinct values of a column that is taken for a category."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column, with what is known of its values."""
+
+    name: str
+    type: str
+    distinct: int | None = None
+    nulls: int | None = None
+    facts: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    values: tuple[str, ...] = ()
+    """Its most frequent values, if it holds text."""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it holds numbers."""
+        return any(one in self.type.lower() for one in _NUMBERS) and "interval" not in self.type.lower()
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it holds dates or times."""
+        return any(one in self.type.lower() for one in _TIMES)
+
+    @property
+    def is_measure(self) -> bool:
+        """Whether adding or averaging it makes sense: a number that is no identifier and no year."""
+        parts = set(words(self.name.replace("_", " ")))
+        return self.is_number and not parts & _ID_WORDS and "year" not in parts
+
+    @property
+    def stems(self) -> frozenset[str]:
+        """Stems of the words in its name."""
+        return frozenset(stem(word) for word in words(_spaced(self.name)))
+
+    @property
+    def sql(self) -> str:
+        """Its name as an SQL identifier."""
+        return quote(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table."""
+
+    name: str
+    rows: int | None
+    columns: tuple[Column, ...] = ()
+    source: str = ""
+    """Id to cite; empty until it was described."""
+
+    @property
+    def sql(self) -> str:
+        """Its name as an SQL identifier."""
+        return quote(self.name)
+
+    @property
+    def measures(self) -> list[Column]:
+        """Columns to add, average and rank by."""
+        return [one for one in self.columns if one.is_measure]
+
+    @property
+    def categories(self) -> list[Column]:
+        """Columns whose values repeat, to group by; those with the fewest values first."""
+        limit = min(FEW, max(2, (self.rows or FEW) // 2))
+        repeated = [
+            one for one in self.columns if not one.is_time and one.distinct is not None and 1 < one.distinct <= limit
+        ]
+        texts = [one for one in repeated if not one.is_number]
+        return sorted(texts, key=lambda one: one.distinct or 0)
+
+    @property
+    def label(self) -> Column | None:
+        """The column that names a row: the text column with most distinct values, earlier ones first."""
+        texts = [one for one in self.columns if not one.is_number and not one.is_time]
+        named = [one for one in texts if one.stems & {"name", "title"}]
+        return max(named or texts, key=lambda one: one.distinct or 0, default=None)
+
+
+def quote(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def listed(value: JsonValue) -> list[Table]:
+    """Tables as `list_tables` gives them."""
+    return [_table(entry, "name") for entry in entries(value, "tables") if string(entry, "name")]
+
+
+def described(value: JsonValue) -> Table | None:
+    """A table as `describe_table` gives it; None when that is not what it is."""
+    if not isinstance(value, dict) or not string(value, "table"):
+        return None
+    return _table(value, "table")
+
+
+def mentioned(columns: Iterable[Column], question: str) -> list[Column]:
+    """Columns that the question names, in the order of their mention; a longer match goes first."""
+    asked = [stem(word) for word in words(_spaced(question))]
+    found: list[tuple[int, int, int, Column]] = []
+    for order, column in enumerate(columns):
+        hits = [asked.index(one) for one in column.stems if one in asked and len(one) > 1]
+        if hits and (len(hits) == len(column.stems) or len(hits) * 2 >= len(column.stems)):
+            found.append((min(hits), -len(hits), order, column))
+    return [column for *_, column in sorted(found, key=lambda one: one[:3])]
+
+
+def with_source(table: Table, source: str) -> Table:
+    """The same table, to be cited by `source`."""
+    return replace(table, source=source)
+
+
+def _table(entry: dict[str, JsonValue], key: str) -> Table:
+    columns = tuple(_column(one) for one in entries(entry, "columns") if string(one, "name"))
+    return Table(string(entry, key), _count(entry.get("rows")), columns, string(entry, "source"))
+
+
+def _column(entry: dict[str, JsonValue]) -> Column:
+    top = entry.get("top")
+    values: list[str] = []
+    for item in top if isinstance(top, list) else []:
+        value = item.get("value") if isinstance(item, dict) else item[0] if isinstance(item, list) and item else item
+        if isinstance(value, str):
+            values.append(value)
+    return Column(
+        name=string(entry, "name"),
+        type=string(entry, "type"),
+        distinct=_count(entry.get("distinct")),
+        nulls=_count(entry.get("nulls")),
+        facts={key: entry[key] for key in ("min", "max", "mean", "median", "std") if entry.get(key) is not None},
+        values=tuple(values),
+    )
+
+
+def _count(value: JsonValue) -> int | None:
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18 else None
+
+
+def _spaced(name: str) -> str:
+    """`petalLength_cm` as words."""
+    out: list[str] = []
+    for before, character in zip(" " + name, name, strict=False):
+        out.append(" " + character if character.isupper() and before.islower() else character)
+    return "".join(out).replace("_", " ")

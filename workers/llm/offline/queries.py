@@ -1,0 +1,224 @@
+"""From a question and the columns of a table to SQL: rankings, groups, averages, correlations, counts, shares."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from workers.llm.offline.columns import Column, Table, mentioned, quote
+from workers.llm.offline.terms import words
+
+MAX_QUERIES: Final = 4
+DEFAULT_TOP: Final = 5
+MAX_TOP: Final = 20
+MAX_GROUPS: Final = 12
+
+_HIGH = re.compile(
+    r"\b(?:most|largest|longest|biggest|highest|greatest|maximum|max|top|best|oldest|heaviest|tallest|fastest|expensive|latest|newest|leading)\b",
+    re.IGNORECASE,
+)
+_LOW = re.compile(
+    r"\b(?:least|smallest|shortest|lowest|fewest|minimum|min|bottom|worst|youngest|lightest|slowest|cheapest|earliest)\b",
+    re.IGNORECASE,
+)
+_TOP_N = re.compile(
+    r"\b(?:top|bottom|first|the|largest|longest)[ -]?(\d{1,3}|two|three|four|five|six|seven|eight|nine|ten)\b",
+    re.IGNORECASE,
+)
+_BY = re.compile(
+    r"\b(?:per|by|for each|for every|in each|each|every|across|among|grouped by|depending on|between)\s+"
+    r"(?:the\s+|each\s+)?(.{2,60})",
+    re.IGNORECASE,
+)
+_AVERAGE = re.compile(r"\b(?:average|mean|avg|typical)\b", re.IGNORECASE)
+_MEDIAN = re.compile(r"\bmedian\b", re.IGNORECASE)
+_SUM = re.compile(r"\b(?:total|sum|overall|altogether)\b", re.IGNORECASE)
+_COUNT = re.compile(r"\b(?:how many|number of|count)\b", re.IGNORECASE)
+_RELATION = re.compile(
+    r"\b(?:correlat\w*|relat\w*|depend\w*|associat\w*|versus|vs|against|influence\w*|effect)\b", re.IGNORECASE
+)
+_SHARE = re.compile(
+    r"\b(?:share|proportion|percent\w*|distribution|breakdown|split|composition|ratio|rate)\b", re.IGNORECASE
+)
+_OVER = re.compile(
+    r"\b(?:over|more than|above|at least|greater than|longer than|larger than|>=?)\s*\$?(\d+(?:[.,]\d+)*)",
+    re.IGNORECASE,
+)
+_UNDER = re.compile(
+    r"\b(?:under|less than|below|at most|fewer than|shorter than|smaller than|<=?)\s*\$?(\d+(?:[.,]\d+)*)",
+    re.IGNORECASE,
+)
+_MOST = re.compile(r"\b(?:most|least|sold)\b", re.IGNORECASE)
+_NUMERALS: Final = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
+_HINTS: Final = (
+    (
+        r"\b(?:largest|biggest|smallest)\b",
+        ("size", "bytes", "area", "population", "volume", "lines", "loc", "length", "total", "count"),
+    ),
+    (r"\b(?:longest|shortest)\b", ("length", "duration", "lines", "chars", "time", "distance")),
+    (r"\b(?:oldest|youngest)\b", ("age",)),
+    (r"\b(?:expensive|cheapest)\b", ("price", "cost", "fare", "amount")),
+    (r"\b(?:heaviest|lightest)\b", ("weight", "mass")),
+    (r"\b(?:tallest|highest)\b", ("height", "elevation", "altitude")),
+    (r"\b(?:fastest|slowest)\b", ("speed", "seconds", "time", "duration", "ms")),
+    (r"\b(?:best|worst)\b", ("score", "rating", "rank", "quality")),
+    (r"\bsold\b", ("sales", "quantity", "units", "revenue")),
+)
+"""Superlatives and the columns that they speak of when the question names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query, and how to introduce what it returns."""
+
+    sql: str
+    caption: str
+    shape: str
+    """ranking: rows of label and value; groups: rows of group, count and value; single: one row."""
+
+
+def queries(table: Table, question: str) -> list[Query]:
+    """At most four queries that answer the question from one table; an overview when it names nothing there."""
+    distinct = {query.sql: query for query in _by_question(table, question)}
+    found = list(distinct.values()) or list(_overview(table))
+    return found[:MAX_QUERIES]
+
+
+def _by_question(table: Table, question: str) -> Iterator[Query]:
+    named = mentioned(table.columns, question)
+    measures = [one for one in named if one.is_number]
+    measure = next(iter(measures), None) or _hinted(table, question)
+    groups = _groups(table, question, named)
+    where, condition = _filter(table, question, measures)
+    if _RELATION.search(question) and len(measures) > 1:
+        yield _correlation(table, measures[0], measures[1])
+    for group in groups[:2]:
+        yield _grouped(table, group, measure if measure not in groups else None, question, where, condition)
+    ranks = _HIGH.search(question) or _LOW.search(question)
+    if ranks and measure is not None and (not groups or not _aggregates(question)):
+        yield _ranking(table, measure, named, question, where, condition)
+    if not groups and measures and (_aggregates(question) or not ranks):
+        for one in [column for column in measures if column.is_measure][:2]:
+            yield _figures(table, one, where, condition)
+    if (_COUNT.search(question) or condition) and not groups:
+        yield Query(_select("count(*) AS n", table, where), f"Rows{condition or ' in all'}", "single")
+
+
+def _ranking(table: Table, measure: Column, named: list[Column], question: str, where: str, condition: str) -> Query:
+    high, low = _HIGH.search(question), _LOW.search(question)
+    falls = low is None or (high is not None and high.start() < low.start())
+    texts = [one for one in named if not one.is_number and not one.is_time and one.distinct != 1]
+    label = max(texts, key=lambda one: one.distinct or 0, default=None) or table.label
+    more = [one.sql for one in named if one.is_number and one != measure][:2]
+    columns = ", ".join([*([label.sql] if label else []), measure.sql, *more])
+    known = f"{where or 'WHERE'}{' AND' if where else ''} {measure.sql} IS NOT NULL"
+    order = f"ORDER BY {measure.sql} {'DESC' if falls else 'ASC'}{', ' + label.sql if label else ''}"
+    sql = _select(columns, table, known, order, f"LIMIT {_top(question)}")
+    return Query(sql, f"{'Highest' if falls else 'Lowest'} {measure.name}{condition}", "ranking")
+
+
+def _grouped(table: Table, group: Column, measure: Column | None, question: str, where: str, condition: str) -> Query:
+    if measure is None or measure == group or not measure.is_measure:
+        columns = f"{group.sql}, count(*) AS n, round(100.0 * count(*) / sum(count(*)) OVER (), 1) AS percent"
+        sql = _select(columns, table, where, f"GROUP BY 1 ORDER BY n DESC, 1 LIMIT {MAX_GROUPS}")
+        return Query(sql, f"Rows per {group.name}{condition}", "groups")
+    name, function = _aggregate(question)
+    value = f"round({function}({measure.sql}), 4) AS {quote(f'{name}_{measure.name}')}"
+    falls = "ASC" if _LOW.search(question) and not _HIGH.search(question) else "DESC"
+    order = f"GROUP BY 1 ORDER BY 2 {falls} NULLS LAST, 1 LIMIT {MAX_GROUPS}"
+    sql = _select(f"{group.sql}, {value}, count(*) AS n", table, where, order)
+    return Query(sql, f"{name.capitalize()} {measure.name} per {group.name}{condition}", "groups")
+
+
+def _figures(table: Table, measure: Column, where: str, condition: str) -> Query:
+    column = measure.sql
+    figures = (
+        f"count({column}) AS n, round(avg({column}), 4) AS average, median({column}) AS median, "
+        f"min({column}) AS minimum, max({column}) AS maximum, sum({column}) AS total"
+    )
+    return Query(_select(figures, table, where), f"Figures of {measure.name}{condition}", "single")
+
+
+def _correlation(table: Table, left: Column, right: Column) -> Query:
+    known = f"WHERE {left.sql} IS NOT NULL AND {right.sql} IS NOT NULL"
+    sql = _select(f"round(corr({left.sql}, {right.sql}), 4) AS correlation, count(*) AS n", table, known)
+    return Query(sql, f"Correlation (Pearson) of {left.name} and {right.name}", "single")
+
+
+def _aggregate(question: str) -> tuple[str, str]:
+    """The figure that a question wants of each group, in words and in SQL: the average unless it says otherwise."""
+    if _MEDIAN.search(question):
+        return "median", "median"
+    if _SUM.search(question) or (_MOST.search(question) and not _AVERAGE.search(question)):
+        return "total", "sum"
+    return "average", "avg"
+
+
+def _select(columns: str, table: Table, *rest: str) -> str:
+    """One SELECT. Names are quoted and the query tool refuses all but reads, so nothing in the text can do harm."""
+    return " ".join([f"SELECT {columns} FROM {table.sql}", *filter(None, rest)])  # noqa: S608
+
+
+def _overview(table: Table) -> Iterator[Query]:
+    label, measures, categories = table.label, table.measures, table.categories
+    if categories:
+        yield _grouped(table, categories[0], measures[0] if measures else None, "average", "", "")
+    if measures and label is not None and label not in categories:
+        yield _ranking(table, measures[0], [], "highest", "", "")
+    if not categories and not measures:
+        yield Query(_select("*", table, f"LIMIT {DEFAULT_TOP}"), "First rows", "ranking")
+
+
+def _groups(table: Table, question: str, named: list[Column]) -> list[Column]:
+    """Columns to group by: named after 'per', 'by' and the like, or categories that the question names."""
+    after = [mentioned(table.columns, match[1])[:1] for match in _BY.finditer(question)]
+    found = [column for group in after for column in group if not column.is_measure or column.distinct in range(2, 13)]
+    if _aggregates(question) or _COUNT.search(question) or _HIGH.search(question) or _LOW.search(question) or not found:
+        repeated = {one.name for one in table.categories}
+        found += [one for one in named if one.name in repeated]
+    return list({column.name: column for column in found}.values())
+
+
+def _filter(table: Table, question: str, measures: list[Column]) -> tuple[str, str]:
+    """WHERE clause and its words, from values and thresholds in the question."""
+    asked = f" {' '.join(words(question))} "
+    clauses: list[str] = []
+    said: list[str] = []
+    for column in table.columns:
+        for value in column.values:
+            if len(value) > 2 and words(value) and f" {' '.join(words(value))} " in asked:
+                clauses.append(f"{column.sql} = '{value.replace(chr(39), chr(39) * 2)}'")
+                said.append(f"{column.name} is {value}")
+                break
+    if measures:
+        for pattern, sign in ((_OVER, ">"), (_UNDER, "<")):
+            if match := pattern.search(question):
+                number = match[1].replace(",", "")
+                sign += "=" if "at " in match[0].lower() or "=" in match[0] else ""
+                clauses.append(f"{measures[0].sql} {sign} {number}")
+                said.append(f"{measures[0].name} {sign} {number}")
+    return (f"WHERE {' AND '.join(clauses)}", f" where {' and '.join(said)}") if clauses else ("", "")
+
+
+def _hinted(table: Table, question: str) -> Column | None:
+    if not (_HIGH.search(question) or _LOW.search(question) or _aggregates(question)):
+        return None
+    for pattern, hints in _HINTS:
+        if re.search(pattern, question, re.IGNORECASE):
+            for hint in hints:
+                for column in table.measures:
+                    if hint in words(column.name.replace("_", " ")):
+                        return column
+    return next(iter(table.measures), None)
+
+
+def _aggregates(question: str) -> bool:
+    return any(pattern.search(question) for pattern in (_AVERAGE, _MEDIAN, _SUM, _SHARE, _BY))
+
+
+def _top(question: str) -> int:
+    match = _TOP_N.search(question)
+    if match is None:
+        return DEFAULT_TOP
+    number = _NUMERALS.get(match[1].lower()) or int(match[1])
+    return max(1, min(number, MAX_TOP))
