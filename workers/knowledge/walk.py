@@ -34,11 +34,16 @@ def walk(paths: Sequence[Path]) -> Found:
     """
     found = Found()
     for path in paths:
-        where = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - resolve() would turn links into other names
+        where = absolute(path)
         if _is_folder(where):
             found.folders.append(where)
         _visit(where, found)
     return found
+
+
+def absolute(path: Path) -> Path:
+    """The path from the root, without `..`; links keep their names."""
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - resolve() would follow the links
 
 
 def _is_folder(path: Path) -> bool:
@@ -58,7 +63,7 @@ def _visit(path: Path, found: Found) -> None:
             status = here.stat()
             below = list(_children(here)) if stat.S_ISDIR(status.st_mode) else []
         except OSError as exc:
-            found.skipped.append((str(here), _reason(here, exc)))
+            found.skipped.append((_printable(here), _reason(here, exc)))
             continue
         key = (status.st_dev, status.st_ino)
         if key in found.seen:
@@ -75,15 +80,19 @@ def _children(folder: Path) -> Iterator[Path]:
 
 
 def _take(path: Path, status: os.stat_result, found: Found) -> None:
-    name = str(path)
+    name = _printable(path)
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
         found.skipped.append((name, "not a regular file"))
-    elif name != name.encode("utf-8", "replace").decode("utf-8"):
-        found.skipped.append((name.encode("utf-8", "replace").decode("utf-8"), "its name is not UTF-8"))
+    elif name != str(path):
+        found.skipped.append((name, "its name is not UTF-8"))
     elif path.suffix.lower() not in SUFFIXES:
         found.skipped.append((name, f"unknown kind ({path.suffix or 'no suffix'})"))
     else:
         found.files.append(path)
+
+
+def _printable(path: Path) -> str:
+    return str(path).encode("utf-8", "replace").decode("utf-8")
 
 
 def _reason(path: Path, error: OSError) -> str:

@@ -1,0 +1,1 @@
+"""Commands of the workers' side; the composition root mounts each module when it is asked for."""
