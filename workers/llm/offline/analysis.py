@@ -96,6 +96,8 @@ def _said(table: Table, query: Query, exchange: Exchange | None) -> str:
     if not names or not rows:
         return f"{query.caption} in table {table.name}: no rows.{cite}"
     if query.shape == "single":
+        if names == ["n"]:
+            return f"{query.caption} in table {table.name}: {_cell(rows[0][0])}.{cite}" if rows[0] else ""
         figures = ", ".join(f"{name} {_cell(cell)}" for name, cell in zip(names, rows[0], strict=False))
         return f"{query.caption} in table {table.name}: {figures}.{cite}"
     first = [f"{_cell(row[0])} ({_cell(row[1])})" if len(row) > 1 else _cell(row[0]) for row in rows[:3] if row]

@@ -105,9 +105,10 @@ def listed(value: JsonValue) -> list[Table]:
 
 def described(value: JsonValue) -> Table | None:
     """A table as `describe_table` gives it; None when that is not what it is."""
-    if not isinstance(value, dict) or not string(value, "table"):
+    if not isinstance(value, dict):
         return None
-    return _table(value, "table")
+    key = "table" if string(value, "table") else "name"
+    return _table(value, key) if string(value, key) else None
 
 
 def mentioned(columns: Iterable[Column], question: str) -> list[Column]:

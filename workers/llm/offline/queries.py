@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from workers.llm.offline.asking import asks
 from workers.llm.offline.columns import Column, Table, mentioned, quote
 from workers.llm.offline.terms import words
 
@@ -12,6 +13,7 @@ MAX_QUERIES: Final = 4
 DEFAULT_TOP: Final = 5
 MAX_TOP: Final = 20
 MAX_GROUPS: Final = 12
+MAX_PERIODS: Final = 60
 
 _HIGH = re.compile(
     r"\b(?:most|largest|longest|biggest|highest|greatest|maximum|max|top|best|oldest|heaviest|tallest|fastest|expensive|latest|newest|leading)\b",
@@ -49,6 +51,9 @@ _UNDER = re.compile(
     re.IGNORECASE,
 )
 _MOST = re.compile(r"\b(?:most|least|sold)\b", re.IGNORECASE)
+_PERIOD = re.compile(
+    r"\b(?:per|by|each|every|and|over the)\s+(year|quarter|month|week|day)s?\b|\bover time\b|\btrends?\b", re.IGNORECASE
+)
 _NUMERALS: Final = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _HINTS: Final = (
     (
@@ -79,9 +84,13 @@ class Query:
 
 def queries(table: Table, question: str) -> list[Query]:
     """At most four queries that answer the question from one table; an overview when it names nothing there."""
-    distinct = {query.sql: query for query in _by_question(table, question)}
+    distinct = {query.sql: query for ask in _questions(question) for query in _by_question(table, ask)}
     found = list(distinct.values()) or list(_overview(table))
     return found[:MAX_QUERIES]
+
+
+def _questions(text: str) -> list[str]:
+    return [ask.clause for ask in asks(text)] or [text]
 
 
 def _by_question(table: Table, question: str) -> Iterator[Query]:
@@ -90,18 +99,41 @@ def _by_question(table: Table, question: str) -> Iterator[Query]:
     measure = next(iter(measures), None) or _hinted(table, question)
     groups = _groups(table, question, named)
     where, condition = _filter(table, question, measures)
+    ranked = _HIGH.search(question) or _LOW.search(question)
+    counted = _COUNT.search(question) and not (measures and ranked)
+    if period := _period(table, question, measure, where, condition):
+        yield period
     if _RELATION.search(question) and len(measures) > 1:
         yield _correlation(table, measures[0], measures[1])
+        return
     for group in groups[:2]:
         yield _grouped(table, group, measure if measure not in groups else None, question, where, condition)
-    ranks = _HIGH.search(question) or _LOW.search(question)
-    if ranks and measure is not None and (not groups or not _aggregates(question)):
+    if groups or period:
+        return
+    if counted or condition:
+        yield Query(_select("count(*) AS n", table, where), f"Rows{condition or ' in all'}", "single")
+    if ranked and measure is not None:
         yield _ranking(table, measure, named, question, where, condition)
-    if not groups and measures and (_aggregates(question) or not ranks):
+    elif not counted:
         for one in [column for column in measures if column.is_measure][:2]:
             yield _figures(table, one, where, condition)
-    if (_COUNT.search(question) or condition) and not groups:
-        yield Query(_select("count(*) AS n", table, where), f"Rows{condition or ' in all'}", "single")
+
+
+def _period(table: Table, question: str, measure: Column | None, where: str, condition: str) -> Query | None:
+    """Rows and the measure over time, when the question asks for it and the table has a date."""
+    match = _PERIOD.search(question)
+    column = next((one for one in table.columns if one.is_time and "date" in one.type.lower() + one.name.lower()), None)
+    column = column or next((one for one in table.columns if "timestamp" in one.type.lower()), None)
+    if match is None or column is None:
+        return None
+    unit = (match[1] or "month").lower()
+    figures = "count(*) AS n"
+    if measure is not None and measure.is_measure:
+        name, function = _aggregate(question)
+        figures = f"round({function}({measure.sql}), 4) AS {quote(f'{name}_{measure.name}')}, {figures}"
+    time = f"CAST(date_trunc('{unit}', {column.sql}) AS DATE) AS {quote(unit)}"
+    sql = _select(f"{time}, {figures}", table, where, f"GROUP BY 1 ORDER BY 1 LIMIT {MAX_PERIODS}")
+    return Query(sql, f"By {unit} of {column.name}{condition}", "groups")
 
 
 def _ranking(table: Table, measure: Column, named: list[Column], question: str, where: str, condition: str) -> Query:
@@ -114,7 +146,7 @@ def _ranking(table: Table, measure: Column, named: list[Column], question: str, 
     known = f"{where or 'WHERE'}{' AND' if where else ''} {measure.sql} IS NOT NULL"
     order = f"ORDER BY {measure.sql} {'DESC' if falls else 'ASC'}{', ' + label.sql if label else ''}"
     sql = _select(columns, table, known, order, f"LIMIT {_top(question)}")
-    return Query(sql, f"{'Highest' if falls else 'Lowest'} {measure.name}{condition}", "ranking")
+    return Query(sql, f"The {'highest' if falls else 'lowest'} {measure.name}{condition}", "ranking")
 
 
 def _grouped(table: Table, group: Column, measure: Column | None, question: str, where: str, condition: str) -> Query:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from tasks.models import StepKind
+from workers.agents.citations import cited
 from workers.llm.offline.asking import cut
 from workers.llm.offline.choosing import most_central, most_relevant, reading_order
 from workers.llm.offline.moves import Answer
@@ -24,6 +25,7 @@ MAX_RAW: Final = 6_000
 """Longest result that is passed on as it is when it holds no sentences to choose from."""
 MAX_KEPT: Final = 20_000
 """Longest result with tables or headings that is passed on as it is."""
+MAX_LEAD: Final = 400
 MAX_ANSWER: Final = 100_000
 
 _EMPTY = re.compile(
@@ -120,8 +122,12 @@ def _parts(one: Input) -> list[tuple[str, str]]:
 
 
 def _lead(text: str) -> Sentence | None:
-    found = sentences(text)
-    return found[0] if found else None
+    """The first line, when it is a statement and not part of a list or a table."""
+    line = text.strip().partition("\n")[0]
+    if not line or line[0] in "#|-*" or len(line) > MAX_LEAD:
+        return None
+    ids = cited(line)
+    return Sentence(line.partition(f" [{ids[0]}")[0] if ids else line, tuple(ids))
 
 
 def _section(one: Input, task: str, said: Collection[str]) -> str:
