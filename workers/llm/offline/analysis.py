@@ -21,7 +21,7 @@ TABLE_ARGUMENT: Final = "table"
 SQL_ARGUMENT: Final = "sql"
 MAX_TABLES: Final = 3
 MAX_QUERIES: Final = 6
-MAX_ROWS: Final = 10
+MAX_ROWS: Final = 20
 MAX_CELL: Final = 60
 
 

@@ -123,10 +123,11 @@ def _shape(sentence: Sentence, bag: Sequence[str], shared: set[str]) -> float:
     defining = 1.4 if shared & set(bag[:2]) and _DEFINING.match(sentence.text) else 1.0
     leaning = 0.4 if _LEANING.match(sentence.text) else 1.0
     pointing = 0.4 if _POINTING.search(sentence.text) else 1.0
+    condition = 0.75 if sentence.text.startswith(("If ", "When ", "Unless ")) else 1.0
     question = 0.5 if sentence.text.endswith("?") else 1.0
     length = 1.0 if len(sentence.text) <= 200 else 0.85
     first = 1.1 if sentence.position == 0 else 1.0
-    return early * defining * leaning * pointing * question * length * first
+    return early * defining * leaning * condition * pointing * question * length * first
 
 
 def _power(vectors: Sequence[dict[str, float]], pull: Sequence[float]) -> list[float]:

@@ -99,8 +99,12 @@ def quote(name: str) -> str:
 
 
 def listed(value: JsonValue) -> list[Table]:
-    """Tables as `list_tables` gives them."""
-    return [_table(entry, "name") for entry in entries(value, "tables") if string(entry, "name")]
+    """Tables as `list_tables` gives them: a list, or an object with it; unreadable ones are left out."""
+    if isinstance(value, list):
+        value = {"tables": value}
+    return [
+        _table(entry, "name") for entry in entries(value, "tables") if string(entry, "name") and not entry.get("error")
+    ]
 
 
 def described(value: JsonValue) -> Table | None:
@@ -128,6 +132,9 @@ def with_source(table: Table, source: str) -> Table:
 
 
 def _table(entry: dict[str, JsonValue], key: str) -> Table:
+    given = entry.get("columns")
+    if isinstance(given, dict):  # names with their types
+        entry = {**entry, "columns": [{"name": name, "type": kind} for name, kind in given.items()]}
     columns = tuple(_column(one) for one in entries(entry, "columns") if string(one, "name"))
     return Table(string(entry, key), _count(entry.get("rows")), columns, string(entry, "source"))
 

@@ -233,7 +233,7 @@ def _filter(table: Table, question: str, measures: list[Column]) -> tuple[str, s
 
 
 def _hinted(table: Table, question: str) -> Column | None:
-    if not (_HIGH.search(question) or _LOW.search(question) or _aggregates(question)):
+    if _SHARE.search(question) or not (_HIGH.search(question) or _LOW.search(question) or _aggregates(question)):
         return None
     for pattern, hints in _HINTS:
         if re.search(pattern, question, re.IGNORECASE):

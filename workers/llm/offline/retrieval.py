@@ -14,6 +14,8 @@ from workers.llm.offline.terms import key_words, stem
 SEARCH: Final = "search_passages"
 MAX_QUERIES: Final = 3
 MAX_QUERY: Final = 200
+PASSAGES: Final = 8
+"""Passages asked for with each query."""
 MAX_SENTENCES: Final = 6
 MAX_PASSAGES: Final = 24
 MAX_PASSAGE: Final = 8_000
@@ -51,7 +53,7 @@ def search(brief: Brief) -> Move:
     else:
         queries = []
     if queries:
-        return Calls(tuple(Call(SEARCH, {"query": query}) for query in queries))
+        return Calls(tuple(Call(SEARCH, {"query": query, "k": PASSAGES}) for query in queries))
     return Answer(findings(brief.step or brief.task, passages, done))
 
 

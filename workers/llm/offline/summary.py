@@ -85,7 +85,9 @@ def _synthesis(brief: Brief) -> str:
     parts = [" ".join(one.cited_text for one in opening)] if opening else []
     for one in useful:
         title = title_of(one.about, one.step or "Findings")
-        parts.append(f"## {title}\n\n{_section(one, brief.task, said if len(useful) > 1 else ())}")
+        body = _section(one, brief.task, said if len(useful) > 1 else ())
+        parts.append(f"## {title}\n\n{body}")
+        said.update(sentence.text for sentence in sentences(body))
     parts.extend(_missing(brief))
     whole = "\n\n".join(parts)
     return f"{cut_lines(whole, MAX_ANSWER)}\n\n{DISCLAIMER}"
@@ -99,10 +101,7 @@ def _opening(brief: Brief, inputs: Sequence[Input]) -> list[Sentence]:
     best: list[Sentence] = []
     for place, (topic, text) in enumerate(parts):
         found = sentences(text, origin=place)
-        best.extend(
-            most_relevant(found, f"{topic} {brief.task}", focus=topic, limit=1)
-            or most_central(found, brief.task, limit=1)
-        )
+        best.extend(most_relevant(found, topic, limit=1) or most_central(found, brief.task, limit=1))
     distinct = list({one.text: one for one in reversed(best)}.values())[::-1]
     room = MAX_OPENING - len(measured)
     if len(parts) == 1:

@@ -23,10 +23,10 @@ STOP_WORDS: Final = frozenset(_STOP.split())
 
 _INSTRUCTION = """
     analyse analyze answer assess briefly calculate compare compute consider contrast describe detail detailed
-    determine difference differences differ discuss document documents evaluate examine explain explanation explore
-    find finding findings identify information investigate kind know list look main mean outline overview passage
-    passages provide question regarding report review say says search section show short source sources step
-    summarise summarize summary task tell text treat want work write"""
+    determine difference differences differ discuss document documents evaluate examine explain explanation
+    explore find finding findings identify information investigate know look main mean outline overview
+    passage passages provide question regarding say says show short summarise summarize summary tell treat
+    want work write"""
 INSTRUCTION_WORDS: Final = frozenset(_INSTRUCTION.split())
 """Words that say what to do, not what about."""
 
