@@ -11,7 +11,7 @@
 | `<p>:{N}:job:<id>:results` | hash: r:, f: and a: fields below | settle, give_up | as the job |
 | `<p>:{N}:job:<id>:events` | stream, ids `<seq>-0` | moves, report | as the job |
 | `<p>:{N}:idem:<sha256>` | string: `job fingerprint` | submit | timeout + retention |
-| `<p>:{fleet}:workers`, `…:orchestrators` | hash: process → announcement | announce | permanent; the silent are dropped |
+| `<p>:{fleet}:workers`, `…:orchestrators` | hash: process → announcement | announce | permanent; silent ones go |
 | `…:until` of both | sorted set: process → end, Unix ms | announce | permanent; with the hash |
 
 `<p>` is the prefix, `{N}` the partition: the braces make it a hash tag, so each script touches one slot of a cluster.

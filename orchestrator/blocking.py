@@ -1,0 +1,150 @@
+"""The producer's client for ordinary code: a facade over `AsyncTroupe`, which runs in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from orchestrator.client import AsyncJobHandle, AsyncTroupe
+from tasks.events import JobEvent
+from tasks.ids import JobId
+from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, Plan, WorkerPresence
+from tasks.results import JobResult
+from tasks.settings import StoreSettings
+from tasks.states import TaskStatus
+
+T = TypeVar("T")
+
+
+class Troupe:
+    """A producer's connection to a fleet, for any thread. Connects with its first call; `close` it, or use `with`.
+
+    Its methods are those of `AsyncTroupe`, without `await`, and raise the same errors.
+    """
+
+    def __init__(self, redis_url: str | None = None, *, settings: StoreSettings | None = None) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="troupe-client", daemon=True)
+        self._thread.start()
+        try:
+            self._troupe = AsyncTroupe(redis_url, settings=settings)
+        except BaseException:
+            self._end_loop()
+            raise
+
+    def submit(
+        self,
+        task: str,
+        *,
+        model: str | None = None,
+        knowledge: Sequence[str] = (),
+        data: Sequence[str | Path] = (),
+        plan: Plan | None = None,
+        budget_usd: float | None = None,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
+        idempotency_key: str | None = None,
+    ) -> "JobHandle":
+        """Submit a job: see `AsyncTroupe.submit`."""
+        submitting = self._troupe.submit(
+            task,
+            model=model,
+            knowledge=knowledge,
+            data=data,
+            plan=plan,
+            budget_usd=budget_usd,
+            timeout=timeout,
+            idempotency_key=idempotency_key,
+        )
+        return JobHandle(self, self._run(submitting))
+
+    def job(self, job_id: str) -> "JobHandle":
+        """A handle on a job that was submitted before: see `AsyncTroupe.job`."""
+        return JobHandle(self, self._troupe.job(job_id))
+
+    def jobs(self, limit: int = 20) -> list[JobSummary]:
+        """The newest jobs, newest first."""
+        return self._run(self._troupe.jobs(limit))
+
+    def workers(self) -> list[WorkerPresence]:
+        """Living workers."""
+        return self._run(self._troupe.workers())
+
+    def agents(self) -> list[AgentDefinition]:
+        """Agents of living workers."""
+        return self._run(self._troupe.agents())
+
+    def close(self) -> None:
+        """Give the connections back and end the thread. A second call does nothing."""
+        if self._loop.is_closed():
+            return
+        self._run(self._troupe.close())
+        self._end_loop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class JobHandle:
+    """One job. Its methods are those of `AsyncJobHandle`, without `await`."""
+
+    def __init__(self, troupe: Troupe, handle: AsyncJobHandle) -> None:
+        self._troupe = troupe
+        self._handle = handle
+
+    def __repr__(self) -> str:
+        return repr(self._handle)
+
+    @property
+    def id(self) -> JobId:
+        """The job's id."""
+        return self._handle.id
+
+    def status(self) -> TaskStatus:
+        """Where the job stands."""
+        return self._troupe._run(self._handle.status())  # pyright: ignore[reportPrivateUsage]
+
+    def snapshot(self) -> JobResult:
+        """All that is known of the job now, final or not."""
+        return self._troupe._run(self._handle.snapshot())  # pyright: ignore[reportPrivateUsage]
+
+    def wait(self, timeout: float | None = None) -> JobResult:
+        """The job's outcome, as soon as it is final: see `AsyncJobHandle.wait`."""
+        return self._troupe._run(self._handle.wait(timeout))  # pyright: ignore[reportPrivateUsage]
+
+    def result(self, timeout: float | None = None) -> JobResult:
+        """The job's outcome, once it has completed: see `AsyncJobHandle.result`."""
+        return self._troupe._run(self._handle.result(timeout))  # pyright: ignore[reportPrivateUsage]
+
+    def events(self, since: int = 0) -> Iterator[JobEvent]:
+        """Events from `since` on until the job's last one: see `AsyncJobHandle.events`."""
+        stream = self._handle.events(since)
+        while True:
+            try:
+                yield self._troupe._run(anext(stream))  # pyright: ignore[reportPrivateUsage, reportArgumentType]
+            except StopAsyncIteration:
+                return
+
+    def cancel(self) -> TaskStatus:
+        """Cancel the job on all workers: see `AsyncJobHandle.cancel`."""
+        return self._troupe._run(self._handle.cancel())  # pyright: ignore[reportPrivateUsage]

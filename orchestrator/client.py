@@ -1,0 +1,255 @@
+"""The producer's client, asynchronous: submit jobs, follow them, get their results. One round trip a submit."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from random import randrange
+from types import TracebackType
+from typing import Final, Self
+from zlib import crc32
+
+from pydantic import SecretStr, ValidationError
+
+from orchestrator.planning.check import first_step
+from orchestrator.report import report
+from orchestrator.settings import OrchestratorSettings
+from tasks.errors import ContractError, InvalidTask, JobCancelled, JobFailed, ResultTimeout, UnknownJob
+from tasks.events import JobEvent, ends_job
+from tasks.ids import JobId, new_job_id, parse_job_id
+from tasks.models import (
+    DEFAULT_TIMEOUT,
+    MAX_TASK_CHARS,
+    MAX_TIMEOUT,
+    AgentDefinition,
+    Failure,
+    JobSpec,
+    JobSummary,
+    Plan,
+    WorkerPresence,
+)
+from tasks.queues import BUILT_IN
+from tasks.results import MICROUSD, JobResult
+from tasks.settings import StoreSettings, read_settings
+from tasks.states import FINAL_JOB, TaskStatus
+from tasks.store import EventStore, FleetStore, JobStore, Snapshots, Store
+from tasks.tables import table_refs
+
+CANCELLED: Final = Failure(code="job_cancelled", message="cancelled on request")
+WAIT: Final = timedelta(seconds=2)
+"""Longest single wait for an event."""
+
+
+class AsyncTroupe:
+    """A producer's connection to a fleet. Use it in one event loop; connects with its first call."""
+
+    def __init__(self, redis_url: str | None = None, *, settings: StoreSettings | None = None) -> None:
+        if settings is None:
+            given = {} if redis_url is None else {"redis_url": SecretStr(redis_url)}
+            settings = read_settings(StoreSettings, **given)
+        self.settings = settings
+        self.limits = read_settings(OrchestratorSettings)
+        self._store = Store(settings)
+        self._jobs = JobStore(self._store)
+        self._snapshots = Snapshots(self._store)
+        self._events = EventStore(self._store)
+        self._fleet = FleetStore(self._store)
+
+    async def submit(
+        self,
+        task: str,
+        *,
+        model: str | None = None,
+        knowledge: Sequence[str] = (),
+        data: Sequence[str | Path] = (),
+        plan: Plan | None = None,
+        budget_usd: float | None = None,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
+        idempotency_key: str | None = None,
+    ) -> "AsyncJobHandle":
+        """Submit a job; it is accepted when this returns, and reaches a final status whatever happens.
+
+        Args:
+            model: Model for all its agents; the workers' own setting unless given.
+            knowledge: Knowledge bases to search; `default` unless given.
+            data: Data files that its agents may query; the workers must see them under the same absolute paths.
+            plan: Steps to run as they are; no planner is asked.
+            timeout: Seconds (or a timedelta) from now after which it fails.
+            idempotency_key: A second submit with the same key and request returns the first job.
+
+        Raises:
+            InvalidTask: empty, or longer than 100,000 characters.
+            ContractError: another argument is wrong.
+            IdempotencyConflict: the key was used for a different request.
+            StoreUnavailable: no answer in time.
+        """
+        spec = _spec(
+            new_job_id(self._partition(idempotency_key)),
+            task,
+            model=model,
+            knowledge=tuple(knowledge),
+            data=table_refs([Path(path) for path in data]),
+            plan=plan,
+            budget_microusd=None if budget_usd is None else round(budget_usd * MICROUSD),
+            timeout_ms=_milliseconds(timeout),
+            idempotency_key=idempotency_key,
+        )
+        first = None if plan is not None else first_step(spec.task, BUILT_IN, self.limits)
+        return AsyncJobHandle(self, await self._jobs.submit(spec, first))
+
+    def job(self, job_id: str) -> "AsyncJobHandle":
+        """A handle on a job that was submitted before, here or elsewhere.
+
+        Raises:
+            InvalidId: it has not the form of a job id.
+        """
+        return AsyncJobHandle(self, parse_job_id(job_id))
+
+    async def jobs(self, limit: int = 20) -> list[JobSummary]:
+        """The newest jobs, newest first."""
+        return await self._snapshots.jobs(limit)
+
+    async def workers(self) -> list[WorkerPresence]:
+        """Living workers."""
+        return await self._fleet.workers()
+
+    async def agents(self) -> list[AgentDefinition]:
+        """Agents of living workers."""
+        return await self._fleet.agents()
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._store.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _partition(self, idempotency_key: str | None) -> int:
+        """Any partition; with a key always the same one, where the key is remembered."""
+        count = self.settings.partitions
+        return randrange(count) if idempotency_key is None else crc32(idempotency_key.encode()) % count
+
+
+class AsyncJobHandle:
+    """One job."""
+
+    def __init__(self, troupe: AsyncTroupe, job_id: JobId) -> None:
+        self._troupe = troupe
+        self.id = job_id
+
+    def __repr__(self) -> str:
+        return f"<job {self.id}>"
+
+    async def status(self) -> TaskStatus:
+        """Where the job stands.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        status, _ = await self._troupe._snapshots.status(self.id)  # pyright: ignore[reportPrivateUsage]
+        return status
+
+    async def snapshot(self) -> JobResult:
+        """All that is known of the job now, final or not.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        return report(await self._troupe._snapshots.job(self.id))  # pyright: ignore[reportPrivateUsage]
+
+    async def wait(self, timeout: float | None = None) -> JobResult:
+        """The job's outcome, as soon as it is final, whatever it is.
+
+        Raises:
+            ResultTimeout: not final within `timeout` seconds; also a TimeoutError. The job goes on.
+            UnknownJob: never submitted here, or past its retention.
+        """
+        snapshots, events = self._troupe._snapshots, self._troupe._events  # pyright: ignore[reportPrivateUsage]
+        end = None if timeout is None else time.monotonic() + timeout
+        status, seq = await snapshots.status(self.id)
+        while status not in FINAL_JOB:
+            left = WAIT if end is None else timedelta(seconds=end - time.monotonic())
+            if left <= timedelta(0):
+                raise ResultTimeout(f"job {self.id} is still {status.value} after {timeout:g} s; it goes on")
+            seen = await events.read(self.id, seq, wait=min(left, WAIT))
+            if seen:
+                seq = seen[-1].seq
+            if not seen or ends_job(seen[-1]):
+                status, _ = await snapshots.status(self.id)
+        return await self.snapshot()
+
+    async def result(self, timeout: float | None = None) -> JobResult:
+        """The job's outcome, once it has completed.
+
+        Raises:
+            JobFailed, JobCancelled: it ended without an answer; `wait` returns the details.
+            ResultTimeout: not final within `timeout` seconds; also a TimeoutError. The job goes on.
+            UnknownJob: never submitted here, or past its retention.
+        """
+        outcome = await self.wait(timeout)
+        if outcome.status is TaskStatus.COMPLETED:
+            return outcome
+        reason = f"{outcome.error.code}: {outcome.error.message}" if outcome.error else "no reason was stored"
+        kind = JobCancelled if outcome.status is TaskStatus.CANCELLED else JobFailed
+        raise kind(f"job {self.id}: {reason}")
+
+    async def events(self, since: int = 0) -> AsyncIterator[JobEvent]:
+        """Events with a number above `since`, in order, until the job's last one; waits for those to come.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        snapshots, events = self._troupe._snapshots, self._troupe._events  # pyright: ignore[reportPrivateUsage]
+        await snapshots.status(self.id)
+        seen = since
+        while True:
+            batch = await events.read(self.id, seen, wait=WAIT)
+            for event in batch:
+                yield event
+                seen = event.seq
+                if ends_job(event):
+                    return
+            if not batch:
+                status, last = await snapshots.status(self.id)
+                if status in FINAL_JOB and last <= seen:
+                    return
+
+    async def cancel(self) -> TaskStatus:
+        """Cancel the job on all workers. A job that is final stays what it is.
+
+        Returns:
+            The job's status after it.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        jobs = self._troupe._jobs  # pyright: ignore[reportPrivateUsage]
+        status = await jobs.end_job(self.id, TaskStatus.CANCELLED, CANCELLED)
+        if status is None:
+            raise UnknownJob(f"there is no job {self.id!r} here: never submitted, or past its retention")
+        return status
+
+
+def _spec(job: JobId, task: str, **values: object) -> JobSpec:
+    text = task.strip()
+    if not text:
+        raise InvalidTask("the task is empty: say in plain words what is to be found out")
+    if len(text) > MAX_TASK_CHARS:
+        raise InvalidTask(f"the task has {len(text):,} characters; at most {MAX_TASK_CHARS:,} are allowed")
+    try:
+        return JobSpec.model_validate({"id": job, "task": text, **values})
+    except ValidationError as error:
+        faults = "; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
+        raise ContractError(f"the job cannot be accepted: {faults}") from error
+
+
+def _milliseconds(timeout: float | timedelta) -> int:
+    length = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+    if not timedelta(0) < length <= MAX_TIMEOUT:
+        raise ContractError(f"timeout: it must be above 0 and at most {MAX_TIMEOUT.days} days")
+    return max(int(length / timedelta(milliseconds=1)), 1)

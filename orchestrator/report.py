@@ -1,0 +1,83 @@
+"""From a job as stored to `JobResult` as users get it. Pure."""
+
+from tasks.models import Failure, StepKind, Usage
+from tasks.results import ErrorReport, JobResult, Missing, StepOutput, StepReport, UsageReport
+from tasks.states import FINAL_STEP, StepStatus, TaskStatus
+from tasks.store import JobRecord, StepRecord
+
+
+def report(record: JobRecord) -> JobResult:
+    """The outcome of a job, or where it stands."""
+    closing = next((one for one in record.steps if one.step.kind is StepKind.SYNTHESIS), None)
+    result = closing.result if closing is not None and record.status is TaskStatus.COMPLETED else None
+    steps = tuple(_step(one) for one in record.steps)
+    return JobResult(
+        job_id=record.spec.id,
+        task=record.spec.task,
+        status=record.status,
+        answer=result.text if result else None,
+        sources=result.sources if result else (),
+        steps=steps,
+        usage=UsageReport.of(sum((usage(one) for one in record.steps), Usage())),
+        missing=tuple(_missing(one) for one in record.steps if _is_missing(one)),
+        model=result.model if result else record.spec.model,
+        created_at=record.created_at,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+        error=ErrorReport.of(record.failure) if record.failure else None,
+    )
+
+
+def usage(record: StepRecord) -> Usage:
+    """What all ended attempts of a step consumed."""
+    return sum((attempt.usage for attempt in record.attempts), Usage())
+
+
+def failure(record: StepRecord) -> Failure | None:
+    """Why a step has no result: its own failure, or what its last attempt met."""
+    if record.failure is not None or record.status is StepStatus.SUCCEEDED:
+        return record.failure
+    return record.attempts[-1].failure if record.attempts else None
+
+
+def _step(record: StepRecord) -> StepReport:
+    step, result, why = record.step, record.result, failure(record)
+    return StepReport(
+        id=step.id,
+        kind=step.kind,
+        description=step.description,
+        agent=step.agent,
+        queue=step.queue,
+        depends_on=step.depends_on,
+        join=step.join,
+        status=record.status,
+        attempts=record.attempt,
+        worker=record.worker,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+        usage=UsageReport.of(usage(record)),
+        result=StepOutput(text=result.text, data=result.data, sources=result.sources) if result else None,
+        error=ErrorReport.of(why) if why else None,
+    )
+
+
+def _is_missing(record: StepRecord) -> bool:
+    ended = record.status in FINAL_STEP and record.status is not StepStatus.SUCCEEDED
+    return ended and record.step.kind is StepKind.WORK
+
+
+def _missing(record: StepRecord) -> Missing:
+    why = failure(record)
+    return Missing(
+        step=record.step.id,
+        description=record.step.description,
+        status=record.status,
+        code=why.code if why else record.status.value,
+        message=why.message if why else _reason(record.status),
+    )
+
+
+def _reason(status: StepStatus) -> str:
+    if status is StepStatus.SKIPPED:
+        return "a step that it depends on did not succeed"
+    return "its job ended first"

@@ -1,0 +1,58 @@
+"""The worker's main, for `troupe worker` and for plain Celery: `celery -A workers.main:app worker -Q search -P threads`.
+
+Importing it reads the settings and connects to nothing.
+"""
+
+from typing import Any, Final, cast
+
+from celery import signals
+
+from tasks.app import make_app
+from tasks.ids import WorkerName
+from tasks.logs import LogSettings, configure_logs
+from tasks.settings import StoreSettings, read_settings
+from workers.agents.registry import load_agents
+from workers.handlers import register
+from workers.llm.settings import ModelSettings
+from workers.process import WorkerProcess
+from workers.settings import WorkerSettings
+
+MANY: Final = 5000
+"""Threads that the broker's connection pool is sized for: what Celery is started with is not known yet."""
+
+store_settings = read_settings(StoreSettings)
+worker_settings = read_settings(WorkerSettings)
+agents = load_agents(worker_settings.agent_modules)
+process = WorkerProcess(store_settings, worker_settings, read_settings(ModelSettings), agents)
+app = make_app(store_settings, concurrency=MANY, current=True)
+register(app, agents, process)
+
+
+def on_setup_logging(**_: object) -> None:
+    """Celery logs through our configuration."""
+    configure_logs(read_settings(LogSettings))
+
+
+def on_after_setup(sender: str, instance: Any, **_: object) -> None:
+    """The queues are known, no thread of the pool has started: the loop may."""
+    queues = sorted(cast("dict[str, object]", instance.app.amqp.queues.consume_from))
+    process.start(WorkerName(sender), queues, int(instance.concurrency))
+
+
+def on_shutting_down(**_: object) -> None:
+    """SIGTERM or SIGINT: no new messages; what runs may end."""
+    process.drain()
+
+
+def on_shutdown(**_: object) -> None:
+    """Celery's threads have ended."""
+    process.stop()
+
+
+for signal, receiver in (
+    (signals.setup_logging, on_setup_logging),
+    (signals.celeryd_after_setup, on_after_setup),
+    (signals.worker_shutting_down, on_shutting_down),
+    (signals.worker_shutdown, on_shutdown),
+):
+    cast(Any, signal).connect(receiver, weak=False)

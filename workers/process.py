@@ -1,0 +1,127 @@
+"""A worker process: its event loop, its connections, its leases, its announcement; from start to drained."""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Any, Final
+
+import structlog
+
+from tasks.errors import StoreUnavailable
+from tasks.ids import AttemptRef, WorkerName
+from tasks.models import WorkerPresence
+from tasks.settings import StoreSettings
+from tasks.store import AttemptStore, FleetStore, Store
+from workers.agents.registry import AgentRegistry
+from workers.answering import Answering
+from workers.lease import DRAINING, Leases
+from workers.llm.settings import ModelSettings
+from workers.loop import EventLoopThread
+from workers.runner import Outcome, Runner
+from workers.settings import WorkerSettings
+
+log = structlog.get_logger("worker")
+
+CLOSE_WITHIN_S: Final = 5.0
+
+
+class WorkerProcess:
+    """All that one worker process holds. `start` it after any fork."""
+
+    def __init__(
+        self, store: StoreSettings, worker: WorkerSettings, models: ModelSettings, agents: AgentRegistry
+    ) -> None:
+        self.store_settings = store
+        self.settings = worker
+        self.models = models
+        self.agents = agents
+        self.loop = EventLoopThread()
+        self.chores: list[Future[Any]] = []
+        self.drain_timer: threading.Timer | None = None
+        self.stopping = False
+
+    def start(self, name: WorkerName, queues: Sequence[str], concurrency: int) -> None:
+        """Start the loop, the heartbeat and the announcement. Connects with the first of them."""
+        self.presence = WorkerPresence(
+            name=name,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            queues=tuple(queues),
+            agents=tuple(agent.definition() for agent in self.agents.on_queues(queues)),
+            concurrency=concurrency,
+            model=self.models.chosen_model,
+            version=version("troupe"),
+        )
+        self.loop.start()
+        self.loop.run(self._connect(name))
+        self.chores = [self.loop.submit(self.leases.keep()), self.loop.submit(self._announce())]
+        log.info("worker_started", name=name, queues=list(queues), model=self.presence.model)
+
+    def run(self, ref: AttemptRef) -> Outcome:
+        """Run one attempt from a thread of Celery's, and wait for it."""
+        return self.loop.run(self.runner.run(ref))
+
+    def drain(self) -> None:
+        """Stop taking part: running attempts may end within the drain time, then they are handed back at once.
+
+        A second call hands them back now.
+        """
+        if self.stopping:
+            self._hand_back()
+            return
+        self.stopping = True
+        log.info("worker_draining", running=len(self.leases.held), seconds=self.settings.drain_s)
+        self.drain_timer = threading.Timer(self.settings.drain_s, self._hand_back)
+        self.drain_timer.daemon = True
+        self.drain_timer.start()
+
+    def stop(self) -> None:
+        """End the chores and the loop, after Celery's threads have ended."""
+        if self.drain_timer is not None:
+            self.drain_timer.cancel()
+        for chore in self.chores:
+            chore.cancel()
+        with suppress(TimeoutError):
+            self.loop.submit(self._disconnect()).result(CLOSE_WITHIN_S)
+        self.loop.stop()
+        log.info("worker_stopped", name=self.presence.name)
+
+    def _hand_back(self) -> None:
+        log.info("worker_hands_back", running=len(self.leases.held))
+        self.loop.loop.call_soon_threadsafe(self.leases.stop_all, DRAINING)
+
+    async def _connect(self, name: WorkerName) -> None:
+        self.store = Store(self.store_settings)
+        attempts = AttemptStore(self.store)
+        self.fleet = FleetStore(self.store)
+        self.leases = Leases(attempts, self.store_settings.heartbeat_s)
+        self.answering = Answering(self.models)
+        self.runner = Runner(
+            worker=name,
+            attempts=attempts,
+            fleet=self.fleet,
+            leases=self.leases,
+            agents=self.agents,
+            answering=self.answering,
+            settle_within=timedelta(seconds=self.settings.settle_s),
+        )
+
+    async def _announce(self) -> None:
+        while True:
+            presence = self.presence.model_copy(update={"running": len(self.leases.held)})
+            with suppress(StoreUnavailable):
+                await self.fleet.announce(presence)
+            await asyncio.sleep(self.store_settings.presence_s / 4)
+
+    async def _disconnect(self) -> None:
+        with suppress(StoreUnavailable):
+            await self.fleet.leave(self.presence)
+        await self.answering.close()
+        await self.store.close()
+

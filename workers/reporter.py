@@ -1,0 +1,48 @@
+"""Events of one running attempt, written in order by a task of their own, so that the work never waits for them."""
+
+import asyncio
+import json
+
+import structlog
+from pydantic import JsonValue
+
+from tasks.errors import StoreUnavailable
+from tasks.ids import AttemptRef
+from tasks.store import AttemptStore
+
+log = structlog.get_logger("worker")
+
+
+class Reporter:
+    """Takes events from any thread, writes them in batches."""
+
+    def __init__(self, attempts: AttemptStore, ref: AttemptRef) -> None:
+        self.attempts = attempts
+        self.ref = ref
+        self.loop = asyncio.get_running_loop()
+        self.waiting: list[tuple[str, str]] = []
+        self.writing: asyncio.Task[None] | None = None
+
+    def emit(self, kind: str, data: dict[str, JsonValue]) -> None:
+        """Write an event soon."""
+        text = json.dumps(data, ensure_ascii=False)
+        self.loop.call_soon_threadsafe(self._add, kind, text)
+
+    async def close(self) -> None:
+        """Wait until all events are written."""
+        await asyncio.sleep(0)  # lets events in that other threads handed over just now
+        if self.writing is not None:
+            await self.writing
+
+    def _add(self, kind: str, text: str) -> None:
+        self.waiting.append((kind, text))
+        if self.writing is None or self.writing.done():
+            self.writing = self.loop.create_task(self._write())
+
+    async def _write(self) -> None:
+        while self.waiting:
+            batch, self.waiting = self.waiting, []
+            try:
+                await self.attempts.report(self.ref, batch)
+            except StoreUnavailable as error:
+                log.warning("events_lost", **self.ref._asdict(), count=len(batch), reason=str(error))

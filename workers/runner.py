@@ -1,0 +1,172 @@
+"""One attempt, from the message to its settling. The only place that catches every exception."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final, TypeVar
+
+import structlog
+
+from tasks.errors import DeadlinePassed, ModelUnavailable, StepFailed, StoreUnavailable, TransientError, TroupeError
+from tasks.ids import AttemptRef, WorkerName
+from tasks.models import MAX_TEXT_CHARS, Claim, Failure, StepKind, StepResult, Usage
+from tasks.store import AttemptStore, FleetStore, Refusal
+from workers.agents import citations
+from workers.agents.base import AgentReply
+from workers.agents.registry import AgentRegistry
+from workers.answering import Answering
+from workers.context import StepContext, enter_step
+from workers.lease import DRAINING, Held, Leases
+from workers.reporter import Reporter
+
+log = structlog.get_logger("worker")
+T = TypeVar("T")
+
+CLAIM_WITHIN: Final = timedelta(seconds=30)
+"""How long a claim waits for a store that is away; after it the message is dropped and published again by the sweep."""
+MAX_MESSAGE_CHARS: Final = 2000
+CUT: Final = "\n\n(The rest was cut: the text is too long.)"
+
+Outcome = str
+"""What the handler tells Celery, and Flower shows: `succeeded`, `failed: <code>`, `dropped`, `stopped: <why>`."""
+
+
+class Runner:
+    """Runs attempts in the process's event loop."""
+
+    def __init__(
+        self,
+        *,
+        worker: WorkerName,
+        attempts: AttemptStore,
+        fleet: FleetStore,
+        leases: Leases,
+        agents: AgentRegistry,
+        answering: Answering,
+        settle_within: timedelta,
+    ) -> None:
+        self.worker = worker
+        self.attempts = attempts
+        self.fleet = fleet
+        self.leases = leases
+        self.agents = agents
+        self.answering = answering
+        self.settle_within = settle_within
+
+    async def run(self, ref: AttemptRef) -> Outcome:
+        """Claim, work, settle. A message that is stale, or was delivered before, is dropped at the claim.
+
+        Raises:
+            StoreUnavailable: the store was away for too long; the attempt is found again by the sweep.
+        """
+        with structlog.contextvars.bound_contextvars(**ref._asdict()):
+            claim = await _patiently(lambda: self.attempts.claim(ref, self.worker), CLAIM_WITHIN)
+            if claim is None:
+                log.info("message_dropped", reason="stale, delivered before, or its job ended")
+                return "dropped"
+            log.info("attempt_started", agent=claim.step.agent)
+            task = asyncio.current_task()
+            if task is None:
+                raise RuntimeError("an attempt runs in a task")
+            with self.leases.hold(ref, task) as held:
+                return await self._run(ref, claim, held)
+
+    async def _run(self, ref: AttemptRef, claim: Claim, held: Held) -> Outcome:
+        reporter = Reporter(self.attempts, ref)
+        context = StepContext(claim=claim, emit=reporter.emit)
+        try:
+            fact = await self._work(claim, context)
+        except asyncio.CancelledError:
+            if held.stopped is None:
+                raise
+            held.task.uncancel()
+            return await self._stopped(ref, held, context.usage)
+        await reporter.close()
+        return await self._settle(ref, fact, context.usage)
+
+    async def _work(self, claim: Claim, context: StepContext) -> StepResult | Failure:
+        seconds = claim.deadline_ms / 1000
+        try:
+            async with asyncio.timeout(seconds):
+                if claim.step.kind is StepKind.PLAN:
+                    living = await self.fleet.agents()
+                    context.agents = tuple(agent for agent in living if agent.plannable)
+                enter_step(context)
+                reply = await self.answering.answer(self.agents.get(claim.step.agent), context)
+                return finish(claim, context, reply)
+        except TimeoutError:
+            return Failure(code=DeadlinePassed.code, message=f"no result within {seconds:g} s", retryable=True)
+        except Exception as error:  # noqa: BLE001 - whatever an agent or a tool raises is a fact to settle
+            if not isinstance(error, TroupeError):
+                log.exception("agent_raised", agent=claim.step.agent)
+            return failure_of(error)
+
+    async def _stopped(self, ref: AttemptRef, held: Held, usage: Usage) -> Outcome:
+        """The attempt was stopped: hand it back when it is still ours, else there is nothing to say."""
+        log.info("attempt_stopped", reason=held.stopped)
+        if held.stopped == DRAINING:
+            await _patiently(
+                lambda: self.attempts.hand_back(ref, "the worker is stopping", usage), self.settle_within
+            )
+        return f"stopped: {held.stopped}"
+
+    async def _settle(self, ref: AttemptRef, fact: StepResult | Failure, usage: Usage) -> Outcome:
+        async def settle() -> Refusal | None:
+            if isinstance(fact, Failure):
+                return await self.attempts.fail(ref, fact, usage)
+            return await self.attempts.succeed(ref, fact, usage)
+
+        refusal = await _patiently(settle, self.settle_within)
+        if refusal is not None:
+            log.warning("result_refused", reason=refusal)
+            return f"refused: {refusal}"
+        if isinstance(fact, Failure):
+            log.warning("attempt_failed", code=fact.code, reason=fact.message)
+            return f"failed: {fact.code}: {fact.message[:200]}"
+        log.info("attempt_succeeded", chars=len(fact.text), cost_microusd=usage.cost_microusd)
+        return "succeeded"
+
+
+def finish(claim: Claim, context: StepContext, reply: AgentReply) -> StepResult:
+    """The result of an agent's reply: citations checked against what it was shown; numbered in the final answer."""
+    known = {source.id: source for item in claim.inputs if item.result for source in item.result.sources}
+    known |= context.found
+    if claim.step.kind is StepKind.SYNTHESIS:
+        text, sources = citations.number(reply.text, known)
+    else:
+        text, sources = citations.keep_known(reply.text, known)
+    if len(text) > MAX_TEXT_CHARS:
+        text = text[: MAX_TEXT_CHARS - len(CUT)] + CUT
+    return StepResult(text=text, data=reply.data, sources=sources, model=reply.model)
+
+
+def failure_of(error: Exception) -> Failure:
+    """The fact behind an exception, as it is stored."""
+    message = (str(error) or type(error).__name__)[:MAX_MESSAGE_CHARS]
+    if isinstance(error, ModelUnavailable):
+        wait = error.retry_after
+        after = None if wait is None else int(wait / timedelta(milliseconds=1))
+        return Failure(code=error.code, message=message, retryable=True, retry_after_ms=after)
+    if isinstance(error, StepFailed):
+        return Failure(code=error.code, message=message, retryable=error.retryable)
+    if isinstance(error, TroupeError):
+        return Failure(code=error.code, message=message, retryable=isinstance(error, TransientError))
+    return Failure(code="agent_raised", message=f"{type(error).__name__}: {message}", retryable=True)
+
+
+async def _patiently(call: Callable[[], Awaitable[T]], within: timedelta) -> T:
+    """Call again while the store is away. Fenced moves may be made twice: the second changes nothing.
+
+    A settle whose answer was lost is refused as `over` the second time, which is harmless.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + within.total_seconds()
+    pause = 0.1
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable:
+            if loop.time() + pause > end:
+                raise
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 2.0)
