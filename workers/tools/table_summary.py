@@ -1,5 +1,6 @@
 """A table in numbers: exact counts, and means and deviations that lose no digits."""
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final
@@ -73,7 +74,7 @@ def _top(engine: TableEngine, table: Table, name: str) -> list[dict[str, object]
     return [{"value": _short(json_safe(value)), "count": count} for value, count in rows]
 
 
-def _numbers(engine: TableEngine, table: Table, column: str) -> dict[str, object] | None:
+def _numbers(engine: TableEngine, table: Table, column: str) -> dict[str, object]:
     """Mean, sample standard deviation and quartiles of the finite values."""
     name = quoted(column)
     finite = f"isfinite({name})" if table.columns[column] in _FLOATS else "true"
@@ -81,7 +82,7 @@ def _numbers(engine: TableEngine, table: Table, column: str) -> dict[str, object
     quartiles = f"quantile_cont(CAST({name} AS DOUBLE), [0.25, 0.5, 0.75]) {where}"
     count, values, outside = _one(engine, table, f"count(*) {where}, {quartiles}, count({name}) - count(*) {where}")
     if not count or not isinstance(values, list):
-        return None
+        return {"not_finite": outside}
     mean, deviation = _moments(engine, table, column, where, int(str(count)))
     low, middle, high = clean(values)  # pyright: ignore[reportUnknownArgumentType]
     return {
@@ -106,10 +107,7 @@ def _moments(
     exact = _exact(engine, table, column, where)
     name = quoted(column)
     if exact is None:
-        mean, deviation = _one(engine, table, f"favg(CAST({name} AS DOUBLE)) {where}, NULL")
-        centre = f"(CAST({name} AS DOUBLE) - {mean!r}::DOUBLE)"
-        (deviation,) = _one(engine, table, f"stddev_samp({centre}) {where}") if _is_finite(mean) else (None,)
-        return _float(mean), _float(deviation)
+        return _rounded_moments(engine, table, name, where)
     expression, total, scale = exact
     mean = Fraction(total) / count
     centre = round(mean * 10**scale)
@@ -117,6 +115,15 @@ def _moments(
     shifted = f"CAST({expression} - CAST('{text}' AS {_type(scale)}) AS DOUBLE)"
     (deviation,) = _one(engine, table, f"stddev_samp({shifted}) {where}")
     return float(mean), _float(deviation)
+
+
+def _rounded_moments(engine: TableEngine, table: Table, name: str, where: str) -> tuple[float | None, float | None]:
+    """The same for doubles that are no short decimals: a compensated sum, and again deviations from the mean."""
+    mean = _float(_one(engine, table, f"favg(CAST({name} AS DOUBLE)) {where}")[0])
+    if mean is None:
+        return None, None
+    centred = f"CAST({name} AS DOUBLE) - CAST('{mean!r}' AS DOUBLE)"
+    return mean, _float(_one(engine, table, f"stddev_samp({centred}) {where}")[0])
 
 
 def _exact(engine: TableEngine, table: Table, column: str, where: str) -> tuple[str, Decimal, int] | None:
@@ -149,12 +156,8 @@ def _one(engine: TableEngine, table: Table, selection: str) -> tuple[object, ...
     return engine.select(f"SELECT {selection} FROM {quoted(table.name)}")[0]  # noqa: S608
 
 
-def _is_finite(value: object) -> bool:
-    return isinstance(value, float) and value - value == 0
-
-
 def _float(value: object) -> float | None:
-    return value if isinstance(value, float) and _is_finite(value) else None
+    return value if isinstance(value, float) and math.isfinite(value) else None
 
 
 def _short(value: object) -> object:

@@ -23,14 +23,21 @@ MAX_HEADER_CHARS: Final = 2000
 MAX_OUTPUT_CHARS: Final = 40_000
 
 
+class ListedColumn(BaseModel):
+    """One column, briefly."""
+
+    name: str
+    type: str
+    """SQL type."""
+
+
 class ListedTable(BaseModel):
     """One table, briefly."""
 
     name: str
     file: str
     rows: int
-    columns: dict[str, str]
-    """Names with their SQL types."""
+    columns: list[ListedColumn]
     source: str | None = None
     error: str | None = None
     """Why it cannot be used."""
@@ -43,21 +50,8 @@ class TopValue(BaseModel):
     count: int
 
 
-class Numbers(BaseModel):
-    """A column of numbers; only finite values count."""
-
-    mean: float | None
-    std: float | None
-    """Sample standard deviation (n - 1)."""
-    q25: float | None
-    median: float | None
-    q75: float | None
-    not_finite: int
-    """NaN and infinities."""
-
-
 class ColumnSummary(BaseModel):
-    """One column."""
+    """One column. Mean, deviation and quartiles are of its finite numbers; None where it holds none."""
 
     name: str
     type: str
@@ -66,7 +60,14 @@ class ColumnSummary(BaseModel):
     distinct_is_exact: bool
     min: JsonValue
     max: JsonValue
-    numbers: Numbers | None
+    mean: float | None = None
+    std: float | None = None
+    """Sample standard deviation (n - 1)."""
+    q25: float | None = None
+    median: float | None = None
+    q75: float | None = None
+    not_finite: int = 0
+    """NaN and infinities."""
     top: list[TopValue]
     """Most frequent values; none when all differ."""
 
@@ -99,22 +100,23 @@ class QueryResult(BaseModel):
 
 
 @tool(timeout=LONGEST_CALL_S)
-def list_tables() -> str:
+def list_tables() -> list[ListedTable]:
     """List the data tables of this job: name, number of rows, columns with their SQL types."""
     found = cast("list[dict[str, object]]", _ask({"op": "list"}))
     refs = {ref.name: ref for ref in current_step().claim.job.data}
-    listed = [
+    return [
         ListedTable(
             name=str(one["name"]),
             file=Path(refs[str(one["name"])].path).name,
             rows=int(str(one["rows"])),
-            columns=cast("dict[str, str]", one["columns"]),
+            columns=[
+                ListedColumn(name=name, type=kind) for name, kind in cast("dict[str, str]", one["columns"]).items()
+            ],
             source=None if one["fault"] else _cite(refs[str(one["name"])], f"DESCRIBE {one['name']}"),
             error=cast("str | None", one["fault"]),
         )
         for one in found
     ]
-    return "[" + ",\n".join(one.model_dump_json(exclude_none=True) for one in listed) + "]"
 
 
 @tool(timeout=LONGEST_CALL_S, max_output_chars=MAX_OUTPUT_CHARS)
