@@ -86,7 +86,7 @@ def key_words(text: str) -> list[str]:
 
 
 def _meaningful(found: Sequence[str]) -> Iterator[str]:
-    for word, after in zip(found, [*found[1:], ""], strict=True):
+    for word, after in zip(found, [*found[1:], ""], strict=False):
         if word in STOP_WORDS:
             if after in _NAMED_BY_THEM:
                 yield word
