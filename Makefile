@@ -25,11 +25,11 @@ demo: set-up ## One real job from a bare clone: no key, no services
 	@$(BIN)/troupe demo
 
 test: set-up-dev ## All checks and all tests but chaos, with coverage
-	@$(MAKE) --no-print-directory -j2 $(SYNC) static
+	@$(MAKE) --no-print-directory -j2 --keep-going $(SYNC) static
 	@$(BIN)/pytest $(RINGS) -n $(JOBS) --dist worksteal --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
 check: set-up-dev ## Format, lint, types, import law and the unit tests, in under a minute
-	@$(MAKE) --no-print-directory -j2 $(SYNC) static unit
+	@$(MAKE) --no-print-directory -j2 --keep-going $(SYNC) static unit
 
 chaos: ## Kill workers, Redis and messages while jobs run
 	@echo "make chaos: the suite comes with the reliability release" >&2; exit 2
