@@ -1,9 +1,11 @@
 """Which model answers, and how a wrong name fails before any call."""
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tasks.errors import BadSetting, UnknownModel
 from tasks.settings import read_settings
@@ -80,9 +82,10 @@ def test_a_model_of_the_users_own_price_file_is_allowed(tmp_path: Path) -> None:
     assert make_model("house-model", ModelSettings(pricing=prices)).name == "house-model"
 
 
-def test_a_retiring_model_is_still_served_and_the_day_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    assert make_model("claude-sonnet-4-5", ModelSettings()).name == "claude-sonnet-4-5"
-    assert "2026-11-30" in capsys.readouterr().out
+def test_a_retiring_model_is_still_served_and_the_day_logged() -> None:
+    with capture_logs() as logs:
+        assert make_model("claude-sonnet-4-5", ModelSettings()).name == "claude-sonnet-4-5"
+    assert [(one["event"], one["on"]) for one in logs] == [("model_retires", "2026-11-30")]
 
 
 def test_the_guard_holds_inside_and_is_lifted_after(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,8 +100,6 @@ def test_the_guard_holds_inside_and_is_lifted_after(monkeypatch: pytest.MonkeyPa
 
 
 def test_choosing_the_offline_model_loads_no_sdk() -> None:
-    import subprocess
-
     code = (
         "import sys; from workers.llm.select import make_model; from workers.llm.settings import ModelSettings;"
         "make_model('offline', ModelSettings()); assert 'anthropic' not in sys.modules"

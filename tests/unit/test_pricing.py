@@ -129,7 +129,7 @@ def test_a_bad_override_is_refused_by_name(tmp_path: Path, text: str, fault: str
 
 
 def test_a_missing_override_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadSetting, match="none.toml"):
+    with pytest.raises(BadSetting, match=r"none\.toml"):
         Pricing.read(tmp_path / "none.toml")
 
 

@@ -43,7 +43,7 @@ Step = Scripted | Callable[[ModelRequest], Scripted | Awaitable[Scripted]]
 """Or a function of the request that gives one."""
 
 
-class UnexpectedCall(AssertionError):  # noqa: N818 - named for what it is, like the errors in tasks.errors
+class UnexpectedCall(AssertionError):
     """The script has no turn for this call."""
 
 

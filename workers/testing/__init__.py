@@ -2,8 +2,8 @@
 
 from workers.llm.scripted import Call, ScriptedModel, Turn, UnexpectedCall
 from workers.testing.behaviours import Break, Fault, Hang, Say
-from workers.testing.fake_messages import FakeMessages
 from workers.testing.guard import forbid_model_calls
+from workers.testing.server import FakeMessages
 
 __all__ = [
     "Break",

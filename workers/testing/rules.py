@@ -1,6 +1,7 @@
 """The rules of the Messages API that a request must keep, as a list of what it breaks.
 
-Stricter than the API in one thing: roles must alternate, where the API would merge neighbours.
+Stricter than the API in two things: roles must alternate, where the API would merge neighbours, and every tool needs a
+description.
 Sources: https://platform.claude.com/docs/en/api/messages and …/build-with-claude/structured-outputs.
 """
 

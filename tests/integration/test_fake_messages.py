@@ -1,0 +1,352 @@
+"""The real SDK client against the fake Messages API, over real HTTP."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tasks.errors import BadSetting, ContractError, ModelNonsense, ModelUnavailable, TroupeError, UnknownModel
+from tasks.models import Plan
+from workers.llm.base import Block, ChatMessage, JsonSchema, ModelRequest
+from workers.llm.claude import ClaudeModel
+from workers.llm.settings import ModelSettings
+from workers.testing import Break, FakeMessages, Fault, Hang, Say
+
+MODEL = "claude-sonnet-5-5"
+STREAMED = 20_000
+"""Longest answer above which the adapter streams."""
+BOTH = pytest.mark.parametrize("max_tokens", [1_000, STREAMED], ids=["json", "sse"])
+
+
+@dataclass(frozen=True)
+class Look:
+    name: str = "look"
+    description: str = "Looks it up."
+
+    @property
+    def input_schema(self) -> JsonSchema:
+        return {"type": "object", "properties": {"q": {"type": "string"}}}
+
+
+BASE = ModelRequest(model=MODEL, agent="search", system="", messages=[{"role": "user", "content": "What is it?"}])
+
+
+def request(**fields: Any) -> ModelRequest:
+    return replace(BASE, **fields)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeMessages]:
+    with FakeMessages(lambda body: f"You said: {body['messages'][-1]['content']}") as server:
+        yield server
+
+
+@pytest.fixture
+async def claude(fake: FakeMessages, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ClaudeModel]:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", fake.url)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
+    monkeypatch.setenv("TROUPE_ALLOW_MODEL_REQUESTS", "false")  # loopback is allowed all the same
+    model = ClaudeModel(MODEL, ModelSettings())
+    yield model
+    await model.close()
+
+
+async def wait_until(true: Any, within: float = 5.0) -> None:
+    async with asyncio.timeout(within):
+        while not true():  # noqa: ASYNC110 - what is waited for happens in a thread
+            await asyncio.sleep(0.01)
+
+
+@BOTH
+async def test_an_answer_comes_back(fake: FakeMessages, claude: ClaudeModel, max_tokens: int) -> None:
+    reply = await claude.reply(request(max_tokens=max_tokens))
+    assert (reply.text, reply.stop_reason, reply.model) == ("You said: What is it?", "end_turn", MODEL)
+    assert reply.usage.input_tokens > 0
+    assert fake.requests[0].body.get("stream", False) is (max_tokens == STREAMED)
+    assert fake.requests[0].headers["anthropic-version"]
+    assert "sk-ant-test" not in str(fake.requests[0].headers)
+    assert fake.violations == []
+
+
+@BOTH
+async def test_a_tool_round_trip_keeps_every_block_as_it_was(
+    fake: FakeMessages, claude: ClaudeModel, max_tokens: int
+) -> None:
+    content: list[Block] = [
+        {"type": "thinking", "thinking": "Ünïcode " * 20, "signature": "c2ln+/=="},
+        {"type": "redacted_thinking", "data": "AAAA"},
+        {"type": "hologram_2027", "payload": [{"z": 1, "a": 1.50}]},
+        {"type": "text", "text": "I look it up, and you wait a little while, for looking takes its time."},
+        {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"q": "é"}, "caller": {"type": "direct"}},
+    ]
+    fake.queue(Say(content=content), Say(content="Done."))
+    first = await claude.reply(request(max_tokens=max_tokens, tools=[Look()]))
+    assert first.stop_reason == "tool_use"
+    assert json.dumps(first.content) == json.dumps(content)
+    messages: list[ChatMessage] = [
+        *BASE.messages,
+        {"role": "assistant", "content": first.content},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "seen"}]},
+    ]
+    second = await claude.reply(request(max_tokens=max_tokens, tools=[Look()], messages=messages))
+    assert second.text == "Done."
+    assert json.dumps(fake.requests[1].body["messages"][1]["content"]) == json.dumps(content)
+    assert fake.violations == []
+
+
+async def test_a_changed_thinking_block_is_caught(fake: FakeMessages, claude: ClaudeModel) -> None:
+    thinking: Block = {"type": "thinking", "thinking": "so", "signature": "s"}
+    fake.queue(Say(content=[thinking, {"type": "text", "text": "Hm."}]))
+    await claude.reply(request())
+    changed: Sequence[ChatMessage] = [
+        *BASE.messages,
+        {"role": "assistant", "content": [{**thinking, "thinking": "not so"}]},
+        {"role": "user", "content": "Go on."},
+    ]
+    with pytest.raises(ContractError, match="cannot be modified"):
+        await claude.reply(request(messages=changed))
+    assert len(fake.violations) == 1
+
+
+@BOTH
+async def test_structured_output_is_asked_for_and_comes_raw(
+    fake: FakeMessages, claude: ClaudeModel, max_tokens: int
+) -> None:
+    plan = Plan.model_validate({"steps": [{"id": "a", "description": "Do it.", "agent": "search"}]})
+    fake.queue(Say(content=plan.model_dump_json()))
+    reply = await claude.reply(request(output=Plan, max_tokens=max_tokens))
+    assert Plan.model_validate_json(reply.text) == plan
+    assert fake.requests[0].body["output_config"]["format"]["schema"]["title"] == "Plan"
+    assert fake.violations == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault(status=400, type="invalid_request_error"), ContractError),
+        (Fault(status=401, type="authentication_error"), BadSetting),
+        (Fault(status=403, type="permission_error"), UnknownModel),
+        (Fault(status=404, type="not_found_error"), UnknownModel),
+        (Fault(status=413, type="request_too_large"), ContractError),
+        (Fault(status=429, type="rate_limit_error"), ModelUnavailable),
+        (Fault(status=429, type="rate_limit_error", error_code="enforced_spend_limit_reached"), ContractError),
+        (Fault(status=500, type="api_error"), ModelUnavailable),
+        (Fault(status=504, type="timeout_error"), ModelUnavailable),
+        (Fault(), ModelUnavailable),
+        (Break(how="dropped"), ModelUnavailable),
+        (Break(how="truncated"), ModelUnavailable),
+        (Break(how="malformed"), ModelNonsense),
+        (Break(how="error_event"), ModelUnavailable),
+    ],
+    ids=str,
+)
+@BOTH
+async def test_every_failure_has_its_error_and_the_next_call_works(
+    fake: FakeMessages, claude: ClaudeModel, fault: Fault | Break, error: type[TroupeError], max_tokens: int
+) -> None:
+    fake.queue(fault)
+    with pytest.raises(error) as caught:
+        await claude.reply(request(max_tokens=max_tokens))
+    assert type(caught.value) is error
+    assert fake.calls == 1
+    assert (await claude.reply(request(max_tokens=max_tokens))).stop_reason == "end_turn"
+
+
+async def test_the_wait_that_the_provider_asks_for_is_handed_on(fake: FakeMessages, claude: ClaudeModel) -> None:
+    fake.queue(Fault(status=429, type="rate_limit_error", retry_after="12"))
+    with pytest.raises(ModelUnavailable) as caught:
+        await claude.reply(request())
+    assert caught.value.retry_after == timedelta(seconds=12)
+
+
+@BOTH
+async def test_cancelling_ends_the_http_call(fake: FakeMessages, claude: ClaudeModel, max_tokens: int) -> None:
+    fake.queue(Hang())
+    call = asyncio.create_task(claude.reply(request(max_tokens=max_tokens)))
+    await wait_until(lambda: fake.calls == 1)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await wait_until(lambda: fake.aborted == 1)
+
+
+async def test_a_client_that_leaves_during_a_delay_is_noticed(fake: FakeMessages, claude: ClaudeModel) -> None:
+    fake.queue(Say(content="too late", delay_s=30))
+    call = asyncio.create_task(claude.reply(request()))
+    await wait_until(lambda: fake.calls == 1)
+    call.cancel()
+    await wait_until(lambda: fake.aborted == 1)
+    assert fake.usage_total == {}
+
+
+async def test_a_hanging_request_does_not_hold_up_the_end() -> None:
+    body = {"model": MODEL, "max_tokens": 1, "messages": BASE.messages}
+    with FakeMessages(script=[Hang()]) as fake:
+        headers = {"x-api-key": "k", "anthropic-version": "2026-10-21"}
+        asked = urllib.request.Request(f"{fake.url}/v1/messages", json.dumps(body).encode(), headers)  # noqa: S310
+        call = asyncio.create_task(asyncio.to_thread(urllib.request.urlopen, asked))
+        await wait_until(lambda: fake.calls == 1)
+    with pytest.raises(OSError, match="closed"):
+        await call
+
+
+async def test_a_silent_provider_runs_into_the_timeout(fake: FakeMessages, claude: ClaudeModel) -> None:
+    fake.queue(Hang())
+    impatient = ClaudeModel(MODEL, ModelSettings(model_timeout_s=0.1))
+    with pytest.raises(ModelUnavailable, match="no answer in time"):
+        await impatient.reply(request())
+    await impatient.close()
+
+
+async def test_an_unreachable_provider_is_unavailable(monkeypatch: pytest.MonkeyPatch, claude: ClaudeModel) -> None:
+    with FakeMessages() as gone:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", gone.url)
+    model = ClaudeModel(MODEL, ModelSettings())
+    with pytest.raises(ModelUnavailable, match="cannot be reached"):
+        await model.reply(request())
+    await model.close()
+
+
+async def test_a_delayed_answer_still_comes(fake: FakeMessages, claude: ClaudeModel) -> None:
+    fake.queue(Say(content="late", delay_s=0.05))
+    assert (await claude.reply(request())).text == "late"
+
+
+async def test_usage_adds_up_on_both_sides(fake: FakeMessages, claude: ClaudeModel) -> None:
+    fake.queue(Say(content="a", usage={"input_tokens": 1000, "cache_read_input_tokens": 2000, "output_tokens": 10}))
+    replies = [await claude.reply(request(max_tokens=size)) for size in (1_000, STREAMED, 1_000)]
+    assert sum(reply.usage.input_tokens for reply in replies) == fake.usage_total["input_tokens"]
+    assert sum(reply.usage.output_tokens for reply in replies) == fake.usage_total["output_tokens"]
+    assert replies[0].usage.cost_microusd == 2000 + 200 + 100
+    assert replies[1].usage == replies[2].usage  # streamed or not
+
+
+async def test_many_calls_at_once_all_come_back(fake: FakeMessages, claude: ClaudeModel) -> None:
+    fake.queue(*(Say(content=f"answer {number}", delay_s=0.05) for number in range(50)))
+    replies = await asyncio.gather(*(claude.reply(request()) for _ in range(50)))
+    assert sorted(reply.text for reply in replies) == sorted(f"answer {number}" for number in range(50))
+    assert len({reply.id for reply in replies}) == 50
+
+
+async def test_a_broken_rule_is_refused_and_recorded(fake: FakeMessages, claude: ClaudeModel) -> None:
+    messages: list[ChatMessage] = [{"role": "assistant", "content": "I begin."}]
+    with pytest.raises(ContractError, match=r"roles must alternate.*\[req_fake_000001\]"):
+        await claude.reply(request(messages=messages))
+    assert fake.violations[0].startswith("request 1: messages.0.role")
+
+
+async def test_a_script_that_runs_out_is_a_violation(monkeypatch: pytest.MonkeyPatch, claude: ClaudeModel) -> None:
+    with FakeMessages(script=[Say(content="only one")]) as scripted:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", scripted.url)
+        model = ClaudeModel(MODEL, ModelSettings())
+        assert (await model.reply(request())).text == "only one"
+        with pytest.raises(ContractError, match="no answer left"):
+            await model.reply(request())
+        await model.close()
+        assert scripted.violations == ["request 2: the script has no answer left"]
+
+
+async def test_a_wrong_key_is_refused_without_being_told(monkeypatch: pytest.MonkeyPatch, claude: ClaudeModel) -> None:
+    with FakeMessages(lambda _: "in", api_key="sk-ant-right") as guarded:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", guarded.url)
+        model = ClaudeModel(MODEL, ModelSettings())
+        with pytest.raises(BadSetting, match=r"ANTHROPIC_API_KEY was refused \(401\)") as caught:
+            await model.reply(request())
+        assert "sk-ant-test" not in str(caught.value)
+        await model.close()
+
+
+async def test_a_responder_may_be_async_and_its_errors_are_seen(
+    monkeypatch: pytest.MonkeyPatch, claude: ClaudeModel
+) -> None:
+    async def respond(body: dict[str, Any]) -> Say:
+        if body["system"] == "fail":
+            raise ValueError("on purpose")
+        return Say(content="async")
+
+    with FakeMessages(respond) as fake:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", fake.url)
+        model = ClaudeModel(MODEL, ModelSettings())
+        assert (await model.reply(request(system="go"))).text == "async"
+        with pytest.raises(ModelUnavailable, match="on purpose"):
+            await model.reply(request(system="fail"))
+        await model.close()
+        assert "on purpose" in fake.violations[0]
+
+
+async def test_by_default_the_offline_rules_answer(monkeypatch: pytest.MonkeyPatch, claude: ClaudeModel) -> None:
+    opening = (
+        '<agents>\n[{"name": "search", "description": "Searches.", "capabilities": []}]\n</agents>\n\n'
+        "<task>\nWhat is a lease?\n</task>\n\n"
+        '<step id="plan" agent="planner" kind="plan">\nPlan the task.\n</step>'
+    )
+    with FakeMessages() as fake:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", fake.url)
+        model = ClaudeModel(MODEL, ModelSettings())
+        messages: list[ChatMessage] = [{"role": "user", "content": opening}]
+        reply = await model.reply(request(messages=messages, agent="planner", output=Plan))
+        await model.close()
+        assert fake.violations == []
+    assert Plan.model_validate_json(reply.text).steps
+
+
+def fetch(url: str, body: object = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(url, data), timeout=5) as response:  # noqa: S310 - loopback
+        return json.load(response)
+
+
+async def test_another_process_can_look_and_queue(fake: FakeMessages, claude: ClaudeModel) -> None:
+    await asyncio.to_thread(fetch, f"{fake.url}/_fake/queue", [{"kind": "say", "content": "from afar"}])
+    assert (await claude.reply(request())).text == "from afar"
+    stats = await asyncio.to_thread(fetch, f"{fake.url}/_fake/stats")
+    assert (stats["calls"], stats["violations"], stats["queued"]) == (1, [], 0)
+    assert stats["usage_total"] == fake.usage_total
+    requests = await asyncio.to_thread(fetch, f"{fake.url}/_fake/requests")
+    assert requests == [{"number": 1, "body": fake.requests[0].body}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v1/models", None, 404),
+        ("/v1/other", {}, 404),
+        ("/_fake/queue", [{"kind": "sing"}], 400),
+        ("/v1/messages", {}, 401),
+    ],
+)
+def test_whatever_else_is_asked_is_refused(fake: FakeMessages, path: str, body: object, status: int) -> None:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        fetch(f"{fake.url}{path}", body)
+    with caught.value as error:
+        assert error.code == status
+        assert json.load(error)["type"] == "error"
+
+
+async def test_an_unpriced_model_is_not_found(fake: FakeMessages) -> None:
+    body = {"model": "claude-foo", "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]}
+    headers = {"x-api-key": "k", "anthropic-version": "2026-10-21"}
+    asked = urllib.request.Request(f"{fake.url}/v1/messages", json.dumps(body).encode(), headers)  # noqa: S310 - loopback
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        await asyncio.to_thread(urllib.request.urlopen, asked)
+    with caught.value as error:
+        assert error.code == 404
+
+
+def test_it_runs_as_a_process_of_its_own() -> None:
+    command = [sys.executable, "-m", "workers.testing.fake_messages", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert fetch(f"{url}/_fake/stats")["calls"] == 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0

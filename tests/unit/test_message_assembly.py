@@ -1,0 +1,132 @@
+"""Streamed answers, put together from their events."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tasks.errors import BadSetting, ContractError, ModelNonsense, ModelUnavailable, TroupeError
+from workers.llm.stream import MessageAssembly
+from workers.testing.events import events
+
+MESSAGE: dict[str, Any] = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude-opus-5",
+    "content": [
+        {
+            "type": "thinking",
+            "thinking": "Let me think about this for longer than one single delta holds.",
+            "signature": "s==",
+        },
+        {
+            "type": "text",
+            "text": "See ½.",
+            "citations": [{"type": "page_location", "x": 1}, {"type": "char_location"}],
+            "new": 1,
+        },
+        {"type": "hologram_2027", "payload": {"z": 1, "a": [None]}},
+        {
+            "type": "tool_use",
+            "id": "toolu_1",
+            "name": "look",
+            "input": {"query": "a long one " * 9, "n": 1.0},
+            "caller": {},
+        },
+        {"type": "tool_use", "id": "toolu_2", "name": "list", "input": {}},
+    ],
+    "stop_reason": "tool_use",
+    "stop_sequence": None,
+    "stop_details": None,
+    "usage": {"input_tokens": 12, "cache_read_input_tokens": 3, "output_tokens": 40},
+}
+
+
+def parsed(message: dict[str, Any]) -> list[dict[str, Any]]:
+    return [json.loads(one.decode().split("data: ", 1)[1]) for one in events(message)]
+
+
+def assembled(*taken: dict[str, Any]) -> dict[str, Any]:
+    assembly = MessageAssembly("claude-opus-5")
+    for event in taken:
+        assembly.add(event)
+    return assembly.finish()
+
+
+def test_a_streamed_message_is_the_unstreamed_one() -> None:
+    whole = assembled(*parsed(MESSAGE))
+    assert json.dumps(whole["content"]) == json.dumps(MESSAGE["content"])
+    assert whole == MESSAGE
+
+
+def test_unknown_events_are_skipped() -> None:
+    assert assembled({"type": "weather", "sky": "blue"}, *parsed(MESSAGE)) == MESSAGE
+
+
+@pytest.mark.parametrize("cut", [0, 1, 4, -1])
+def test_a_stream_that_ends_early_is_unavailability(cut: int) -> None:
+    with pytest.raises(ModelUnavailable, match="broke off"):
+        assembled(*parsed(MESSAGE)[:cut])
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"type": "message_start"},
+        {"type": "content_block_start", "index": 0},
+        {"type": "content_block_delta", "index": 9, "delta": {"type": "text_delta", "text": "x"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "hologram_delta"}},
+        {"type": "message_delta"},
+        {"type": "error", "error": "text"},
+    ],
+)
+def test_a_malformed_event_is_nonsense(event: dict[str, Any]) -> None:
+    with pytest.raises(ModelNonsense):
+        assembled(*parsed(MESSAGE)[:4], event)
+
+
+def test_a_stream_must_begin_at_its_beginning() -> None:
+    with pytest.raises(ModelNonsense, match="message_start"):
+        assembled({"type": "message_delta", "delta": {}, "usage": {}})
+
+
+def half_a_call(stop_reason: str) -> list[dict[str, Any]]:
+    call = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"query": "x"}}
+    taken = parsed({**MESSAGE, "content": [call], "stop_reason": stop_reason})
+    for event in taken:
+        if event["type"] == "content_block_delta":
+            event["delta"]["partial_json"] = '{"query": "x'
+    return taken
+
+
+def test_a_tool_call_cut_off_by_the_limit_has_no_input() -> None:
+    assert assembled(*half_a_call("max_tokens"))["content"][0]["input"] == {}
+
+
+def test_a_finished_tool_call_with_broken_input_is_nonsense() -> None:
+    with pytest.raises(ModelNonsense, match="input of a tool call"):
+        assembled(*half_a_call("tool_use"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("overloaded_error", ModelUnavailable),
+        ("api_error", ModelUnavailable),
+        ("rate_limit_error", ModelUnavailable),
+        ("brand_new_error", ModelUnavailable),
+        ("invalid_request_error", ContractError),
+        ("authentication_error", BadSetting),
+    ],
+)
+def test_an_error_event_means_what_its_status_would(kind: str, error: type[TroupeError]) -> None:
+    with pytest.raises(error, match="said"):
+        assembled(*parsed(MESSAGE)[:3], {"type": "error", "error": {"type": kind, "message": "said"}})
+
+
+def test_a_count_that_is_absent_at_the_end_keeps_its_value_of_the_start() -> None:
+    taken = parsed(MESSAGE)
+    taken[-2]["usage"] = {"output_tokens": 40, "input_tokens": None}
+    assert assembled(*taken)["usage"] == MESSAGE["usage"]
