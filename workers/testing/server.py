@@ -1,7 +1,7 @@
 """A fake Messages API over real HTTP on 127.0.0.1. It checks every request and answers without a language model.
 
-`with FakeMessages() as fake:` and `fake.url` as base URL. `GET /_fake/stats`, `GET /_fake/requests` and `POST /_fake/queue`
-are for other processes.
+`with FakeMessages() as fake:` and `fake.url` as base URL. `GET /_fake/stats`, `GET /_fake/requests` and
+`POST /_fake/queue` are for other processes.
 """
 
 import threading
