@@ -1,18 +1,22 @@
 """What the pages say exists."""
 
 import re
+import sys
+from types import ModuleType
 
 import pytest
 
 from tests.unit import pages
 from tests.unit.command_line import refusal
 from tests.unit.pages import ROOT, Snippet
+from workers import Agent
 
 PATH = re.compile(
     r"(?:tasks|orchestrator|workers|tests|docs|\.ci)/[\w./-]*|docker-compose\.yml|requirements[\w-]*\.lock"
 )
 COMMAND_LINES = [one for one in pages.shell_lines() if pages.troupe_words(one.text) is not None]
 MENTIONS = [one for one in pages.spans() if one.text.startswith(("troupe ", ".venv/bin/troupe "))]
+AGENT_MODULES = [one for one in pages.blocks("python") if "from workers import" in one.text]
 
 
 def make_targets() -> set[str]:
@@ -77,6 +81,17 @@ def test_a_command_that_is_not_there_is_refused() -> None:
 @pytest.mark.parametrize("block", pages.blocks("python"), ids=lambda one: one.place)
 def test_every_python_block_compiles(block: Snippet) -> None:
     assert compile(block.text, block.place, "exec")
+
+
+@pytest.mark.parametrize("block", AGENT_MODULES, ids=lambda one: one.place)
+def test_every_example_of_an_agent_can_be_loaded(block: Snippet) -> None:
+    module = ModuleType("example")
+    sys.modules["example"] = module  # types in annotations are looked up there
+    try:
+        exec(compile(block.text, block.place, "exec"), vars(module))  # noqa: S102 - it is our own page
+    finally:
+        del sys.modules["example"]
+    assert [value for value in vars(module).values() if isinstance(value, Agent)]
 
 
 def test_every_variable_in_the_pages_is_a_setting() -> None:
