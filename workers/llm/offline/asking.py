@@ -106,12 +106,13 @@ class Ask:
 def asks(task: str) -> list[Ask]:
     """What a task asks for, in its order. At least one, unless the task has no words at all."""
     found: list[Ask] = []
+    itemised = any(_MARKER.match(line) for line in task[:HEAD_CHARS].splitlines())
     for clause in _clauses(task):
         ask = _understand(clause)
         if not ask.subjects:
             continue
         before = next((one.subjects for one in reversed(found) if one.subjects), ())
-        if before and not ask.compared and len(ask.subjects) == 1 and _leans(ask):
+        if before and not ask.compared and len(ask.subjects) == 1 and _leans(ask, itemised=itemised):
             ask = Ask(ask.clause, (f"{ask.subjects[0]} ({enumerate_words(before)})",), ask.aspect)
         found.append(ask)
     return found
@@ -211,11 +212,11 @@ def _share_head(parts: list[str]) -> list[str]:
     return parts
 
 
-def _leans(ask: Ask) -> bool:
+def _leans(ask: Ask, *, itemised: bool) -> bool:
     """Whether it can only be understood with what was asked before: by a pronoun, or as in 'the main causes'."""
     subject = ask.subjects[0]
     vague = subject.lower().startswith("the ") and len(subject.split()) <= 4 and not _RELATION.search(subject)
-    return vague or _PRONOUN.search(ask.clause) is not None
+    return (vague and not itemised) or _PRONOUN.search(ask.clause) is not None
 
 
 def _part(text: str, pattern: re.Pattern[str]) -> tuple[str, str]:

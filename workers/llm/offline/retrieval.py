@@ -72,7 +72,7 @@ def queries_for(description: str) -> list[str]:
     candidates = [
         _terms(about),
         _terms(parts[0]) if len(parts) > 1 else "",
-        _terms(f"{context[1]} {focus}") if context else "",
+        _terms(focus) if context else "",
         *(_terms(part) for part in about.split(";")[:MAX_QUERIES] if ";" in about),
     ]
     distinct: dict[frozenset[str], str] = {}

@@ -1,0 +1,185 @@
+"""The offline model's analysis policy: which SQL it writes, and how it words the numbers."""
+
+import json
+
+import pytest
+from pydantic import JsonValue
+
+from tests.unit.offline_requests import TABLE_TOOLS, after, arguments, job, passages, request
+from workers.llm.base import ModelRequest
+from workers.llm.offline.model import respond
+
+SOURCE = "t0000000001"
+LISTED = json.dumps(
+    [
+        {
+            "name": "sales",
+            "file": "sales.csv",
+            "rows": 300,
+            "columns": {"region": "VARCHAR", "amount": "DOUBLE"},
+            "source": SOURCE,
+        }
+    ]
+)
+
+
+def column(name: str, kind: str, distinct: int, *top: str, nulls: int = 0) -> dict[str, JsonValue]:
+    values: list[JsonValue] = [{"value": value, "count": 9} for value in top]
+    return {"name": name, "type": kind, "distinct": distinct, "nulls": nulls, "top": values}
+
+
+DESCRIBED = json.dumps(
+    {
+        "name": "sales",
+        "rows": 300,
+        "source": SOURCE,
+        "columns": [
+            column("order_id", "BIGINT", 300),
+            column("region", "VARCHAR", 3, "North", "South", nulls=4),
+            column("customer", "VARCHAR", 290),
+            column("amount", "DOUBLE", 280),
+            column("unitsSold", "INTEGER", 20),
+            column("sold_on", "DATE", 200),
+        ],
+    }
+)
+
+
+def at_queries(question: str, described: str = DESCRIBED) -> ModelRequest:
+    first = request(job("A task", tables=["sales"]), f"Answer from the tables sales: {question}", tools=TABLE_TOOLS)
+    second = after(first, respond(first), [LISTED])
+    return after(second, respond(second), [described])
+
+
+def result(columns: list[str], *rows: list[JsonValue]) -> str:
+    return json.dumps(
+        {"columns": columns, "rows": rows, "row_count": len(rows), "truncated": False, "sources": [SOURCE]}
+    )
+
+
+def answer(question: str, *outputs: str | Exception) -> str:
+    asked = at_queries(question)
+    return respond(after(asked, respond(asked), outputs)).text
+
+
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        ("What is the average amount by region?", ['avg("amount")', '"region"', "GROUP BY 1"]),
+        ("total amount per region", ['sum("amount")', "GROUP BY 1"]),
+        ("median amount for each region", ['median("amount")']),
+        ("Which region has the lowest average amount?", ['avg("amount")', "ORDER BY 2 ASC"]),
+        ("top three customers by amount", ['"customer", "amount"', '"amount" DESC', "LIMIT 3"]),
+        ("smallest amount of a customer", ['"amount" ASC', "LIMIT 5"]),
+        ("What is the average amount?", ['avg("amount")', 'median("amount")']),
+        ("Is amount correlated with units sold?", ['corr("amount", "unitsSold")']),
+        ("How many sales are there?", ["count(*) AS n"]),
+        ("How many sales in the North?", ["WHERE \"region\" = 'North'"]),
+        ("How many amounts over 1,000?", ['"amount" > 1000']),
+        ("How many amounts at least 10.5?", ['"amount" >= 10.5']),
+        ("How many amounts below 7?", ['"amount" < 7']),
+        ("What share of sales does each region have?", ['"region", count(*)', "percent"]),
+        ("total amount per month", ["date_trunc('month', \"sold_on\")", 'sum("amount")']),
+        ("What does it hold?", ['"region"', "GROUP BY 1"]),
+        ("the best", ['"amount" DESC']),
+    ],
+)
+def test_a_question_becomes_sql_over_the_columns_it_names(question: str, parts: list[str]) -> None:
+    made = arguments(respond(at_queries(question)), "sql")
+    assert len(made) <= 4
+    for part in parts:
+        assert part in made[0]
+
+
+def test_each_question_of_a_step_gets_its_own_query() -> None:
+    made = arguments(respond(at_queries("average amount by region; how many sales are there?")), "sql")
+    assert len(made) == 2
+
+
+def test_names_are_quoted_so_that_none_can_break_out() -> None:
+    odd = json.dumps({"table": 'a"b', "rows": 9, "columns": [column('x"; drop', "INTEGER", 9)], "source": SOURCE})
+    made = arguments(respond(at_queries("average of x drop", odd)), "sql")
+    assert '"x""; drop"' in made[0]
+    assert made[0].endswith('FROM "a""b"')
+
+
+def test_findings_give_a_sentence_and_a_table_with_the_source() -> None:
+    text = answer(
+        "average amount by region", result(["region", "average_amount", "n"], ["North|x", 2.5, 1200], [None, True, 1])
+    )
+    assert text.splitlines()[:6] == [
+        f"Average amount per region in table sales: North\\|x (2.5), – (true). [{SOURCE}]",
+        "",
+        "| region | average_amount | n |",
+        "| --- | --- | --- |",
+        "| North\\|x | 2.5 | 1,200 |",
+        "| – | true | 1 |",
+    ]
+    assert "sales has 300 rows and 6 columns" in text
+    assert "Values are missing in region (4)." in text
+
+
+def test_a_single_number_is_said_in_one_line() -> None:
+    assert answer("How many sales are there?", result(["n"], [300])).startswith(
+        f"Rows in all in table sales: 300. [{SOURCE}]"
+    )
+
+
+def test_figures_of_one_column_are_named_one_by_one() -> None:
+    text = answer("What is the average amount?", result(["n", "average"], [3, 2.0]))
+    assert text.startswith(f"Figures of amount in table sales: n 3, average 2. [{SOURCE}]")
+
+
+def test_a_query_without_rows_says_so() -> None:
+    assert "no rows" in answer("average amount by region", result(["region", "n"]))
+
+
+def test_a_failed_query_is_reported_and_the_rest_goes_on() -> None:
+    text = answer("average amount by region", ValueError("too slow"))
+    assert "Average amount per region could not be computed: too slow" in text
+    assert "sales has 300 rows" in text
+
+
+def test_tables_that_cannot_be_listed_or_described_are_reported() -> None:
+    first = request(job("A task", tables=["sales"]), "average amount", tools=TABLE_TOOLS)
+    second = after(first, respond(first), [ValueError("gone")])
+    assert arguments(respond(second), "table") == ["sales"]
+    third = after(second, respond(second), [ValueError("gone too")])
+    text = respond(third).text
+    assert text.startswith("The tables could not be read.")
+    assert "gone too" in text
+
+
+@pytest.mark.parametrize(
+    "output", ["", "[]", "{}", "3", '[{"name": 3}]', '{"columns": [], "rows": []}', '{"columns": ["a"], "rows": [3]}']
+)
+def test_odd_output_is_survived_at_every_turn(output: str) -> None:
+    asked = request(job("A task", tables=["sales"]), "average amount by region", tools=TABLE_TOOLS)
+    reply = respond(asked)
+    while reply.stop_reason == "tool_use":
+        asked = after(asked, reply, [output] * len(reply.tool_uses))
+        reply = respond(asked)
+    assert reply.text
+    assert respond(after(at_queries("average amount"), respond(at_queries("average amount")), [output])).text
+
+
+def test_without_tables_the_documents_are_searched() -> None:
+    first = request(job("A task", knowledge=["docs"]), "average amount of rain", tools=TABLE_TOOLS)
+    reply = respond(first)
+    assert [use["name"] for use in reply.tool_uses] == ["search_passages"]
+    rain = {"id": "p0000000001", "text": "The average amount of rain in May is sixty millimetres."}
+    second = after(first, reply, [passages(rain)])
+    reply = respond(second)
+    assert "[p0000000001]" in respond(after(second, reply, [passages()] * len(reply.tool_uses))).text
+
+
+def test_several_tables_are_narrowed_to_those_that_the_question_names() -> None:
+    many = json.dumps(
+        {
+            "tables": [
+                {"name": name, "rows": 1, "columns": [{"name": "a", "type": "INT"}]} for name in ("sales", "staff")
+            ]
+        }
+    )
+    first = request(job("A task", tables=["sales", "staff"]), "How many staff are there?", tools=TABLE_TOOLS)
+    assert arguments(respond(after(first, respond(first), [many])), "table") == ["staff"]

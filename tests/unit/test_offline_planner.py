@@ -1,0 +1,195 @@
+"""The offline planner: what it makes of tasks, and what holds for every plan."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.ids import STEP_ID
+from tasks.models import AgentDefinition, Join, Plan
+from tests.unit.offline_requests import USUAL, job, plan_request, planned
+from workers.llm.offline.model import respond
+
+PREFIX = "Find what the documents say about: "
+PIECES = (
+    "compare|and|or|,|;|?|.|vs|lists|tuples|the|of|between|differ|how|what|explain|then|in terms of|\n-|it|how many"
+)
+FINANCE = AgentDefinition(
+    name="finance", description="Looks up share prices.", capabilities=("quotes", "prices"), queue="finance"
+)
+
+
+def searched(plan: Plan) -> list[str]:
+    return [step.description.removeprefix(PREFIX) for step in plan.steps if step.agent == "search"]
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("Compare lists and tuples", ["lists", "tuples"]),
+        ("Compare lists, tuples and dictionaries", ["lists", "tuples", "dictionaries"]),
+        (
+            "Compare lists and tuples in terms of speed and memory.",
+            ["lists, regarding speed and memory", "tuples, regarding speed and memory"],
+        ),
+        (
+            "Compare Redis with RabbitMQ regarding durability",
+            ["Redis, regarding durability", "RabbitMQ, regarding durability"],
+        ),
+        ("What is the difference between a process and a thread?", ["process", "thread"]),
+        ("What are the differences between Kafka, Redis and NATS?", ["Kafka", "Redis", "NATS"]),
+        ("How does Redis differ from Memcached?", ["Redis", "Memcached"]),
+        (
+            "How do lists and tuples differ in memory use?",
+            ["lists, regarding memory use", "tuples, regarding memory use"],
+        ),
+        ("Redis vs Memcached", ["Redis", "Memcached"]),
+        ("Redis versus Memcached vs. Valkey", ["Redis", "Memcached", "Valkey"]),
+        ("Which is better, Kafka or RabbitMQ?", ["Kafka", "RabbitMQ"]),
+        ("Should I use Postgres or MySQL for reports?", ["Postgres, regarding reports", "MySQL, regarding reports"]),
+        ("Compare synchronous and asynchronous replication", ["synchronous replication", "asynchronous replication"]),
+        ("Compare the pricing of AWS to Azure", ["pricing of AWS", "pricing of Azure"]),
+        (
+            "Please write a comparison of Python and Go by speed.",
+            ["Python, regarding speed", "Go, regarding speed"],
+        ),
+        ("Explain generators and decorators", ["generators", "decorators"]),
+        (
+            "Explain generators and decorators and show how context managers work",
+            ["generators", "decorators", "how context managers work"],
+        ),
+        ("Give me an overview of iterators, generators, and coroutines", ["iterators", "generators", "coroutines"]),
+        ("Explain the law of supply and demand", ["the law of supply and demand"]),
+        ("What are lists and tuples?", ["lists", "tuples"]),
+        ("What is a tuple?", ["What is a tuple"]),
+        ("How are exceptions raised and handled?", ["How are exceptions raised and handled"]),
+        (
+            "How are names bound? Why do scopes nest?",
+            ["How are names bound", "Why do scopes nest"],
+        ),
+        ("- Explain X rays\n- Explain gamma rays", ["X rays", "gamma rays"]),
+        ("1. Find the revenue\n2. Find the costs", ["the revenue", "the costs"]),
+        (
+            "Compare lists and tuples; how does hashing treat them?",
+            ["lists", "tuples", "how does hashing treat them (lists and tuples)"],
+        ),
+        (
+            "Summarise the effects of frost on wheat, and list the main causes.",
+            ["the effects of frost on wheat", "the main causes (the effects of frost on wheat)"],
+        ),
+        ("We sell shoes. Sales fell in May. Why did demand fall?", ["Why did demand fall"]),
+        ("Research the history of the Roman Empire", ["the history of the Roman Empire"]),
+        ("Can you tell me what a finder is?", ["what a finder is"]),
+        ("Compare a1, b1, c1, d1, e1, f1 and g1", ["a1", "b1", "c1", "d1", "e1; f1; g1"]),
+        ("???", ["???"]),
+    ],
+)
+def test_a_task_becomes_one_search_for_each_thing_asked_about(task: str, expected: list[str]) -> None:
+    assert searched(planned(task, knowledge=["docs"])) == expected
+
+
+def test_compared_things_are_joined_in_a_step_of_their_own() -> None:
+    plan = planned("Compare lists and tuples, and explain how names are bound", knowledge=["docs"])
+    join = plan.steps[-1]
+    assert (join.agent, join.depends_on, join.join) == ("summary", ["search-1", "search-2"], Join.BEST_EFFORT)
+    assert len(searched(plan)) == 3
+
+
+def test_searches_do_not_wait_for_each_other() -> None:
+    plan = planned("Explain lists, tuples and sets; how many rows are there?", knowledge=["docs"], tables=["sales"])
+    assert [step.depends_on for step in plan.steps] == [[], [], [], []]
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "documents"),
+    [
+        (
+            "How do lists work, and which modules are the largest?",
+            "which modules are the largest",
+            ["how do lists work"],
+        ),
+        ("Average fare by class and explain what a fare is", "Average fare by class", ["what a fare is"]),
+        ("How many passengers survived?", "How many passengers survived", None),
+        ("What do the documents say about the average fare?", None, ["the average fare"]),
+    ],
+)
+def test_what_concerns_the_data_goes_to_the_tables(task: str, data: str | None, documents: list[str] | None) -> None:
+    plan = planned(task, knowledge=["docs"], tables=["modules"])
+    analysis = [step.description for step in plan.steps if step.agent == "analysis"]
+    assert len(analysis) == 1
+    assert data is None or analysis[0].endswith(f"modules: {data}")
+    assert documents is None or [one.lower() for one in searched(plan)] == documents
+
+
+def test_without_documents_a_question_about_data_needs_no_search() -> None:
+    plan = planned("Which region has the highest total?", tables=["sales"])
+    assert [step.agent for step in plan.steps] == ["analysis"]
+
+
+def test_a_users_agent_gets_what_fits_its_description() -> None:
+    plan = planned("What is the share price of ACME, and how do lists work?", agents=[*USUAL, FINANCE])
+    assert [(step.agent, step.description) for step in plan.steps] == [
+        ("search", f"{PREFIX}how do lists work"),
+        ("finance", "What is the share price of ACME"),
+    ]
+
+
+def test_agents_of_other_names_are_found_by_what_they_can_do() -> None:
+    finder = AgentDefinition(name="finder", description="x", capabilities=("document_search",), queue="finder")
+    assert [step.agent for step in planned("Explain lists", agents=[finder]).steps] == ["finder"]
+
+
+def test_when_nothing_fits_the_first_agent_gets_the_task() -> None:
+    poet = AgentDefinition(name="poet", description="Rhymes.", queue="poet")
+    plan = planned("Explain lists", agents=[poet])
+    assert [(step.agent, step.description) for step in plan.steps] == [("poet", "Explain lists")]
+
+
+@pytest.mark.parametrize(("tables", "agents"), [([], ["search"]), (["sales"], ["search", "analysis"])])
+def test_faults_lead_to_the_plainest_plan(tables: list[str], agents: list[str]) -> None:
+    spec = job("Compare lists and tuples", knowledge=["docs"], tables=tables)
+    plan = Plan.model_validate_json(respond(plan_request(spec, faults=["steps.3: cycle"])).text)
+    assert [step.agent for step in plan.steps] == agents
+    assert all(not step.depends_on for step in plan.steps)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    task=st.one_of(
+        st.text(min_size=1, max_size=300),
+        st.lists(
+            st.sampled_from(PIECES.split("|")),
+            min_size=1,
+            max_size=40,
+        ).map(" ".join),
+    ),
+    knowledge=st.sampled_from([[], ["docs"]]),
+    tables=st.sampled_from([[], ["sales"], ["a", "b"]]),
+    agents=st.sampled_from([[], USUAL, [FINANCE], [*USUAL, FINANCE]]),
+    faults=st.booleans(),
+)
+def test_any_task_gets_a_plan_that_may_run(
+    task: str, knowledge: list[str], tables: list[str], agents: list[AgentDefinition], *, faults: bool
+) -> None:
+    asked = plan_request(job(task, knowledge=knowledge, tables=tables), agents=agents, faults=["x"] if faults else [])
+    plan = Plan.model_validate_json(respond(asked).text)
+    ids = [step.id for step in plan.steps]
+    assert 1 <= len(ids) <= 8
+    assert len(set(ids)) == len(ids)
+    assert all(STEP_ID.fullmatch(one) for one in ids)
+    known = {agent.name for agent in agents or USUAL}
+    for place, step in enumerate(plan.steps):
+        assert step.agent in known
+        assert step.description.strip()
+        assert set(step.depends_on) <= set(ids[:place])
+
+
+@pytest.mark.parametrize(
+    "piece", ["and ", "compare a, ", "a", "(", "x; ", "。", "which is a, ", "ünï ", "how do a differ "]
+)
+def test_a_huge_task_is_planned_in_a_second(piece: str) -> None:
+    task = (piece * 100_000)[:100_000]
+    start = time.perf_counter()
+    planned(task, knowledge=["docs"], tables=["sales"])
+    assert time.perf_counter() - start < 1
