@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from orchestrator.client import AsyncJobHandle, AsyncTroupe
 from tasks.events import JobEvent
 from tasks.ids import JobId
-from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, Plan, WorkerPresence
+from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, OrchestratorPresence, Plan, WorkerPresence
 from tasks.results import JobResult
 from tasks.settings import StoreSettings
 from tasks.states import TaskStatus
@@ -71,6 +71,10 @@ class Troupe:
     def workers(self) -> list[WorkerPresence]:
         """Living workers."""
         return self._run(self._troupe.workers())
+
+    def orchestrators(self) -> list[OrchestratorPresence]:
+        """Living orchestrators."""
+        return self._run(self._troupe.orchestrators())
 
     def agents(self) -> list[AgentDefinition]:
         """Agents of living workers."""

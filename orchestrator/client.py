@@ -25,6 +25,7 @@ from tasks.models import (
     Failure,
     JobSpec,
     JobSummary,
+    OrchestratorPresence,
     Plan,
     WorkerPresence,
 )
@@ -112,6 +113,10 @@ class AsyncTroupe:
     async def workers(self) -> list[WorkerPresence]:
         """Living workers."""
         return await self._fleet.workers()
+
+    async def orchestrators(self) -> list[OrchestratorPresence]:
+        """Living orchestrators."""
+        return await self._fleet.orchestrators()
 
     async def agents(self) -> list[AgentDefinition]:
         """Agents of living workers."""

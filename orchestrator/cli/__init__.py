@@ -1,0 +1,109 @@
+"""The command line, and the composition root: it alone mounts commands of both sides, each when it is asked for."""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, Final, cast
+
+import typer
+from typer.core import TyperGroup
+
+from tasks.errors import ContractError, TroupeError
+
+COMMANDS: Final = {
+    "run": "orchestrator.cli.run:run",
+    "demo": "orchestrator.cli.demo:demo",
+    "up": "orchestrator.cli.up:up",
+    "orchestrator": "orchestrator.cli.processes:orchestrator",
+    "worker": "workers.cli.worker:worker",
+    "flower": "orchestrator.cli.processes:flower",
+    "submit": "orchestrator.cli.jobs:submit",
+    "result": "orchestrator.cli.jobs:result",
+    "watch": "orchestrator.cli.jobs:watch",
+    "show": "orchestrator.cli.jobs:show",
+    "jobs": "orchestrator.cli.jobs:jobs",
+    "cancel": "orchestrator.cli.jobs:cancel",
+    "kb": "workers.cli.kb:kb",
+    "agents": "orchestrator.cli.fleet:agents",
+    "doctor": "orchestrator.cli.fleet:doctor",
+}
+"""Where each command is; loaded with its first use, because some sides take a second to load."""
+
+OK: Final = 0
+FAILED: Final = 1
+BAD_USAGE: Final = 2
+INTERRUPTED: Final = 130
+
+
+class LazyGroup(TyperGroup):
+    """Commands that are loaded when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name; None when there is none."""
+        if cmd_name not in self.commands and cmd_name in COMMANDS:
+            self.add_command(_load(cmd_name), cmd_name)
+        return self.commands.get(cmd_name)
+
+
+app = typer.Typer(
+    name="troupe",
+    cls=LazyGroup,
+    help="Multi-agent LLM jobs on Celery and Redis.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _root() -> None: ...
+
+
+def main() -> None:
+    """Entry point of `troupe`."""
+    sys.exit(call(sys.argv[1:]))
+
+
+def call(arguments: Sequence[str]) -> int:
+    """Run one command line; errors become one line on stderr.
+
+    Returns:
+        0 on success, 1 when the job or the stack failed, 2 on bad usage, 130 after Ctrl-C.
+    """
+    from typer._click.exceptions import ClickException, NoArgsIsHelpError
+
+    try:
+        code = cast(Any, typer.main.get_command(app)).main(list(arguments), prog_name="troupe", standalone_mode=False)
+    except NoArgsIsHelpError as error:
+        typer.echo(error.format_message(), err=True)
+        return BAD_USAGE
+    except ClickException as error:
+        return _complain(error.format_message(), BAD_USAGE)
+    except TroupeError as error:
+        return _complain(str(error), BAD_USAGE if isinstance(error, ContractError) else FAILED)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has left: `troupe jobs | head`
+        sys.stdout = sys.stderr
+        return FAILED
+    return code if isinstance(code, int) else OK
+
+
+def _load(name: str) -> Any:
+    module, _, attribute = COMMANDS[name].partition(":")
+    target: object = getattr(import_module(module), attribute)
+    if isinstance(target, typer.Typer):
+        return typer.main.get_group(target)
+    single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    single.command(name)(cast("Callable[..., Any]", target))
+    return typer.main.get_command(single)
+
+
+def _complain(message: str, code: int) -> int:
+    typer.echo(f"troupe: {' '.join(message.split())}", err=True)
+    return code

@@ -1,0 +1,56 @@
+"""Commands about the fleet: agents, doctor."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.cli.place import connect, home, store_settings
+from orchestrator.doctor import Finding, Verdict, examine
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def agents(json: AsJson = False) -> None:
+    """List the agents of living workers."""
+    with connect() as troupe:
+        found, workers = troupe.agents(), troupe.workers()
+    if json:
+        typer.echo("[" + ",\n ".join(one.model_dump_json() for one in found) + "]")
+        return
+    table = Table("agent", "queue", "version", "workers", "capabilities", "tools", "description", box=None)
+    for one in found:
+        count = sum(1 for worker in workers if one.queue in worker.queues)
+        capabilities, tools = ", ".join(one.capabilities), ", ".join(one.tools)
+        table.add_row(one.name, one.queue, one.version, str(count), capabilities, tools, one.description)
+    if not found:
+        typer.echo("no living workers: start some with troupe worker QUEUE…, or everything with troupe up", err=True)
+        return
+    Console().print(table)
+
+
+def doctor(
+    role: Annotated[
+        str | None, typer.Option(metavar="ROLE", help="Only what this process needs: worker or orchestrator.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Check everything that a fleet needs; exit code 1 when something is wrong."""
+    if role not in {None, "worker", "orchestrator"}:
+        raise typer.BadParameter(f"{role!r} is neither worker nor orchestrator", param_hint="--role")
+    findings = asyncio.run(examine(store_settings(), home(), role))
+    if json:
+        typer.echo("[" + ",\n ".join(one.model_dump_json() for one in findings) + "]")
+    else:
+        for one in findings:
+            typer.echo(_line(one))
+    if any(one.verdict is Verdict.PROBLEM for one in findings):
+        raise typer.Exit(1)
+
+
+def _line(finding: Finding) -> str:
+    mark = {Verdict.OK: "ok     ", Verdict.WARNING: "warning", Verdict.PROBLEM: "problem"}[finding.verdict]
+    advice = f" — {finding.advice}" if finding.advice else ""
+    return f"{mark}  {finding.check}: {finding.message}{advice}"

@@ -1,0 +1,183 @@
+"""Commands about jobs of a running fleet: submit, result, watch, show, jobs, cancel."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.cli.answer import as_text, spent
+from orchestrator.cli.place import connect, home
+from orchestrator.cli.tree import JobView, Refresh, follow
+from tasks.errors import JobCancelled, JobFailed
+from tasks.results import MICROUSD, JobResult
+from tasks.states import TaskStatus
+
+Job = Annotated[str, typer.Argument(metavar="JOB", help="Job id, as submit printed it.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Task = Annotated[
+    str, typer.Argument(metavar="TASK", help="What to find out, in plain words.", show_default=False)
+]
+Docs = Annotated[
+    list[Path] | None, typer.Option("--docs", metavar="PATH", help="Documents to search: files or folders; repeatable.")
+]
+Data = Annotated[
+    list[Path] | None,
+    typer.Option("--data", metavar="FILE", help="Data to query (csv, parquet, json); repeatable."),
+]
+Knowledge = Annotated[
+    list[str] | None,
+    typer.Option("--kb", metavar="NAME", help="Knowledge base; repeatable. Default: default."),
+]
+Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Model of all agents: offline, claude-…")]
+Budget = Annotated[float | None, typer.Option("--budget-usd", min=0, metavar="X", help="Most that the job may cost.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.001, metavar="S", help="Seconds until the job fails.")]
+DEFAULT_TIMEOUT_S: Final = 3600.0
+
+
+def submit(
+    task: Task,
+    docs: Docs = None,
+    data: Data = None,
+    kb: Knowledge = None,
+    model: Model = None,
+    budget_usd: Budget = None,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    idempotency_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="A second submit with the same key returns the first job.")
+    ] = None,
+) -> None:
+    """Submit a job and print its id."""
+    knowledge = [*(kb or []), *ingested(docs or [], quiet=True)]
+    with connect() as troupe:
+        job = troupe.submit(
+            task,
+            model=model,
+            knowledge=knowledge,
+            data=list(data or []),
+            budget_usd=budget_usd,
+            timeout=timeout,
+            idempotency_key=idempotency_key,
+        )
+        typer.echo(job.id)
+
+
+def result(
+    job: Job,
+    wait: Annotated[float, typer.Option(min=0, metavar="S", help="Wait up to this many seconds for it to end.")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Print a job's answer, or where it stands."""
+    with connect() as troupe:
+        handle = troupe.job(job)
+        outcome = handle.wait(wait) if wait > 0 else handle.snapshot()
+    print_outcome(outcome, json=json)
+
+
+def watch(job: Job) -> None:
+    """Follow a job live until it ends."""
+    console = Console(stderr=True)
+    with connect() as troupe:
+        handle = troupe.job(job)
+        follow(JobView(handle.id), handle.events(), console, Refresh(handle))
+        outcome = handle.snapshot()
+    if outcome.status is not TaskStatus.COMPLETED:
+        raise typer.Exit(1)
+
+
+def show(job: Job, json: AsJson = False) -> None:
+    """Print a job with all its steps."""
+    with connect() as troupe:
+        outcome = troupe.job(job).snapshot()
+    if json:
+        typer.echo(outcome.model_dump_json(indent=2))
+        return
+    table = Table("step", "agent", "status", "attempts", "worker", "seconds", "depends on", box=None)
+    for step in outcome.steps:
+        seconds = ""
+        if step.started_at and step.finished_at:
+            seconds = f"{(step.finished_at - step.started_at).total_seconds():.2f}"
+        worker = (step.worker or "").partition("@")[0]
+        needs = ", ".join(step.depends_on)
+        table.add_row(step.id, step.agent, step.status.value, str(step.attempts), worker, seconds, needs)
+    console = Console()
+    console.print(f"job {outcome.job_id}  {outcome.status.value}\n{outcome.task}\n", markup=False, highlight=False)
+    console.print(table)
+    console.print(spent(outcome), markup=False, highlight=False)
+    if outcome.error:
+        console.print(f"{outcome.error.code}: {outcome.error.message}", markup=False, highlight=False)
+
+
+def jobs(
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=1000, help="How many.")] = 20,
+    json: AsJson = False,
+) -> None:
+    """List the newest jobs."""
+    with connect() as troupe:
+        found = troupe.jobs(limit)
+    if json:
+        typer.echo("[" + ",\n ".join(one.model_dump_json() for one in found) + "]")
+        return
+    table = Table("job", "status", "steps", "cost", "created", "task", box=None)
+    for one in found:
+        table.add_row(
+            one.job_id,
+            one.status.value,
+            f"{one.steps_done}/{one.steps_total}",
+            f"${one.cost_microusd / MICROUSD:.4f}",
+            f"{one.created_at:%Y-%m-%d %H:%M:%S}",
+            " ".join(one.task.split())[:60],
+        )
+    Console().print(table)
+
+
+def cancel(job: Job) -> None:
+    """Cancel a job on all workers."""
+    with connect() as troupe:
+        status = troupe.job(job).cancel()
+    typer.echo(f"job {job} {status.value}")
+    if status is not TaskStatus.CANCELLED:
+        raise JobFailed(f"job {job} was {status.value} before; there is nothing to cancel")
+
+
+def ingested(paths: list[Path], *, quiet: bool) -> list[str]:
+    """The knowledge base of these documents, as a list; empty without documents. Shows a bar unless `quiet`."""
+    if not paths:
+        return []
+    from rich.progress import Progress as Bar
+
+    from workers.cli.run_documents import ingest_for_run
+    from workers.knowledge.ingest import Progress
+
+    console = Console(stderr=True, quiet=quiet)
+    with Bar(console=console, transient=True) as bar:
+        reading = bar.add_task("reading documents", total=None)
+
+        def advance(done: Progress) -> None:
+            bar.update(reading, completed=done.done, total=done.total)
+
+        def skipped(path: str, reason: str) -> None:
+            console.print(f"skipped {path}: {reason}", markup=False, highlight=False, soft_wrap=True)
+
+        return [ingest_for_run(paths, home(), on_progress=advance, on_skipped=skipped)]
+
+
+def print_outcome(outcome: JobResult, *, json: bool) -> None:
+    """Print a job's outcome on stdout; a job that did not complete ends the command with code 1.
+
+    Raises:
+        JobFailed, JobCancelled: it did not complete, and the reason has not been printed yet.
+    """
+    if json:
+        typer.echo(outcome.model_dump_json(indent=2))
+        if outcome.status in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
+            raise typer.Exit(1)
+        return
+    if outcome.status is TaskStatus.COMPLETED:
+        typer.echo(as_text(outcome))
+    elif outcome.status in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
+        raise (JobFailed if outcome.status is TaskStatus.FAILED else JobCancelled)(as_text(outcome))
+    else:
+        done = sum(1 for step in outcome.steps if step.finished_at)
+        typer.echo(f"job {outcome.job_id} {outcome.status.value}: {done} of {len(outcome.steps)} steps ended")

@@ -1,0 +1,49 @@
+"""Commands that are one process of a fleet each: orchestrator, flower."""
+
+import asyncio
+import os
+from typing import Annotated, Any, Final, cast
+
+import typer
+
+from orchestrator.cli.place import store_settings
+from orchestrator.settings import OrchestratorSettings
+from tasks.errors import BadSetting
+from tasks.logs import LogSettings, configure_logs
+from tasks.parent import end_with_parent
+from tasks.settings import read_settings
+
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+
+def orchestrator() -> None:
+    """Run one orchestrator until SIGTERM, then drain. Several may run."""
+    from orchestrator.process import serve
+
+    settings, store = read_settings(OrchestratorSettings), store_settings()
+    configure_logs(read_settings(LogSettings))
+    end_with_parent()
+    asyncio.run(serve(store, settings))
+
+
+def flower(
+    address: Annotated[
+        str | None, typer.Option(help="Address to listen on. Default: FLOWER_ADDRESS, or 127.0.0.1.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port. Default: FLOWER_PORT, or 5555.")] = None,
+) -> None:
+    """Run Flower on the fleet's broker. Beyond loopback it wants FLOWER_BASIC_AUTH=user:password."""
+    from orchestrator.local.redis_server import port_is_free
+    from tasks.app import make_app
+
+    where = address or os.environ.get("FLOWER_ADDRESS") or LOOPBACK[0]
+    number = port or int(os.environ.get("FLOWER_PORT") or 5555)
+    if where not in LOOPBACK and not os.environ.get("FLOWER_BASIC_AUTH"):
+        raise BadSetting(f"Flower would listen on {where} without a password: set FLOWER_BASIC_AUTH=user:password")
+    if not port_is_free(number):
+        raise BadSetting(f"port {number} is taken; choose another one with --port")
+    configure_logs(read_settings(LogSettings))
+    end_with_parent()
+    arguments = ["--quiet", "flower", f"--address={where}", f"--port={number}", "--max_tasks=10000"]
+    arguments.append("--tasks_columns=name,uuid,state,kwargs,result,received,started,runtime,worker")
+    cast(Any, make_app(store_settings(), current=True)).start(argv=arguments)

@@ -1,0 +1,132 @@
+"""`troupe run`: one job on a stack of its own, from nothing to the answer, with nothing left behind."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from orchestrator.blocking import JobHandle, Troupe
+from orchestrator.cli.jobs import (
+    DEFAULT_TIMEOUT_S,
+    AsJson,
+    Budget,
+    Data,
+    Docs,
+    Knowledge,
+    Model,
+    Task,
+    Timeout,
+    ingested,
+    print_outcome,
+)
+from orchestrator.cli.place import given_redis_url, home
+from orchestrator.cli.tree import JobView, Refresh, follow
+from orchestrator.local.stack import LocalStack
+from tasks.errors import InvalidTask, TroupeError
+from tasks.events import JobEvent
+from tasks.results import JobResult
+from tasks.tables import table_refs
+
+CONCURRENCY: Final = 16
+"""Threads of each worker process of a run: one job needs no more."""
+
+
+def run(
+    task: Task,
+    docs: Docs = None,
+    data: Data = None,
+    kb: Knowledge = None,
+    model: Model = None,
+    budget_usd: Budget = None,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    json: AsJson = False,
+    concurrency: Annotated[int, typer.Option(min=1, max=5000, help="Threads of each worker.")] = CONCURRENCY,
+) -> None:
+    """Run one job on an embedded stack: own Redis, orchestrator and workers; the answer goes to stdout."""
+    outcome = run_job(
+        task, docs or [], data or [], kb or [], model=model, budget_usd=budget_usd, timeout=timeout,
+        concurrency=concurrency,
+    )  # fmt: skip
+    print_outcome(outcome, json=json)
+
+
+def run_job(
+    task: str,
+    docs: list[Path],
+    data: list[Path],
+    knowledge: list[str],
+    *,
+    model: str | None = None,
+    budget_usd: float | None = None,
+    timeout: float = DEFAULT_TIMEOUT_S,
+    concurrency: int = CONCURRENCY,
+) -> JobResult:
+    """Run one job on a stack of its own, with its progress on stderr.
+
+    Raises:
+        ContractError: something about the job is wrong; found out before anything is started where possible.
+        TransientError: the stack did not start.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the job was cancelled and the stack ended.
+    """
+    from workers.cli.worker import check_model, queues_of_agents
+
+    if not task.strip():
+        raise InvalidTask("the task is empty: say in plain words what is to be found out")
+    table_refs(data)
+    check_model(model)
+    queues = queues_of_agents()
+    console = Console(stderr=True)
+    knowledge = [*knowledge, *ingested(docs, quiet=False)]
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    stack = LocalStack(home(), [[queue] for queue in queues], redis_url=given_redis_url(), concurrency=concurrency)
+    try:
+        with stack:
+            with console.status("starting Redis, the orchestrator and the workers"):
+                stack.wait_until_ready()
+            with Troupe(stack.url) as troupe:
+                job = troupe.submit(
+                    task, model=model, knowledge=knowledge, data=data, budget_usd=budget_usd, timeout=timeout
+                )
+                return _see_through(job, console, stack)
+    except KeyboardInterrupt:
+        _ignore_further_interrupts()
+        stack.stop(at_once=True)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _see_through(job: JobHandle, console: Console, stack: LocalStack) -> JobResult:
+    view = JobView(job.id)
+    try:
+        follow(view, _checked(job, stack), console, Refresh(job))
+    except KeyboardInterrupt:
+        console.print("interrupted: cancelling the job and ending the stack", markup=False, highlight=False)
+        try:
+            job.cancel()
+        except TroupeError as error:
+            console.print(f"the job could not be cancelled: {error}", markup=False, highlight=False)
+        raise
+    return job.snapshot()
+
+
+def _checked(job: JobHandle, stack: LocalStack) -> Iterator[JobEvent]:
+    for event in job.events():
+        stack.check()
+        yield event
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _ignore_further_interrupts() -> None:
+    """The stack is being ended at once already; a second Ctrl-C must not leave half of it behind."""
+    if sys.platform != "win32":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,0 +1,182 @@
+"""A job while it runs: a live tree on a terminal, one plain line an event elsewhere."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+from rich.tree import Tree
+
+from orchestrator.blocking import JobHandle
+from tasks.events import (
+    JobEvent,
+    JobFinished,
+    JobSubmitted,
+    PlanAccepted,
+    PlanRejected,
+    StepCancelled,
+    StepDispatched,
+    StepFailed,
+    StepFaltered,
+    StepProgress,
+    StepRetrying,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+    ToolCalled,
+)
+from tasks.results import JobResult
+
+MARKS: Final = {
+    "waiting": ("·", "dim"),
+    "queued": ("○", "cyan"),
+    "running": ("●", "yellow"),
+    "succeeded": ("✓", "green"),
+    "retrying": ("↻", "magenta"),
+    "failed": ("✗", "red"),
+    "skipped": ("–", "dim"),
+    "cancelled": ("✗", "dim"),
+}
+
+
+@dataclass(slots=True)
+class StepLine:
+    """One step, as shown."""
+
+    state: str = "waiting"
+    worker: str = ""
+    started: datetime | None = None
+    ended: datetime | None = None
+    tools: int = 0
+    note: str = ""
+
+
+@dataclass(slots=True)
+class JobView:
+    """What is shown of a job; built from its events alone."""
+
+    job_id: str
+    steps: dict[str, StepLine] = field(default_factory=dict[str, StepLine])
+    descriptions: dict[str, str] = field(default_factory=dict[str, str])
+    status: str = "pending"
+
+    def describe(self, snapshot: JobResult) -> None:
+        """Learn what the steps are for; events carry only their names."""
+        self.descriptions = {step.id: f"{step.agent}: {' '.join(step.description.split())}" for step in snapshot.steps}
+
+    def apply(self, event: JobEvent) -> str | None:
+        """Take in one event.
+
+        Returns:
+            The line that says it, where somebody wants to read it.
+        """
+        match event:
+            case JobSubmitted():
+                return f"job {event.job_id} accepted"
+            case PlanAccepted():
+                self.status = "in_progress"
+                for step in event.steps:
+                    self.steps.setdefault(step, StepLine())
+                return f"plan: {', '.join(event.steps)}"
+            case PlanRejected():
+                return f"plan refused: {'; '.join(event.faults)}"
+            case JobFinished():
+                self.status = event.status.value
+                return f"job {event.status.value}" + (f": {event.failure.message}" if event.failure else "")
+            case _:
+                return self._apply_step(event)
+
+    def render(self) -> Tree:
+        """The tree, as it is now."""
+        tree = Tree(Text(f"job {self.job_id}  {self.status}", style="bold"))
+        for name, line in self.steps.items():
+            mark, style = MARKS[line.state]
+            text = Text(f"{mark} {name}", style=style)
+            text.append(f"  {self.descriptions.get(name, '')[:70]}", style="default")
+            text.append(f"  {' '.join(_facts(line))}", style="dim")
+            tree.add(text)
+        return tree
+
+    def _apply_step(self, event: JobEvent) -> str | None:
+        if isinstance(event, JobSubmitted | PlanAccepted | PlanRejected | JobFinished):
+            return None
+        line = self.steps.setdefault(event.step, StepLine())
+        match event:
+            case StepDispatched():
+                line.state = "queued"
+                return None
+            case StepStarted():
+                line.state, line.worker, line.started = "running", event.worker, event.at
+                return f"{event.step}: started on {event.worker}"
+            case StepSucceeded():
+                line.state, line.ended = "succeeded", event.at
+                return f"{event.step}: done in {_seconds(line)}"
+            case StepFaltered():
+                line.note = event.failure.message
+                return f"{event.step}: attempt {event.attempt} ended: {event.failure.code}: {event.failure.message}"
+            case StepRetrying():
+                line.state = "retrying"
+                return f"{event.step}: tries again in {event.delay_ms / 1000:.1f} s"
+            case StepFailed():
+                line.state, line.ended, line.note = "failed", event.at, event.failure.message
+                return f"{event.step}: failed: {event.failure.message}"
+            case StepSkipped():
+                line.state = "skipped"
+                return f"{event.step}: skipped"
+            case StepCancelled():
+                line.state = "cancelled"
+                return f"{event.step}: cancelled"
+            case ToolCalled():
+                line.tools += 1
+                return f"{event.step}: {event.tool} {'ok' if event.success else event.code} ({event.duration_ms} ms)"
+            case StepProgress():
+                line.note = event.message
+                return f"{event.step}: {event.message}"
+
+
+def follow(view: JobView, events: Iterable[JobEvent], console: Console, refresh: "Refresh") -> None:
+    """Show a job until its last event: a live tree on a terminal, plain lines elsewhere."""
+    if not console.is_terminal:
+        for event in events:
+            refresh(view, event)
+            line = view.apply(event)
+            if line is not None:
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+        return
+    with Live(view.render(), console=console, refresh_per_second=10) as live:
+        for event in events:
+            refresh(view, event)
+            view.apply(event)
+            live.update(view.render())
+
+
+class Refresh:
+    """Reads the steps' descriptions when a plan has come."""
+
+    def __init__(self, handle: JobHandle) -> None:
+        self.handle = handle
+
+    def __call__(self, view: JobView, event: JobEvent) -> None:
+        """Called before each event is shown."""
+        if isinstance(event, PlanAccepted | JobSubmitted):
+            view.describe(self.handle.snapshot())
+
+
+def _facts(line: StepLine) -> Iterable[str]:
+    if line.ended or line.started:
+        yield _seconds(line)
+    if line.tools:
+        yield f"{line.tools} tool calls"
+    if line.worker:
+        yield line.worker.partition("@")[0]
+    if line.note and line.state in {"failed", "retrying", "running"}:
+        yield line.note[:80]
+
+
+def _seconds(line: StepLine) -> str:
+    if line.started is None or line.ended is None:
+        return ""
+    return f"{(line.ended - line.started).total_seconds():.1f} s"

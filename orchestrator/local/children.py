@@ -1,0 +1,118 @@
+"""Child processes of a stack: started, restarted when they die, ended together."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tasks.parent import PARENT_VARIABLE
+
+WATCH_S: Final = 0.2
+QUICK_DEATH_S: Final = 5.0
+"""A child that dies sooner than this after its start was not able to start."""
+MAX_QUICK_DEATHS: Final = 3
+TAIL_LINES: Final = 5
+
+
+@dataclass(slots=True)
+class Child:
+    """One process to keep alive."""
+
+    name: str
+    arguments: tuple[str, ...]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    quick_deaths: int = 0
+
+    def last_words(self) -> str:
+        """The end of its log, on one line."""
+        try:
+            lines = self.log.read_text(errors="replace").splitlines()
+        except OSError:
+            return "it left no log"
+        return " | ".join(line.strip() for line in lines[-TAIL_LINES:] if line.strip()) or "it left an empty log"
+
+
+@dataclass(slots=True)
+class Children:
+    """The children of this process."""
+
+    environment: Mapping[str, str]
+    log_folder: Path
+    children: list[Child] = field(default_factory=list[Child])
+    failed: str | None = None
+    """Why a child is given up, once one is."""
+    _watcher: threading.Thread | None = None
+    _ending: threading.Event = field(default_factory=threading.Event)
+
+    def start(self, name: str, arguments: Sequence[str]) -> Child:
+        """Start `troupe ARGUMENTS…` as a process of its own; its output goes to a log file."""
+        self.log_folder.mkdir(parents=True, exist_ok=True)
+        child = Child(name, tuple(arguments), self.log_folder / f"{name}.log")
+        self._spawn(child)
+        self.children.append(child)
+        return child
+
+    def watch(self) -> None:
+        """Restart children that die, from a thread of its own, until `stop`."""
+        self._watcher = threading.Thread(target=self._watch, name="children", daemon=True)
+        self._watcher.start()
+
+    def stop(self, within_s: float) -> None:
+        """End all: SIGTERM, and SIGKILL for those that are still there after `within_s`. A second call does nothing."""
+        self._ending.set()
+        if self._watcher is not None:
+            self._watcher.join()
+        running = [child.process for child in self.children if child.process is not None]
+        for process in running:
+            if process.poll() is None:
+                process.terminate()
+        end = time.monotonic() + within_s
+        for process in running:
+            try:
+                process.wait(max(end - time.monotonic(), 0.05))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def kill(self) -> None:
+        """End all at once; what they ran is found again by another worker's fleet."""
+        self._ending.set()
+        for child in self.children:
+            if child.process is not None and child.process.poll() is None:
+                child.process.kill()
+                child.process.wait()
+
+    def _spawn(self, child: Child) -> None:
+        with child.log.open("ab") as log:
+            child.process = subprocess.Popen(  # noqa: S603 - our own program with arguments of our own
+                [sys.executable, "-m", "orchestrator.cli", *child.arguments],
+                env={**os.environ, **self.environment, PARENT_VARIABLE: str(os.getpid())},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the parent alone, which ends them in order
+            )
+        child.started = time.monotonic()
+
+    def _watch(self) -> None:
+        while not self._ending.wait(WATCH_S):
+            for child in self.children:
+                if child.process is not None and child.process.poll() is not None:
+                    self._bring_back(child)
+
+    def _bring_back(self, child: Child) -> None:
+        if time.monotonic() - child.started < QUICK_DEATH_S:
+            child.quick_deaths += 1
+        else:
+            child.quick_deaths = 0
+        if child.quick_deaths >= MAX_QUICK_DEATHS:
+            self.failed = self.failed or f"{child.name} does not start: {child.last_words()}"
+            return
+        self._spawn(child)

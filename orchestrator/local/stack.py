@@ -1,0 +1,157 @@
+"""A whole stack on one machine: own Redis unless one is named, an orchestrator, a worker for every queue."""
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from orchestrator.local.children import Children
+from orchestrator.local.redis_server import RedisServer
+from tasks.errors import BadSetting, TransientError, TroupeError
+
+STATE_FILE: Final = "stack.json"
+"""Under TROUPE_HOME: where the running `troupe up` is, so that commands in another shell find it."""
+STOP_WITHIN_S: Final = 25.0
+READY_WITHIN_S: Final = 60.0
+
+
+class StackError(TransientError):
+    """The stack did not start, or a process of it cannot be kept alive."""
+
+    code = "stack_failed"
+
+
+@dataclass(slots=True)
+class LocalStack:
+    """Processes of one stack. Use it as a context manager: nothing of it is left after."""
+
+    home: Path
+    queues: Sequence[Sequence[str]]
+    """One worker process for each; the queues that it listens on."""
+    redis_url: str | None = None
+    """A Redis that is there; None for one of our own."""
+    redis_port: int | None = None
+    """Loopback port of our own Redis; None for a private socket."""
+    keep: bool = False
+    """Keep the store's data under home for the next stack; else they go with this one."""
+    concurrency: int | None = None
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    redis: RedisServer | None = None
+    children: Children | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The store's URL."""
+        return self.redis_url or (self.redis.url if self.redis else "")
+
+    @property
+    def folder(self) -> Path:
+        """Where the stack keeps its data and logs."""
+        return self.home / ("stack" if self.keep else f"run-{os.getpid()}")
+
+    def start(self) -> None:
+        """Start Redis, then all processes at once. They are not ready yet: see `wait_until_ready`.
+
+        Raises:
+            BadSetting: no Redis server, a port that is taken, or a home that cannot be written.
+            StoreUnavailable: our Redis did not start.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadSetting(f"TROUPE_HOME: {self.home} cannot be written: {error.strerror}") from error
+        if self.redis_url is None:
+            self.redis = RedisServer.start(self.folder / "redis", port=self.redis_port)
+        variables = {**self.environment, "TROUPE_REDIS_URL": self.url, "TROUPE_HOME": str(self.home)}
+        self.children = Children(variables, self.folder / "logs")
+        self.children.start("orchestrator", ["orchestrator"])
+        options = ["--concurrency", str(self.concurrency)] if self.concurrency else []
+        for names in self.queues:
+            self.children.start(f"worker-{'-'.join(names)}", ["worker", *names, *options])
+        self.children.watch()
+
+    def wait_until_ready(self, ending: threading.Event | None = None) -> None:
+        """Return when the orchestrator and a worker for every queue have announced themselves, or `ending` is set.
+
+        Raises:
+            StackError: they did not in time, or one cannot start; the message ends with the last lines of its log.
+        """
+        from orchestrator.blocking import Troupe
+
+        wanted = Counter(queue for names in self.queues for queue in names)
+        end = time.monotonic() + READY_WITHIN_S
+        with Troupe(self.url) as troupe:
+            while time.monotonic() < end:
+                if ending is not None and ending.is_set():
+                    return
+                self.check()
+                try:
+                    alive = Counter(queue for worker in troupe.workers() for queue in worker.queues)
+                    if wanted <= alive and troupe.orchestrators():
+                        return
+                except TroupeError:
+                    pass
+                time.sleep(0.05)
+        raise StackError(f"not all processes started within {READY_WITHIN_S:g} s; logs: {self.folder / 'logs'}")
+
+    def check(self) -> None:
+        """Raise StackError when a process cannot be kept alive."""
+        if self.children is not None and self.children.failed is not None:
+            raise StackError(self.children.failed)
+        if self.redis is not None and self.redis.process.poll() is not None:
+            raise StackError(f"the embedded Redis ended by itself; log: {self.folder / 'redis' / 'redis.log'}")
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """End every process, Redis last. A second call does nothing."""
+        if self.children is not None:
+            if at_once:
+                self.children.kill()
+            else:
+                self.children.stop(STOP_WITHIN_S)
+        if self.redis is not None:
+            self.redis.stop()
+        if not self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def write_state(home: Path, url: str, others: Mapping[str, str]) -> None:
+    """Say where the running `troupe up` is."""
+    state = {"pid": os.getpid(), "redis_url": url, **others}
+    path = home / STATE_FILE
+    path.write_text(json.dumps(state, indent=2) + "\n")
+    path.chmod(0o600)
+
+
+def forget_state(home: Path) -> None:
+    """The stack has ended."""
+    (home / STATE_FILE).unlink(missing_ok=True)
+
+
+def running_stack(home: Path) -> dict[str, str] | None:
+    """Where the running `troupe up` of this home is; None when none runs."""
+    try:
+        state = json.loads((home / STATE_FILE).read_text())
+        os.kill(int(state["pid"]), 0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return {str(key): str(value) for key, value in state.items()}

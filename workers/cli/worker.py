@@ -1,0 +1,64 @@
+"""`troupe worker`: one worker process on the queues that it is given."""
+
+import os
+import sys
+from typing import Annotated, Any, cast
+
+import typer
+
+from tasks.errors import UnknownAgent
+from tasks.parent import end_with_parent
+
+
+def worker(
+    queues: Annotated[
+        list[str] | None, typer.Argument(metavar="QUEUE…", help="Queues to work on; all known ones unless given.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=5000, help="Attempts at the same time. Default: TROUPE_CONCURRENCY, or 50.")
+    ] = None,
+) -> None:
+    """Work on steps of these queues until SIGTERM, then drain."""
+    sys.path.insert(0, "")  # own agents may lie in the working directory, as with `celery -A`
+    from workers import main as worker_main
+
+    known = worker_main.agents.queues
+    wanted = list(dict.fromkeys(queues or known))
+    strange = [name for name in wanted if name not in known]
+    if strange:
+        raise UnknownAgent(
+            f"no agent listens on queue {', '.join(map(repr, strange))}; there are: {', '.join(known)}"
+            " (own agents: set TROUPE_AGENTS)"
+        )
+    end_with_parent()
+    threads = concurrency or worker_main.worker_settings.concurrency
+    name = f"{'-'.join(wanted)[:40]}-{os.getpid()}@%h"
+    arguments = ["--quiet", "worker", "--pool", "threads", "--concurrency", str(threads), "--queues", ",".join(wanted)]
+    arguments += ["--hostname", name, "--without-gossip", "--without-mingle", "--events"]
+    cast(Any, worker_main.app).worker_main(arguments)
+
+
+def queues_of_agents() -> list[str]:
+    """Queues of all agents that this environment knows, for who starts workers.
+
+    Raises:
+        BadSetting: TROUPE_AGENTS names a module that cannot be used.
+    """
+    from tasks.settings import read_settings
+    from workers.agents.registry import load_agents
+    from workers.settings import WorkerSettings
+
+    return load_agents(read_settings(WorkerSettings).agent_modules).queues
+
+
+def check_model(name: str | None) -> str:
+    """The name of the model that will answer.
+
+    Raises:
+        UnknownModel, BadSetting: it cannot be had.
+    """
+    from tasks.settings import read_settings
+    from workers.llm.select import make_model
+    from workers.llm.settings import ModelSettings
+
+    return make_model(name, read_settings(ModelSettings)).name
