@@ -51,6 +51,7 @@ def _column(engine: TableEngine, table: Table, column: str) -> dict[str, object]
     ordered = (number or kind.startswith(_ORDERED)) and not kind.endswith("]")
     ends = f"min({name}), max({name})" if ordered else "NULL, NULL"
     nulls, different, least, most = _one(engine, table, f"count(*) - count({name}), {distinct}, {ends}")
+    repeats = int(str(different)) < table.rows - int(str(nulls))
     return {
         "name": column,
         "type": cut(kind, SHORT),
@@ -59,10 +60,8 @@ def _column(engine: TableEngine, table: Table, column: str) -> dict[str, object]
         "distinct_is_exact": exact,
         "min": _short(json_safe(least)),
         "max": _short(json_safe(most)),
-        "numbers": _numbers(engine, table, column)
-        if kind in _INTEGERS | _FLOATS or kind.startswith("DECIMAL")
-        else None,
-        "top": _top(engine, table, name) if different != table.rows else [],
+        **(_numbers(engine, table, column) if number and ordered else {}),
+        "top": _top(engine, table, name) if repeats else [],
     }
 
 
