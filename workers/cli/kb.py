@@ -140,7 +140,8 @@ def _print_hit(hit: Hit) -> None:
     source = hit.source
     text = " ".join(source.text.split())
     shown = text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1].rstrip() + "…"
-    heading = f" › {source.heading}" if source.heading else ""
+    section = (source.heading or "").removeprefix(source.title).removeprefix(" › ")
+    heading = f" › {section}" if section else ""
     typer.echo(f"{hit.score:8.2f}  {source.title}{heading}\n          {source.path}{_place(hit)}  [{source.id}]")
     typer.echo(f"          {shown}\n")
 

@@ -63,7 +63,8 @@ def _visit(path: Path, found: Found) -> None:
             status = here.stat()
             below = list(_children(here)) if stat.S_ISDIR(status.st_mode) else []
         except OSError as exc:
-            found.skipped.append((_printable(here), _reason(here, exc)))
+            reason = "broken link" if isinstance(exc, FileNotFoundError) else f"cannot be read: {exc.strerror}"
+            found.skipped.append((_printable(here), reason))
             continue
         key = (status.st_dev, status.st_ino)
         if key in found.seen:
@@ -93,9 +94,3 @@ def _take(path: Path, status: os.stat_result, found: Found) -> None:
 
 def _printable(path: Path) -> str:
     return str(path).encode("utf-8", "replace").decode("utf-8")
-
-
-def _reason(path: Path, error: OSError) -> str:
-    if path.is_symlink():
-        return "broken link"
-    return f"cannot be read: {error.strerror}"

@@ -48,7 +48,7 @@ class KnowledgeWriter:
         for ordinal, source in enumerate(sources):
             document = tantivy.Document()
             document.add_text("title", source.title)
-            document.add_text("heading", source.heading or "")
+            document.add_text("heading", (source.heading or "").removeprefix(source.title))
             document.add_text("body", source.text)
             document.add_text("path", source.path)
             document.add_unsigned("ordinal", ordinal)

@@ -70,10 +70,12 @@ class Collector:
         self._bare_level = level
 
     def add(self, lines: Sequence[str], numbers: Sequence[int] | None = None, *, code: bool = False) -> None:
-        """Take one block; one without any letter or digit is dropped."""
+        """Take one block. One without any letter or digit is kept only within a text, so that the text is verbatim."""
         if any(character.isalnum() for line in lines for character in line):
             self._bare, self._bare_level = None, 0
-            self.blocks.append(self._block(tuple(lines), None if numbers is None else tuple(numbers), code=code))
+        elif self._bare is not None or not self.blocks:
+            return
+        self.blocks.append(self._block(tuple(lines), None if numbers is None else tuple(numbers), code=code))
 
     def gap(self) -> None:
         """Text was left out here: no passage may reach across."""

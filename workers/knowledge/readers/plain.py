@@ -71,7 +71,8 @@ def _literal(lines: list[str], start: int, at: int, found: Collector) -> int:
             end = at
     while first < end and not lines[first].strip():
         first += 1
-    found.add(lines[first:end], range(first + 1, end + 1), code=True)
+    if first < end:
+        found.add(lines[first:end], range(first + 1, end + 1), code=True)
     return end
 
 
