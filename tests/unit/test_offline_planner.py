@@ -79,6 +79,10 @@ def searched(plan: Plan) -> list[str]:
             ["the effects of frost on wheat", "the main causes (the effects of frost on wheat)"],
         ),
         ("We sell shoes. Sales fell in May. Why did demand fall?", ["Why did demand fall"]),
+        (
+            "What are names, and is the scope fixed?",
+            ["What are names", "is the scope fixed"],
+        ),
         ("Research the history of the Roman Empire", ["the history of the Roman Empire"]),
         ("Can you tell me what a finder is?", ["what a finder is"]),
         ("Compare a1, b1, c1, d1, e1, f1 and g1", ["a1", "b1", "c1", "d1", "e1; f1; g1"]),
@@ -125,6 +129,11 @@ def test_what_concerns_the_data_goes_to_the_tables(task: str, data: str | None, 
 def test_without_documents_a_question_about_data_needs_no_search() -> None:
     plan = planned("Which region has the highest total?", tables=["sales"])
     assert [step.agent for step in plan.steps] == ["analysis"]
+
+
+def test_tables_that_the_task_does_not_speak_of_are_still_looked_at() -> None:
+    plan = planned("Explain lists", knowledge=["docs"], tables=["sales"])
+    assert plan.steps[-1].description == "Answer from the tables sales: what they hold that bears on: Explain lists"
 
 
 def test_a_users_agent_gets_what_fits_its_description() -> None:
@@ -190,6 +199,6 @@ def test_any_task_gets_a_plan_that_may_run(
 )
 def test_a_huge_task_is_planned_in_a_second(piece: str) -> None:
     task = (piece * 100_000)[:100_000]
-    start = time.perf_counter()
+    start = time.process_time()
     planned(task, knowledge=["docs"], tables=["sales"])
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

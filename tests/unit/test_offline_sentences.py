@@ -62,6 +62,7 @@ def texts(source: str) -> list[str]:
         ("comparison ::= or_expr (comp_operator or_expr)* and so on and on.", 0),
         ("- First item of the list is a sentence of its own.\n- Second item of the list is another such sentence.", 2),
         ("object.__lt__(self, other)\n   Called by the rich comparison operators of the language.", 1),
+        ("It is still known to Python 3. The list of its names is longer than it was.", 1),
         ("too short.", 0),
         ("lower case at the start means that it is a fragment of one.", 0),
         ("A sentence that never comes to its end because it is cut", 0),
@@ -141,6 +142,6 @@ def test_any_text_can_be_read(text: str) -> None:
 )
 def test_a_hundred_thousand_characters_take_less_than_a_second(piece: str) -> None:
     text = (piece * 100_000)[:100_000]
-    start = time.perf_counter()
+    start = time.process_time()
     sentences(text)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

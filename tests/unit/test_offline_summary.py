@@ -51,6 +51,13 @@ def test_an_answer_has_a_section_for_each_input_and_says_who_wrote_it() -> None:
     assert text.endswith(DISCLAIMER)
 
 
+def test_numbers_that_nobody_asked_for_stay_out_of_the_opening() -> None:
+    about = "Answer from the tables sales: what they hold that bears on: lists"
+    text = answer(finding(f"{PREFIX}how lists work", LISTS), finding(about, NUMBERS, agent="analysis"))
+    assert "2.5" not in text.split("\n\n")[0]
+    assert re.findall(r"^## .+$", text, re.MULTILINE) == ["## How lists work", "## What the tables hold"]
+
+
 def test_tables_stay_whole() -> None:
     text = answer(finding("Answer from the tables sales: amount", NUMBERS, agent="analysis"))
     assert "| region | n |\n| --- | --- |\n| North | 3 |" in text
@@ -167,6 +174,6 @@ def test_huge_inputs_are_summarised_in_a_second() -> None:
     text = " ".join(
         f"Sentence {number} says that the word {number % 97} is rather common here." for number in range(2_000)
     )
-    start = time.perf_counter()
+    start = time.process_time()
     answer(finding("a", text[:100_000]))
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

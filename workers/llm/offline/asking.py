@@ -25,7 +25,8 @@ _DETERMINER = (
     r"ten)"
 )
 _ASKING = r"(?:how|what|which|who|whom|whose|why|when|where|whether)"
-_OPENING = rf"(?:{_ASKING}|{_VERBS}|(?:{_NOUNS_TOO})\s+{_DETERMINER})\b"
+_INVERTED = r"(?:is|are|do|does|did|has|have|can|should)\s+(?:the|there|a|an|it|they|all|any)"
+_OPENING = rf"(?:{_ASKING}|{_VERBS}|{_INVERTED}|(?:{_NOUNS_TOO})\s+{_DETERMINER})\b"
 _POLITE = re.compile(
     r"^(?:(?:please|kindly|also|then|finally|next|first|secondly|second|third|now|and|but|so|ok|okay|hi|hello|hey)\b[\s,:]*|"
     r"(?:can|could|would|will) (?:you|we|someone)\b[\s,]*|"

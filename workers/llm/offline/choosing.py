@@ -22,6 +22,8 @@ DIVERSITY: Final = 0.35
 """Weight of redundancy against merit."""
 WEAK: Final = 0.4
 """Share of the best merit below which a sentence is not worth its place."""
+MANY_QUOTES: Final = 8
+"""Quotation marks from which a sentence is a list of names."""
 ENOUGH: Final = 0.3
 """Share of the request's weight that a sentence must cover to count as an answer to it."""
 
@@ -124,10 +126,11 @@ def _shape(sentence: Sentence, bag: Sequence[str], shared: set[str]) -> float:
     leaning = 0.4 if _LEANING.match(sentence.text) else 1.0
     pointing = 0.4 if _POINTING.search(sentence.text) else 1.0
     condition = 0.75 if sentence.text.startswith(("If ", "When ", "Unless ")) else 1.0
+    listing = 0.6 if sentence.text.count('"') + sentence.text.count("`") >= MANY_QUOTES else 1.0
     question = 0.5 if sentence.text.endswith("?") else 1.0
     length = 1.0 if len(sentence.text) <= 200 else 0.85
     first = 1.1 if sentence.position == 0 else 1.0
-    return early * defining * leaning * condition * pointing * question * length * first
+    return early * defining * leaning * condition * listing * pointing * question * length * first
 
 
 def _power(vectors: Sequence[dict[str, float]], pull: Sequence[float]) -> list[float]:

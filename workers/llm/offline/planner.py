@@ -16,6 +16,8 @@ MAX_FOCUS: Final = 240
 SEARCH_PREFIX: Final = "Find what the documents say about: "
 ASPECT_MARK: Final = ", regarding "
 ANALYSIS_PREFIX: Final = "Answer from the tables "
+OVERVIEW_MARK: Final = "what they hold that bears on: "
+"""Stands before the task in an analysis step when no part of the task speaks of data."""
 COMPARE_PREFIX: Final = "Compare what was found about "
 
 _ROLES: Final = {
@@ -59,7 +61,7 @@ def plan(brief: Brief) -> str:
     for ask in asks(brief.task) or [Ask(brief.task, (cut(_line(brief.task), MAX_FOCUS),))]:
         _assign(draft, ask)
     if brief.tables and not draft.measured:
-        draft.measured.append(cut(_line(brief.task), MAX_FOCUS))
+        draft.measured.append(f"{OVERVIEW_MARK}{cut(_line(brief.task), MAX_FOCUS)}")
     if brief.knowledge and not draft.searched and not draft.routed:
         draft.searched.append(_search_for(cut(_line(brief.task), MAX_FOCUS)))
     steps = _steps(draft)

@@ -24,7 +24,7 @@ _END = re.compile(
 )
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|ca|approx|resp|incl|Dr|Mrs?|Ms|Prof|St|Fig|Figs|Eq|Sec|Nos?|Vol|al|Inc|Ltd|Co|Jr|Sr|"
-    r"pp?|ed|eds|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|U\.S|U\.K)|\b[A-Z]|(?<=\s)\d{1,2})\.$"
+    r"pp?|ed|eds|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|U\.S|U\.K)|\b[A-Z])\.$"
 )
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _RULE = re.compile(r"^\s*([=\-~^*#+_.`\"'])\1{2,}\s*$")
@@ -46,7 +46,6 @@ _INLINE = (
     (re.compile(r"\s*\[(?:\d{1,3}|\^[\w-]+|#[\w-]*)\]_?(?=[\s.,;:)]|$)"), ""),
     (re.compile(r"</?[a-zA-Z][^<>]{0,200}>"), ""),
 )
-_BEFORE_STOP = re.compile(r" \.(?=\s|$)")  # a gap that a removed footnote left
 _BROKEN = re.compile(r"(?<=[a-z]-)\n(?=[a-z])(?!(?:and|or)\b)")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
@@ -137,7 +136,7 @@ def tidy(text: str) -> str:
     """The text without inline markup and double blanks."""
     for pattern, replacement in _INLINE:
         text = pattern.sub(replacement, text)
-    return _BEFORE_STOP.sub(".", " ".join(text.split()))
+    return " ".join(text.split())
 
 
 def is_prose(text: str) -> bool:

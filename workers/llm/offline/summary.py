@@ -9,7 +9,7 @@ from workers.agents.citations import cited
 from workers.llm.offline.asking import cut
 from workers.llm.offline.choosing import most_central, most_relevant, reading_order
 from workers.llm.offline.moves import Answer
-from workers.llm.offline.planner import COMPARE_PREFIX
+from workers.llm.offline.planner import COMPARE_PREFIX, OVERVIEW_MARK
 from workers.llm.offline.reading import Brief, Input
 from workers.llm.offline.sentences import Sentence, sentences
 from workers.llm.offline.terms import key_stems, stems
@@ -95,7 +95,7 @@ def _synthesis(brief: Brief) -> str:
 
 def _opening(brief: Brief, inputs: Sequence[Input]) -> list[Sentence]:
     """Up to four sentences: the best one on each thing that was looked up, and the first number of each analysis."""
-    measured = [lead for one in inputs if _is_measured(one) and (lead := _lead(one.text)) is not None]
+    measured = [lead for one in inputs if _is_asked(one) and (lead := _lead(one.text)) is not None]
     measured = measured[: MAX_OPENING - 1]
     parts = [part for one in inputs if not _is_measured(one) for part in _parts(one)]
     best: list[Sentence] = []
@@ -131,7 +131,7 @@ def _lead(text: str) -> Sentence | None:
 
 def _section(one: Input, task: str, said: Collection[str]) -> str:
     text = _DISCLAIMER_LINE.sub("\n", one.text)
-    if _STRUCTURED.search(text):
+    if _STRUCTURED.search(text) or _is_measured(one):
         return _without(_kept(text), said)
     found = sentences(text)
     fresh = [sentence for sentence in found if sentence.text not in said]
@@ -172,6 +172,11 @@ def _nothing(brief: Brief) -> str:
 
 def _useful(one: Input) -> bool:
     return one.succeeded and bool(one.text.strip()) and not _EMPTY.match(one.text.strip())
+
+
+def _is_asked(one: Input) -> bool:
+    """Whether it holds numbers that the task asked for, rather than an overview of the tables."""
+    return _is_measured(one) and OVERVIEW_MARK not in one.about
 
 
 def _is_measured(one: Input) -> bool:

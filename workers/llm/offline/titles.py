@@ -4,12 +4,16 @@ import re
 from typing import Final
 
 from workers.llm.offline.asking import cut
-from workers.llm.offline.planner import ANALYSIS_PREFIX, ASPECT_MARK, COMPARE_PREFIX
+from workers.llm.offline.planner import ANALYSIS_PREFIX, ASPECT_MARK, COMPARE_PREFIX, OVERVIEW_MARK
 from workers.llm.offline.retrieval import about_of
 
 MAX_TITLE: Final = 90
 _CONTEXT = re.compile(r"\s*\([^()]*\)?\s*$")
-_QUESTION = re.compile(r"^(?:how|what|which|who|why|when|where|do|does|is|are|can|should)\b", re.IGNORECASE)
+_QUESTION = re.compile(
+    r"^(?:(?:how|why|when|where)\s+(?:do|does|did|is|are|was|were|can|could|should|would|will|many|much)|"
+    r"(?:what|who|which)\s+(?!an?\b|the\b)|do|does|is|are|can|should)\b",
+    re.IGNORECASE,
+)
 _IMPERATIVE = re.compile(
     r"^(?:please\s+)?(?:explain|describe|summari[sz]e|analy[sz]e|show|list|give|tell me|outline|discuss)\s+(?:me\s+)?"
     r"(?:(?:about|what was found about)\s+)?",
@@ -28,6 +32,8 @@ def topic_of(description: str) -> str:
 
 def title_of(description: str, fallback: str = "Findings") -> str:
     """A heading of at most 90 characters, on one line."""
+    if description.startswith(ANALYSIS_PREFIX) and OVERVIEW_MARK in description:
+        return "What the tables hold"
     topic = " ".join(topic_of(description).replace("#", " ").split())
     if description.startswith(COMPARE_PREFIX):
         topic = f"Comparison: {topic}"
