@@ -36,8 +36,13 @@ def sources() -> dict[str, str]:
     }
 
 
-def imports(source: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(source)):
+@cache
+def trees() -> dict[str, ast.Module]:
+    return {path: ast.parse(source) for path, source in sources().items()}
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -67,9 +72,9 @@ def readable() -> Iterator[tuple[Path, str]]:
 def test_no_room_imports_one_that_it_must_not_know(room: str) -> None:
     broken = [
         f"{path}: {name}"
-        for path, source in sources().items()
+        for path, tree in trees().items()
         if path.startswith(f"{room}/") and not path.startswith(COMPOSITION_ROOT)
-        for name in imports(source)
+        for name in imports(tree)
         if name.split(".")[0] in FORBIDDEN_ROOMS[room]
     ]
     assert broken == []
@@ -78,9 +83,9 @@ def test_no_room_imports_one_that_it_must_not_know(room: str) -> None:
 def test_the_command_line_imports_only_the_workers_own_commands() -> None:
     broken = [
         f"{path}: {name}"
-        for path, source in sources().items()
+        for path, tree in trees().items()
         if path.startswith(COMPOSITION_ROOT)
-        for name in imports(source)
+        for name in imports(tree)
         if name.split(".")[0] == "workers" and not name.startswith("workers.cli")
     ]
     assert broken == []
@@ -88,7 +93,7 @@ def test_the_command_line_imports_only_the_workers_own_commands() -> None:
 
 @pytest.mark.parametrize("library", ONE_DOOR)
 def test_a_library_is_met_behind_its_door_only(library: str) -> None:
-    users = {path for path, source in sources().items() if library in {name.split(".")[0] for name in imports(source)}}
+    users = {path for path, tree in trees().items() if library in {name.split(".")[0] for name in imports(tree)}}
     assert {path for path in users if not path.startswith(ONE_DOOR[library])} == set()
 
 
@@ -100,19 +105,19 @@ def test_no_module_is_too_long() -> None:
 def test_no_function_is_too_long() -> None:
     long = [
         f"{path}:{node.lineno} {node.name}"
-        for path, source in sources().items()
-        for node in ast.walk(ast.parse(source))
+        for path, tree in trees().items()
+        for node in ast.walk(tree)
         if isinstance(node, Function) and (node.end_lineno or node.lineno) - node.lineno >= MAX_FUNCTION_LINES
     ]
     assert long == []
 
 
 def test_every_module_says_what_it_is() -> None:
-    assert [path for path, source in sources().items() if source and ast.get_docstring(ast.parse(source)) is None] == []
+    assert [path for path, tree in trees().items() if tree.body and ast.get_docstring(tree) is None] == []
 
 
 def test_every_public_class_and_function_has_a_docstring() -> None:
-    missing = [f"{path}: {name}" for path, source in sources().items() for name in undocumented(ast.parse(source).body)]
+    missing = [f"{path}: {name}" for path, tree in trees().items() for name in undocumented(tree.body)]
     assert missing == []
 
 
