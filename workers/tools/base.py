@@ -75,13 +75,17 @@ class Tool:
         """The Pydantic model, where it is the function's only parameter: its fields are then the tool's arguments."""
         return input_model_of(self.function)
 
-    @cached_property
+    @property
     def input_schema(self) -> JsonSchema:
         """JSON Schema of the arguments, from signature and docstring. First use loads the model SDK.
 
         Raises:
             InvalidTool: a parameter's type has no JSON Schema.
         """
+        return self._schema
+
+    @cached_property
+    def _schema(self) -> JsonSchema:
         from workers.llm.schema import schema_of
 
         return schema_of(self.function)
