@@ -335,5 +335,8 @@ class TestBytes:
     def test_what_gives_nothing_is_refused_with_its_reason(self, name: str, content: bytes, reason: str) -> None:
         assert refused(name, content) == reason
 
+    def test_a_stray_control_character_does_not_make_a_text_binary(self) -> None:
+        assert texts(read("a.txt", "a\x01b\x7f")) == ["a\x01b\x7f"]
+
     def test_suffixes_are_known_in_capitals(self) -> None:
         assert read("A.MD", "text").kind == "markdown"

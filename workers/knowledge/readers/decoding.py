@@ -6,9 +6,10 @@ from typing import Final
 
 from workers.knowledge.readers.base import Unusable
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_MAX_CONTROLS: Final = 3
 _MAX_CONTROL_SHARE: Final = 0.02
-"""More control characters than this and it is no text; real texts hold a stray one at most."""
+"""More control characters than a few and this share of all: no text. Real texts hold a stray one at most."""
 
 
 def decode(data: bytes) -> str:
@@ -20,7 +21,7 @@ def decode(data: bytes) -> str:
     if not data.strip():
         raise Unusable("empty")
     text = _decode(data)
-    if "\x00" in text or len(_CONTROL.findall(text)) > _MAX_CONTROL_SHARE * len(text):
+    if "\x00" in text or len(_CONTROL.findall(text)) > _MAX_CONTROLS + _MAX_CONTROL_SHARE * len(text):
         raise Unusable("binary, not text")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
