@@ -9,6 +9,8 @@ from workers.knowledge.ingest import OnProgress, Progress, ingest
 from workers.knowledge.settings import KnowledgeSettings
 from workers.knowledge.walk import absolute
 
+__all__ = ["OnProgress", "OnSkipped", "Progress", "ingest_for_run"]
+
 OnSkipped = Callable[[str, str], None]
 
 
