@@ -8,7 +8,8 @@ from tasks.models import Source
 
 _ID: Final = r"[pt][0-9a-f]{10}(?:-[0-9]+)?"
 """Source ids as the knowledge tools (p…) and the table tools (t…) make them."""
-_CITATION = re.compile(rf"[ \t]*\[(\s*{_ID}(?:\s*[,;]\s*{_ID})*\s*)\]")
+_CITATION = re.compile(rf"(?<![ \t])[ \t]*\[(\s*{_ID}(?:\s*[,;]\s*{_ID})*\s*)\]")
+"""Begins only where a run of blanks begins: from within one, a long run would be scanned again and again."""
 _ONE = re.compile(_ID)
 
 
