@@ -20,7 +20,8 @@ def as_text(result: JobResult) -> str:
 
 def source_line(source: Source) -> str:
     """One source: number, title, place."""
-    title = source.title if source.heading is None else f"{source.title} › {source.heading}"
+    heading = source.heading or source.title
+    title = heading if heading.startswith(source.title) else f"{source.title} › {heading}"
     return f"[{source.number}] {title} — {place(source)}"
 
 

@@ -4,9 +4,9 @@ import asyncio
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from orchestrator.cli.jobs import wide_console
 from orchestrator.cli.place import connect, home, store_settings
 from orchestrator.doctor import Finding, Verdict, examine
 
@@ -28,7 +28,7 @@ def agents(json: AsJson = False) -> None:
     if not found:
         typer.echo("no living workers: start some with troupe worker QUEUE…, or everything with troupe up", err=True)
         return
-    Console().print(table)
+    wide_console().print(table)
 
 
 def doctor(

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from orchestrator.cli.answer import as_text, spent
 from orchestrator.cli.place import connect, home
@@ -16,9 +16,7 @@ from tasks.states import TaskStatus
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help="Job id, as submit printed it.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Task = Annotated[
-    str, typer.Argument(metavar="TASK", help="What to find out, in plain words.", show_default=False)
-]
+Task = Annotated[str, typer.Argument(metavar="TASK", help="What to find out, in plain words.", show_default=False)]
 Docs = Annotated[
     list[Path] | None, typer.Option("--docs", metavar="PATH", help="Documents to search: files or folders; repeatable.")
 ]
@@ -101,7 +99,7 @@ def show(job: Job, json: AsJson = False) -> None:
         worker = (step.worker or "").partition("@")[0]
         needs = ", ".join(step.depends_on)
         table.add_row(step.id, step.agent, step.status.value, str(step.attempts), worker, seconds, needs)
-    console = Console()
+    console = wide_console()
     console.print(f"job {outcome.job_id}  {outcome.status.value}\n{outcome.task}\n", markup=False, highlight=False)
     console.print(table)
     console.print(spent(outcome), markup=False, highlight=False)
@@ -119,7 +117,8 @@ def jobs(
     if json:
         typer.echo("[" + ",\n ".join(one.model_dump_json() for one in found) + "]")
         return
-    table = Table("job", "status", "steps", "cost", "created", "task", box=None)
+    table = Table(Column("job", no_wrap=True), "status", "steps", "cost", "created", box=None)
+    table.add_column("task", no_wrap=True)
     for one in found:
         table.add_row(
             one.job_id,
@@ -129,7 +128,7 @@ def jobs(
             f"{one.created_at:%Y-%m-%d %H:%M:%S}",
             " ".join(one.task.split())[:60],
         )
-    Console().print(table)
+    wide_console().print(table)
 
 
 def cancel(job: Job) -> None:
@@ -139,6 +138,12 @@ def cancel(job: Job) -> None:
     typer.echo(f"job {job} {status.value}")
     if status is not TaskStatus.CANCELLED:
         raise JobFailed(f"job {job} was {status.value} before; there is nothing to cancel")
+
+
+def wide_console() -> Console:
+    """Stdout for tables: as wide as they are where nobody watches, so that ids can be cut out by a script."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
 
 
 def ingested(paths: list[Path], *, quiet: bool) -> list[str]:

@@ -42,6 +42,8 @@ def flower(
         raise BadSetting(f"Flower would listen on {where} without a password: set FLOWER_BASIC_AUTH=user:password")
     if not port_is_free(number):
         raise BadSetting(f"port {number} is taken; choose another one with --port")
+    if where in LOOPBACK:  # Flower keeps its API shut without a password, also for this machine alone
+        os.environ.setdefault("FLOWER_UNAUTHENTICATED_API", "true")
     configure_logs(read_settings(LogSettings))
     end_with_parent()
     arguments = ["--quiet", "flower", f"--address={where}", f"--port={number}", "--max_tasks=10000"]

@@ -19,17 +19,22 @@ from workers.tools.table_values import cut, json_safe
 SALES = "region,amount,day\nnorth,10,2024-01-01\nsouth,20,2024-01-02\nnorth,,2024-01-03\n"
 
 
+def write_files(folder: Path) -> Path:
+    (folder / "sales.csv").write_text(SALES)
+    (folder / "regions.tsv").write_text("region\tboss\nnorth\tAda\nsouth\tBob\n")
+    (folder / "broken.csv").write_bytes(b"a,b\n\xff\xfe,1\n")
+    return folder
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "sales.csv").write_text(SALES)
-    (tmp_path / "regions.tsv").write_text("region\tboss\nnorth\tAda\nsouth\tBob\n")
-    (tmp_path / "broken.csv").write_bytes(b"a,b\n\xff\xfe,1\n")
-    return tmp_path
+    return write_files(tmp_path)
 
 
-@pytest.fixture
-def engine(folder: Path) -> Iterator[TableEngine]:
-    made = open_all(folder)
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TableEngine]:
+    """One for the whole module: nothing that a test asks may change what the next one gets."""
+    made = open_all(write_files(tmp_path_factory.mktemp("data")))
     yield made
     made.close()
 

@@ -133,7 +133,7 @@ def keyword_only(*, text: str, count: int = 1) -> str:
     return f"{text}{count}"
 
 
-def unannotated(text, count=1):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def unannotated(text, count=1):  # type: ignore[no-untyped-def]
     """Has no types."""
     return f"{text}{count}"  # pyright: ignore[reportUnknownVariableType]
 

@@ -272,19 +272,20 @@ async def test_many_hung_functions_leave_room_for_others(hold: threading.Event) 
 
 
 async def test_a_late_result_of_a_hung_function_goes_nowhere() -> None:
-    release, ended = threading.Event(), threading.Event()
+    release, threads = threading.Event(), list[threading.Thread]()
 
     @tool(timeout=0.05)
     def hang() -> str:
         """Hangs."""
+        threads.append(threading.current_thread())
         release.wait()
-        threading.Timer(0.05, ended.set).start()
         return "late"
 
     assert (await run(hang)).code == "timeout"
     release.set()
-    while not ended.is_set():
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(threads[0].join, 5)
+    await asyncio.sleep(0)  # The late result is delivered, to nobody.
+    assert not threads[0].is_alive()
 
 
 def test_a_result_after_the_loops_end_is_dropped(hold: threading.Event) -> None:
@@ -359,8 +360,7 @@ async def test_cancelling_the_step_cancels_the_call_at_once(plain: bool, hold: t
         return "never"
 
     task = asyncio.create_task(run(tool(hang) if plain else tool(wait)))
-    while not begun.is_set():
-        await asyncio.sleep(0.001)
+    assert await asyncio.to_thread(begun.wait, 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
