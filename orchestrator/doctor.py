@@ -11,7 +11,6 @@ from typing import Any, cast
 
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
 
 from tasks.errors import TroupeError
 from tasks.models import Wire, WorkerPresence
@@ -88,10 +87,11 @@ def _server_findings(settings: StoreSettings, facts: ServerFacts) -> list[Findin
 
 
 def _broker(settings: StoreSettings) -> Finding:
+    connection: Any = cast(Any, Connection)(settings.broker, connect_timeout=settings.store_timeout_s)
     try:
-        with cast(Any, Connection)(settings.broker, connect_timeout=settings.store_timeout_s) as connection:
+        with connection:
             connection.ensure_connection(max_retries=1, timeout=settings.store_timeout_s)
-    except (KombuError, RedisError, OSError) as error:
+    except (KombuError, OSError, *connection.connection_errors) as error:
         return _problem("broker", f"{hide_password(settings.broker)}: {error}", "start it, or set TROUPE_BROKER_URL")
     return _ok("broker", hide_password(settings.broker))
 

@@ -13,7 +13,6 @@ from importlib.metadata import version
 from typing import Final
 
 import structlog
-from redis.exceptions import ResponseError
 
 from orchestrator.scheduling.acting import Actor
 from orchestrator.scheduling.dispatch import Publisher
@@ -59,7 +58,7 @@ class Orchestrator:
         try:
             await asyncio.wait([stopped, *readers, *others], return_when=asyncio.FIRST_COMPLETED)
             self.stopping.set()
-            _, late = await asyncio.wait(readers, timeout=self.settings.drain_s)
+            _, late = await asyncio.wait(readers, timeout=self.settings.orchestrator_drain_s)
             for task in [*late, *others]:
                 task.cancel()
             await asyncio.gather(*readers, *others, return_exceptions=True)
@@ -91,10 +90,6 @@ class Orchestrator:
             except* TransientError as group:
                 log.warning("waiting_for_store_or_broker", partition=partition, reason=str(group.exceptions[0]))
                 await asyncio.sleep(PAUSE.total_seconds())
-            except* ResponseError as group:  # NOGROUP: the server came back without its data
-                log.warning("control_stream_lost", partition=partition, reason=str(group.exceptions[0]))
-                opened = False
-                await asyncio.sleep(PAUSE.total_seconds())
 
     async def _sweep(self) -> None:
         jobs = JobStore(self.store)
@@ -107,8 +102,6 @@ class Orchestrator:
                     if left:
                         await self.actor.act(partition, left)
                 except* TransientError as group:
-                    log.warning("sweep_failed", partition=partition, reason=str(group.exceptions[0]))
-                except* ResponseError as group:
                     log.warning("sweep_failed", partition=partition, reason=str(group.exceptions[0]))
             await asyncio.sleep(self.store_settings.sweep_s)
 

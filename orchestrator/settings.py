@@ -24,5 +24,5 @@ class OrchestratorSettings(RoomSettings):
     """Tries of a step after failures that may pass."""
     no_worker_s: float = Field(default=60.0, gt=0)
     """How long a step waits while no living worker listens on its queue before it fails with `no_worker`."""
-    drain_s: float = Field(default=10.0, ge=0)
+    orchestrator_drain_s: float = Field(default=10.0, ge=0)
     """Longest time that a stopping orchestrator finishes what it has read."""

@@ -1,11 +1,14 @@
 """Lets an agent answer: by its own code, or by a model in conversation with the agent's tools."""
 
 from tasks.models import Plan, StepKind
+from tasks.settings import read_settings
 from workers.agents.base import Agent, AgentReply
 from workers.agents.built_in import prompt
 from workers.agents.conversation import Conversation
 from workers.agents.prompt import opening
 from workers.context import StepContext
+from workers.knowledge import shelf
+from workers.knowledge.settings import KnowledgeSettings
 from workers.llm.base import Model
 from workers.llm.select import make_model
 from workers.llm.settings import ModelSettings
@@ -45,8 +48,10 @@ class Answering:
             model=self.model(agent.model or context.claim.job.model),
             executor=ToolExecutor(agent.toolbox),
             system=system_prompt(agent, context.claim.step.kind),
+            max_tokens=self.settings.max_tokens,
         )
-        return await conversation.run(opening(context.claim, context.agents))
+        bases = shelf.in_use(context.knowledge, read_settings(KnowledgeSettings).home)
+        return await conversation.run(opening(context.claim, context.agents, bases))
 
     async def close(self) -> None:
         """Release the models' connections."""

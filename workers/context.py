@@ -24,7 +24,7 @@ class StepContext:
     """Living agents that a plan may use; filled for the planner only."""
     found: dict[str, Source] = field(default_factory=dict[str, Source])
     """Every source that a tool has shown to the model in this attempt, by id; only these can be cited."""
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     """Consumed so far."""
     emit: Emit = _silent
     """Writes an event (type, data) to the job's stream; costs no wait, and may be called from any thread."""

@@ -53,8 +53,11 @@ class Leases:
             await self.renew()
 
     async def renew(self) -> None:
-        """Renew all leases once: one call a partition. A store that is away is tried again next time: meanwhile the work
-        goes on, and whether it still counts is decided when it settles."""
+        """Renew all leases once: one call a partition.
+
+        A store that is away is tried again next time: meanwhile the work goes on, and whether it still counts is
+        decided when it settles.
+        """
         by_partition: dict[int, list[AttemptRef]] = defaultdict(list)
         for ref in self.held:
             by_partition[partition_of(ref.job)].append(ref)
@@ -68,7 +71,7 @@ class Leases:
                 self.stop(ref, refusal)
 
     def stop(self, ref: AttemptRef, reason: Refusal | str) -> None:
-        """Stop an attempt at its next await; its HTTP call is aborted. Nothing when it is not held, or stopped before."""
+        """Stop an attempt at its next await; its HTTP call is aborted. One that is not held, or stopped, stays so."""
         held = self.held.get(ref)
         if held is not None and held.stopped is None:
             held.stopped = reason

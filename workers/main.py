@@ -1,4 +1,4 @@
-"""The worker's main, for `troupe worker` and for plain Celery: `celery -A workers.main:app worker -Q search -P threads`.
+"""The worker's main, for `troupe worker` and for plain `celery -A workers.main:app worker -Q search -P threads`.
 
 Importing it reads the settings and connects to nothing.
 """

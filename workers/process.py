@@ -124,4 +124,3 @@ class WorkerProcess:
             await self.fleet.leave(self.presence)
         await self.answering.close()
         await self.store.close()
-

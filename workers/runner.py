@@ -96,7 +96,7 @@ class Runner:
                 return finish(claim, context, reply)
         except TimeoutError:
             return Failure(code=DeadlinePassed.code, message=f"no result within {seconds:g} s", retryable=True)
-        except Exception as error:  # noqa: BLE001 - whatever an agent or a tool raises is a fact to settle
+        except Exception as error:
             if not isinstance(error, TroupeError):
                 log.exception("agent_raised", agent=claim.step.agent)
             return failure_of(error)
@@ -105,9 +105,7 @@ class Runner:
         """The attempt was stopped: hand it back when it is still ours, else there is nothing to say."""
         log.info("attempt_stopped", reason=held.stopped)
         if held.stopped == DRAINING:
-            await _patiently(
-                lambda: self.attempts.hand_back(ref, "the worker is stopping", usage), self.settle_within
-            )
+            await _patiently(lambda: self.attempts.hand_back(ref, "the worker is stopping", usage), self.settle_within)
         return f"stopped: {held.stopped}"
 
     async def _settle(self, ref: AttemptRef, fact: StepResult | Failure, usage: Usage) -> Outcome:

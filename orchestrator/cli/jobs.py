@@ -152,8 +152,7 @@ def ingested(paths: list[Path], *, quiet: bool) -> list[str]:
         return []
     from rich.progress import Progress as Bar
 
-    from workers.cli.run_documents import ingest_for_run
-    from workers.knowledge.ingest import Progress
+    from workers.cli.run_documents import Progress, ingest_for_run
 
     console = Console(stderr=True, quiet=quiet)
     with Bar(console=console, transient=True) as bar:

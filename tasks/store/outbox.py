@@ -66,36 +66,46 @@ class Outbox:
     async def read(self, partition: int, *, count: int, block: timedelta) -> list[Entry]:
         """New entries, at most `count`; waits up to `block` for the first.
 
+        A server that came back without its data has no group any more: it is made anew.
+
         Raises:
             StoreUnavailable: no answer in time.
-            ResponseError: NOGROUP, after the server lost its data; `open` again.
         """
-        stream = self.store.keys.control(partition)
+        stream, milliseconds = self.store.keys.control(partition), int(block / timedelta(milliseconds=1))
         with translated(self.store.settings):
-            reply = cast(
-                "dict[str, list[Entries]] | list[tuple[str, Entries]]",
-                await self.store.redis.xreadgroup(
-                    GROUP, self.consumer, {stream: ">"}, count=count, block=int(block / timedelta(milliseconds=1))
-                ),
-            )
+            try:
+                reply = cast(
+                    "dict[str, list[Entries]] | list[tuple[str, Entries]]",
+                    await self.store.redis.xreadgroup(
+                        GROUP, self.consumer, {stream: ">"}, count=count, block=milliseconds
+                    ),
+                )
+            except ResponseError as error:
+                await self._open_again(partition, error)
+                return []
         return [_read(one, fields) for one, fields in _entries(reply)]
 
     async def take_over(self, partition: int, *, count: int) -> list[Entry]:
         """Entries that another reader left unfinished."""
+        stream, idle_ms = self.store.keys.control(partition), int(TAKE_OVER / timedelta(milliseconds=1))
         with translated(self.store.settings):
-            reply = cast(
-                "Sequence[object]",
-                await self.store.redis.xautoclaim(
-                    self.store.keys.control(partition),
-                    GROUP,
-                    self.consumer,
-                    min_idle_time=int(TAKE_OVER / timedelta(milliseconds=1)),
-                    start_id="0-0",
-                    count=count,
-                ),
-            )
+            try:
+                reply = cast(
+                    "Sequence[object]",
+                    await self.store.redis.xautoclaim(
+                        stream, GROUP, self.consumer, min_idle_time=idle_ms, start_id="0-0", count=count
+                    ),
+                )
+            except ResponseError as error:
+                await self._open_again(partition, error)
+                return []
         found = cast("list[tuple[str, Fields | None]]", reply[1])
         return [_read(one, fields) for one, fields in found if fields]
+
+    async def _open_again(self, partition: int, error: ResponseError) -> None:
+        if "NOGROUP" not in str(error):
+            raise error
+        await self.open(partition)
 
     async def done(self, partition: int, entries: Sequence[Entry]) -> None:
         """Delete entries that were acted on."""

@@ -46,6 +46,7 @@ class Conversation:
     system: str
     messages: list[ChatMessage] = field(default_factory=list[ChatMessage])
     max_tokens: int = MAX_TOKENS
+    grown: bool = False
     repairs: int = 0
     pauses: int = 0
     empties: int = 0
@@ -136,9 +137,9 @@ class Conversation:
 
     def _grow(self, reply: ModelReply) -> None:
         """Ask again with more room; what was cut is not kept, and a cut tool call is never run."""
-        if self.max_tokens > MAX_TOKENS:
+        if self.grown:
             raise ModelTruncated(f"the answer of {reply.model} is longer than {self.max_tokens} tokens")
-        self.max_tokens *= ROOM
+        self.max_tokens, self.grown = self.max_tokens * ROOM, True
 
     def _say(self, reply: ModelReply, text: str, *, limit: int) -> None:
         if limit >= MAX_REPAIRS:

@@ -1,7 +1,7 @@
 """The first message of every agent's conversation: the step and all it rests on, piece by piece in envelopes.
 
-Order, from stable to particular: knowledge, tables, agents, task, inputs, faults, step. `unwrap` reads it back, which is how the
-offline model understands what it is asked.
+Order, from stable to particular: knowledge, tables, agents, task, inputs, faults, step. `unwrap` reads it back, which
+is how the offline model understands what it is asked.
 """
 
 import json
@@ -11,15 +11,16 @@ from tasks.models import AgentDefinition, Claim, StepInput, StepKind
 from workers.agents.envelope import wrap
 
 
-def opening(claim: Claim, agents: Sequence[AgentDefinition] = ()) -> str:
+def opening(claim: Claim, agents: Sequence[AgentDefinition] = (), knowledge: Sequence[str] = ()) -> str:
     """The user message that opens the conversation about one attempt.
 
     Args:
         agents: Living agents that a plan may use; given to the planner only.
+        knowledge: Knowledge bases that the job searches.
     """
     job, step = claim.job, claim.step
     pieces = [
-        wrap("knowledge", json.dumps(list(job.knowledge))),
+        wrap("knowledge", json.dumps(list(knowledge or job.knowledge))),
         wrap("tables", json.dumps([table.name for table in job.data])),
     ]
     if step.kind is StepKind.PLAN:

@@ -96,5 +96,5 @@ def _import(name: str) -> ModuleType:
         sys.path.insert(0, here)
     try:
         return importlib.import_module(name)
-    except Exception as error:  # noqa: BLE001 - a user's module may raise anything while it is imported
+    except Exception as error:
         raise BadSetting(f"TROUPE_AGENTS: {name!r} cannot be imported: {type(error).__name__}: {error}") from error

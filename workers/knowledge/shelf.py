@@ -50,6 +50,11 @@ def exists(name: str, home: Path) -> bool:
     return (folder(name, home) / MANIFEST).is_file()
 
 
+def in_use(names: tuple[str, ...], home: Path) -> tuple[str, ...]:
+    """The bases that a job searches: those it names, else the default one where there is one."""
+    return names or ((DEFAULT_NAME,) if exists(DEFAULT_NAME, home) else ())
+
+
 def existing(name: str, home: Path) -> Path:
     """Folder of a knowledge base that must exist.
 

@@ -156,10 +156,7 @@ async def list_documents(limit: int = 50, offset: int = 0) -> ListOutput:
 def _bases() -> tuple[Path, tuple[str, ...]]:
     """Home folder, and the knowledge bases of the running step's job; the default one if it names none."""
     home = read_settings(KnowledgeSettings).home
-    names = current_step().knowledge
-    if not names and shelf.exists(shelf.DEFAULT_NAME, home):
-        names = (shelf.DEFAULT_NAME,)
-    return home, names
+    return home, shelf.in_use(current_step().knowledge, home)
 
 
 def _show(views: list[PassageView], sources: Iterable[Source]) -> list[PassageView]:
