@@ -10,7 +10,7 @@ from workers.context import StepContext
 from workers.knowledge import shelf
 from workers.knowledge.settings import KnowledgeSettings
 from workers.llm.base import Model
-from workers.llm.select import make_model
+from workers.llm.catalog import make_model
 from workers.llm.settings import ModelSettings
 from workers.tools.executor import ToolExecutor
 

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from tasks.errors import BadSetting, UnknownModel
 from tasks.settings import read_settings
 from workers.llm.claude import ClaudeModel
-from workers.llm.select import make_model
+from workers.llm.catalog import make_model
 from workers.llm.settings import ModelSettings
 from workers.testing import forbid_model_calls
 
@@ -101,7 +101,7 @@ def test_the_guard_holds_inside_and_is_lifted_after(monkeypatch: pytest.MonkeyPa
 
 def test_choosing_the_offline_model_loads_no_sdk() -> None:
     code = (
-        "import sys; from workers.llm.select import make_model; from workers.llm.settings import ModelSettings;"
+        "import sys; from workers.llm.catalog import make_model; from workers.llm.settings import ModelSettings;"
         "make_model('offline', ModelSettings()); assert 'anthropic' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -58,7 +58,7 @@ def check_model(name: str | None) -> str:
         UnknownModel, BadSetting: it cannot be had.
     """
     from tasks.settings import read_settings
-    from workers.llm.select import make_model
+    from workers.llm.catalog import make_model
     from workers.llm.settings import ModelSettings
 
     return make_model(name, read_settings(ModelSettings)).name

@@ -4,24 +4,24 @@ import inspect
 from collections.abc import Callable
 from typing import Any, cast
 
+from pydantic import BaseModel
 from pydantic.errors import PydanticUserError
 
 from tasks.errors import InvalidTool
 from workers.llm.base import JsonSchema
-from workers.tools.base import input_model_of
 
 
-def schema_of(function: Callable[..., Any]) -> JsonSchema:
+def schema_of(function: Callable[..., Any], model: type[BaseModel] | None = None) -> JsonSchema:
     """The schema of a function's arguments; the docstring's Args become their descriptions.
 
-    A function whose only parameter is a Pydantic model has that model's own schema.
+    Args:
+        model: The function's one and only parameter, if it takes a model: its own schema then.
 
     Raises:
         InvalidTool: a parameter's type has no JSON Schema, or its name cannot be resolved.
     """
     from anthropic import beta_async_tool, beta_tool
 
-    model = input_model_of(function)
     decorate = cast("Callable[..., Any]", beta_async_tool if inspect.iscoroutinefunction(function) else beta_tool)
     try:
         made = decorate(input_schema=model)(function) if model is not None else decorate(function)

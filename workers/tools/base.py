@@ -88,7 +88,7 @@ class Tool:
     def _schema(self) -> JsonSchema:
         from workers.llm.schema import schema_of
 
-        return schema_of(self.function)
+        return schema_of(self.function, self.input_model)
 
     def bind(self, arguments: dict[str, JsonValue]) -> Callable[[], Any]:
         """Validate the arguments; what comes back calls the function with them.
