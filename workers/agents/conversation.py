@@ -145,16 +145,16 @@ class Conversation:
         if limit >= MAX_REPAIRS:
             raise ModelNonsense(f"{reply.model} gave no usable answer in {MAX_REPAIRS + 1} tries; the last: {text}")
         block: Block = {"type": "text", "text": text}
-        if self._echo(reply):
+        if self._echo(reply) or self.messages[-1]["role"] == "assistant":
             self.messages.append({"role": "user", "content": [block]})
-        else:  # an empty assistant message may not be sent back: speak in the last user message, after its results
-            last = self.messages.pop()
-            content = last["content"]
+        else:  # nothing to send back: speak in the last user message, after its results
+            content = self.messages.pop()["content"]
             before: list[Block] = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
             self.messages.append({"role": "user", "content": [*before, block]})
 
     def _echo(self, reply: ModelReply) -> bool:
-        if not reply.content:
+        """Send the reply back, unless the API refuses it as a message: no content, blank text, thinking alone."""
+        if all(_says_nothing(block) for block in reply.content):
             return False
         self.messages.append({"role": "assistant", "content": reply.content})
         return True
@@ -164,6 +164,11 @@ def describe(error: ValidationError) -> str:
     """Pydantic's faults in words a model can act on, at most ten."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(f"{'.'.join(str(part) for part in one['loc']) or 'text'}: {one['msg']}" for one in faults[:10])
+
+
+def _says_nothing(block: Block) -> bool:
+    kind = block.get("type")
+    return kind in {"thinking", "redacted_thinking"} or (kind == "text" and not str(block.get("text", "")).strip())
 
 
 def _data(value: BaseModel) -> JsonValue:
