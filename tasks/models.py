@@ -193,6 +193,8 @@ class TableRef(Wire):
     """Name in SQL."""
     path: str
     """Absolute path; every worker must see it there."""
+    columns: tuple[str, ...] = ()
+    """Names of its columns, for the planner, as far as the first bytes of the file show them; at most 200."""
 
 
 class JobSpec(Wire):

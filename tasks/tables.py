@@ -1,4 +1,4 @@
-"""Which files may be a job's data, and the names that they get in SQL. Nothing is parsed here: workers do that."""
+"""Which files may be a job's data, the names that they get in SQL, and the names of their columns. Workers parse them."""
 
 import re
 import unicodedata
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tasks.errors import BadTable
+from tasks.headers import column_names
 from tasks.models import TableRef
 
 TEXT_SUFFIXES: Final = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
@@ -43,7 +44,7 @@ def table_refs(paths: Iterable[Path | str]) -> tuple[TableRef, ...]:
     for file in files:
         name = _free(sql_name(file), taken)
         taken.add(name)
-        refs.append(TableRef(name=name, path=str(file)))
+        refs.append(TableRef(name=name, path=str(file), columns=column_names(file, kind_of(file) or "")))
     return tuple(refs)
 
 

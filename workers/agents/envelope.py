@@ -10,7 +10,7 @@ from typing import Final
 
 TAGS: Final = ("task", "step", "input", "agents", "tables", "knowledge", "faults", "note")
 _MARKER = re.compile(rf"<(?=/?\s*(?:{'|'.join(TAGS)})\b)", re.IGNORECASE)
-_PIECE = re.compile(rf"<({'|'.join(TAGS)})((?:\s[a-z_]+=\"[^\"]*\")*)>\n(.*?)\n</\1>", re.DOTALL)
+_OPENING = re.compile(rf"<({'|'.join(TAGS)})((?:\s[a-z_]+=\"[^\"]*\")*)>\n")
 _ATTRIBUTE = re.compile(r"\s([a-z_]+)=\"([^\"]*)\"")
 
 
@@ -21,12 +21,22 @@ def wrap(tag: str, content: str, attributes: Mapping[str, str] | None = None) ->
 
 
 def unwrap(prompt: str, tag: str) -> list[tuple[dict[str, str], str]]:
-    """All pieces under `tag`, in order: attributes and content."""
-    return [
-        (dict(_ATTRIBUTE.findall(attributes)), content)
-        for name, attributes, content in _PIECE.findall(prompt)
-        if name == tag
-    ]
+    """All pieces under `tag`, in order: attributes and content. An opening that nothing closes is text."""
+    found: list[tuple[dict[str, str], str]] = []
+    unclosed: set[str] = set()
+    at = 0
+    while (opened := _OPENING.search(prompt, at)) is not None:
+        name, start = opened[1], opened.end()
+        # looked for once per tag when there is none: else every further opening would read the rest of the prompt
+        end = -1 if name in unclosed else prompt.find(f"\n</{name}>", start)
+        if end < 0:
+            unclosed.add(name)
+            at = opened.start() + 1
+            continue
+        if name == tag:
+            found.append((dict(_ATTRIBUTE.findall(opened[2])), prompt[start:end]))
+        at = end + len(f"\n</{name}>")
+    return found
 
 
 def defuse(content: str) -> str:

@@ -7,7 +7,7 @@ is how the offline model understands what it is asked.
 import json
 from collections.abc import Sequence
 
-from tasks.models import AgentDefinition, Claim, StepInput, StepKind
+from tasks.models import AgentDefinition, Claim, StepInput, StepKind, TableRef
 from workers.agents.envelope import wrap
 
 
@@ -21,7 +21,7 @@ def opening(claim: Claim, agents: Sequence[AgentDefinition] = (), knowledge: Seq
     job, step = claim.job, claim.step
     pieces = [
         wrap("knowledge", json.dumps(list(knowledge or job.knowledge))),
-        wrap("tables", json.dumps([table.name for table in job.data])),
+        wrap("tables", json.dumps([_columns_of(table) for table in job.data], ensure_ascii=False)),
     ]
     if step.kind is StepKind.PLAN:
         pieces.append(wrap("agents", json.dumps([_about(agent) for agent in agents], ensure_ascii=False)))
@@ -31,6 +31,10 @@ def opening(claim: Claim, agents: Sequence[AgentDefinition] = (), knowledge: Seq
         pieces.append(wrap("faults", json.dumps(step.input["faults"], ensure_ascii=False)))
     pieces.append(wrap("step", step.description, {"id": step.id, "agent": step.agent, "kind": step.kind}))
     return "\n\n".join(pieces)
+
+
+def _columns_of(table: TableRef) -> dict[str, object]:
+    return {"name": table.name, "columns": list(table.columns)}
 
 
 def _about(agent: AgentDefinition) -> dict[str, object]:

@@ -5,6 +5,7 @@ import hashlib
 import json
 from typing import Final
 
+from tasks.errors import ModelNonsense
 from tasks.models import Plan, Usage
 from workers.llm.base import Block, ChatMessage, ModelReply, ModelRequest
 from workers.llm.offline.analysis import DESCRIBE, LIST, QUERY, analyse
@@ -21,6 +22,12 @@ MAX_TURNS: Final = 6
 """Replies after which it answers with what it has, whatever a policy would still ask."""
 
 
+class OfflineCannotFill(ModelNonsense):
+    """A form was asked for that rules cannot fill; another try would end the same."""
+
+    retryable = False
+
+
 class OfflineModel:
     """Plans, searches, computes and summarises by fixed rules.
 
@@ -33,7 +40,11 @@ class OfflineModel:
         return NAME
 
     async def reply(self, request: ModelRequest) -> ModelReply:
-        """Answer once; takes milliseconds, in a thread. A request that it cannot read gets a plain answer, no error."""
+        """Answer once; takes milliseconds, in a thread. A request that it cannot read gets a plain answer, no error.
+
+        Raises:
+            OfflineCannotFill: the answer is to have a form of the user's own.
+        """
         return await asyncio.to_thread(respond, request)
 
     async def close(self) -> None:
@@ -61,10 +72,19 @@ def respond(request: ModelRequest) -> ModelReply:
 
 
 def decide(request: ModelRequest) -> Move:
-    """Which policy answers, by the form asked for and the tools on offer; and what it says."""
+    """Which policy answers, by the form asked for and the tools on offer; and what it says.
+
+    Raises:
+        OfflineCannotFill: a form is asked for that is no plan. Refused at once: prose would only fail after its repairs.
+    """
     brief = read(request)
     if request.output is Plan:
         return Answer(plan(brief))
+    if request.output is not None:
+        raise OfflineCannotFill(
+            f"the offline rules cannot fill the form {request.output.__name__!r} that agent {request.agent!r} asks for; "
+            "choose a language model for it, or leave out its output="
+        )
     if not brief.tools or brief.turns >= MAX_TURNS:
         return summarise(brief)
     if brief.tools & {LIST, DESCRIBE, QUERY} and (brief.tables or SEARCH not in brief.tools):

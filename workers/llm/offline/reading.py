@@ -68,6 +68,8 @@ class Brief:
     kind: str = "work"
     knowledge: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    """Names of the columns of all tables, as far as they are known."""
     agents: tuple[AgentCard, ...] = ()
     inputs: tuple[Input, ...] = ()
     faults: tuple[str, ...] = ()
@@ -99,6 +101,7 @@ def read(request: ModelRequest) -> Brief:
         kind=attributes.get("kind", "work"),
         knowledge=_names(_first(prompt, "knowledge")),
         tables=_names(_first(prompt, "tables")),
+        columns=_columns(_first(prompt, "tables")),
         agents=_cards(_first(prompt, "agents")),
         inputs=tuple(_input(found, text) for found, text in unwrap(prompt, "input")),
         faults=_names(_first(prompt, "faults")),
@@ -188,10 +191,18 @@ def _json(text: str) -> JsonValue:
 
 
 def _names(text: str) -> tuple[str, ...]:
+    """Names in a list, where each is a string or stands under `name` in an object."""
     found = _json(text)
     if isinstance(found, list):
-        return tuple(item for item in found if isinstance(item, str))
+        names = [string(item, "name") if isinstance(item, dict) else item for item in found]
+        return tuple(name for name in names if isinstance(name, str) and name)
     return (text,) if text.strip() and found is None else ()
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    listed = [entry.get("columns") for entry in entries({"tables": _json(text)}, "tables")]
+    names = [name for columns in listed if isinstance(columns, list) for name in columns if isinstance(name, str)]
+    return tuple(dict.fromkeys(names))
 
 
 def _cards(text: str) -> tuple[AgentCard, ...]:
