@@ -1,5 +1,6 @@
 """Lets an agent answer: by its own code, or by a model in conversation with the agent's tools."""
 
+from tasks.errors import ContractError
 from tasks.models import Plan, StepKind
 from tasks.settings import read_settings
 from workers.agents.base import Agent, AgentReply
@@ -41,7 +42,7 @@ class Answering:
         """
         if agent.run is not None:
             reply = await agent.run(context)
-            return reply if isinstance(reply, AgentReply) else AgentReply(text=reply)
+            return _reply(agent, reply)
         conversation = Conversation(
             agent=agent,
             context=context,
@@ -57,6 +58,14 @@ class Answering:
         """Release the models' connections."""
         for model in self._models.values():
             await model.close()
+
+
+def _reply(agent: Agent, reply: object) -> AgentReply:
+    if isinstance(reply, AgentReply):
+        return reply
+    if not isinstance(reply, str):
+        raise ContractError(f"agent {agent.name!r} returned a {type(reply).__name__}; return text or an AgentReply")
+    return AgentReply(text=reply)
 
 
 def system_prompt(agent: Agent, kind: StepKind) -> str:

@@ -50,7 +50,10 @@ class Leases:
         """Renew all leases, for ever."""
         while True:
             await asyncio.sleep(self.period_s)
-            await self.renew()
+            try:
+                await self.renew()
+            except Exception:  # were this loop to end, every attempt of the process would be lost
+                log.exception("heartbeat_failed", attempts=len(self.held))
 
     async def renew(self) -> None:
         """Renew all leases once: one call a partition.

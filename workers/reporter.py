@@ -6,7 +6,7 @@ import json
 import structlog
 from pydantic import JsonValue
 
-from tasks.errors import StoreUnavailable
+from tasks.errors import TroupeError
 from tasks.ids import AttemptRef
 from tasks.store import AttemptStore
 
@@ -25,7 +25,7 @@ class Reporter:
 
     def emit(self, kind: str, data: dict[str, JsonValue]) -> None:
         """Write an event soon."""
-        text = json.dumps(data, ensure_ascii=False)
+        text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace").decode()  # no lone surrogates
         self.loop.call_soon_threadsafe(self._add, kind, text)
 
     async def close(self) -> None:
@@ -44,5 +44,5 @@ class Reporter:
             batch, self.waiting = self.waiting, []
             try:
                 await self.attempts.report(self.ref, batch)
-            except StoreUnavailable as error:
+            except TroupeError as error:  # events are for people: without them the work goes on
                 log.warning("events_lost", **self.ref._asdict(), count=len(batch), reason=str(error))

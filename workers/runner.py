@@ -1,11 +1,14 @@
 """One attempt, from the message to its settling. The only place that catches every exception."""
 
 import asyncio
+import json
+import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final, TypeVar
 
 import structlog
+from pydantic import JsonValue
 
 from tasks.errors import DeadlinePassed, ModelUnavailable, StepFailed, StoreUnavailable, TransientError, TroupeError
 from tasks.ids import AttemptRef, WorkerName
@@ -25,6 +28,9 @@ T = TypeVar("T")
 CLAIM_WITHIN: Final = timedelta(seconds=30)
 """How long a claim waits for a store that is away; after it the message is dropped and published again by the sweep."""
 MAX_MESSAGE_CHARS: Final = 2000
+SETTLING: Final = "settling"
+"""Marks an attempt that has its result: it is not stopped any more, or the result would be lost half-way."""
+HALF_CITATION: Final = re.compile(r"\[[^\]\n]{0,80}\Z")
 CUT: Final = "\n\n(The rest was cut: the text is too long.)"
 
 Outcome = str
@@ -76,27 +82,32 @@ class Runner:
         context = StepContext(claim=claim, emit=reporter.emit)
         try:
             fact = await self._work(claim, context)
-        except asyncio.CancelledError:
-            if held.stopped is None:
+        except asyncio.CancelledError as error:
+            if held.stopped is None and held.task.cancelling():
                 raise
+            fact = failure_of(error)  # unless it was stopped: the agent's own, of something that it waited for
+        if held.stopped is not None and isinstance(fact, Failure):
             held.task.uncancel()
             return await self._stopped(ref, held, context.usage)
+        held.stopped = SETTLING
         await reporter.close()
         return await self._settle(ref, fact, context.usage)
 
     async def _work(self, claim: Claim, context: StepContext) -> StepResult | Failure:
         seconds = claim.deadline_ms / 1000
+        limit = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds):
+            async with limit:
                 if claim.step.kind is StepKind.PLAN:
                     living = await self.fleet.agents()
                     context.agents = tuple(agent for agent in living if agent.plannable)
                 enter_step(context)
                 reply = await self.answering.answer(self.agents.get(claim.step.agent), context)
                 return finish(claim, context, reply)
-        except TimeoutError:
-            return Failure(code=DeadlinePassed.code, message=f"no result within {seconds:g} s", retryable=True)
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            # asyncio would let the last two through and end the loop, and with it all attempts of the process.
+            if isinstance(error, TimeoutError) and limit.expired():
+                return Failure(code=DeadlinePassed.code, message=f"no result within {seconds:g} s", retryable=True)
             if not isinstance(error, TroupeError):
                 log.exception("agent_raised", agent=claim.step.agent)
             return failure_of(error)
@@ -129,18 +140,20 @@ def finish(claim: Claim, context: StepContext, reply: AgentReply) -> StepResult:
     """The result of an agent's reply: citations checked against what it was shown; numbered in the final answer."""
     known = {source.id: source for item in claim.inputs if item.result for source in item.result.sources}
     known |= context.found
-    if claim.step.kind is StepKind.SYNTHESIS:
-        text, sources = citations.number(reply.text, known)
-    else:
-        text, sources = citations.keep_known(reply.text, known)
+    cite = citations.number if claim.step.kind is StepKind.SYNTHESIS else citations.keep_known
+    text, sources = cite(_sendable(reply.text), known)
     if len(text) > MAX_TEXT_CHARS:
-        text = text[: MAX_TEXT_CHARS - len(CUT)] + CUT
-    return StepResult(text=text, data=reply.data, sources=sources, model=reply.model)
+        # Cut first, so that the sources are those that what is left cites; tidying a citation adds a blank at most.
+        rest = _sendable(reply.text)[: MAX_TEXT_CHARS * 12 // 13 - len(CUT)]
+        text, sources = cite(HALF_CITATION.sub("", rest), known)
+        text += CUT
+    data: JsonValue = json.loads(_sendable(json.dumps(reply.data, ensure_ascii=False)))
+    return StepResult(text=text, data=data, sources=sources, model=reply.model)
 
 
-def failure_of(error: Exception) -> Failure:
+def failure_of(error: BaseException) -> Failure:
     """The fact behind an exception, as it is stored."""
-    message = (str(error) or type(error).__name__)[:MAX_MESSAGE_CHARS]
+    message = _sendable(str(error) or type(error).__name__)[:MAX_MESSAGE_CHARS]
     if isinstance(error, ModelUnavailable):
         wait = error.retry_after
         after = None if wait is None else int(wait / timedelta(milliseconds=1))
@@ -150,6 +163,11 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, TroupeError):
         return Failure(code=error.code, message=message, retryable=isinstance(error, TransientError))
     return Failure(code="agent_raised", message=f"{type(error).__name__}: {message}", retryable=True)
+
+
+def _sendable(text: str) -> str:
+    """Without lone surrogates, which bad file names and half escapes bring: a result with one could not be stored."""
+    return text.encode("utf-8", "replace").decode()
 
 
 async def _patiently(call: Callable[[], Awaitable[T]], within: timedelta) -> T:

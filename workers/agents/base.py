@@ -33,7 +33,7 @@ class Agent:
     """An agent: a model with instructions and tools, unless `run` says that it is plain code.
 
     Raises:
-        ContractError: a name, version or queue that is not one.
+        ContractError: a name, version or queue that is not one, or capabilities that are no list.
         InvalidTool: two tools of one name, or something that is no tool.
     """
 
@@ -59,6 +59,8 @@ class Agent:
     """Plain code in place of a model."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.capabilities, str):  # would be taken for a sequence of letters
+            raise ContractError(f"agent {self.name!r}: capabilities must be a list, not {self.capabilities!r}")
         object.__setattr__(self, "tools", tuple(one if isinstance(one, Tool) else tool(one) for one in self.tools))
         names = [one.name for one in self.toolbox]
         if len(set(names)) < len(names):
