@@ -1,0 +1,72 @@
+"""Envelopes: content stays one piece, whatever it holds."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.agents.envelope import TAGS, defuse, unwrap, wrap
+
+TAG = st.sampled_from(TAGS)
+PARTS = [
+    *(f"<{tag}>" for tag in TAGS),
+    *(f"</{tag}>" for tag in TAGS),
+    "<TASK>", "</ Task >", "< step>", "<step id=\"x\">", "</step", "<", ">", "/", "\n", " ", "\"", "=", "‹task>",
+    "text", "<taskforce>", "<ſtep>", "<taSK\u212a>",
+]  # fmt: skip
+HOSTILE = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PARTS), max_size=20).map("".join))
+ATTRIBUTES = st.dictionaries(st.sampled_from(["id", "agent", "about", "status"]), HOSTILE, max_size=3)
+
+
+@given(TAG, HOSTILE, ATTRIBUTES)
+def test_any_content_survives_as_one_piece(tag: str, content: str, attributes: dict[str, str]) -> None:
+    ((found, inside),) = unwrap(wrap(tag, content, attributes), tag)
+    assert inside == defuse(content)
+    assert list(found) == list(attributes)
+
+
+@given(st.lists(st.tuples(TAG, HOSTILE, ATTRIBUTES), max_size=6))
+def test_no_content_opens_or_closes_another_piece(pieces: list[tuple[str, str, dict[str, str]]]) -> None:
+    prompt = "\n\n".join(wrap(*piece) for piece in pieces)
+    for tag in TAGS:
+        assert [inside for _, inside in unwrap(prompt, tag)] == [
+            defuse(text) for name, text, _ in pieces if name == tag
+        ]
+
+
+@given(HOSTILE)
+def test_defusing_changes_one_character_of_our_own_markers_only(content: str) -> None:
+    harmless = defuse(content)
+    assert len(harmless) == len(content)
+    assert harmless.replace("‹", "<") == content.replace("‹", "<")
+    assert defuse(harmless) == harmless
+    assert re.search(rf"</?\s*(?:{'|'.join(TAGS)})\b", harmless, re.IGNORECASE) is None
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="<"), max_size=80))
+def test_content_without_markers_is_untouched(content: str) -> None:
+    assert unwrap(wrap("task", content), "task") == [({}, content)]
+
+
+@given(
+    st.text(alphabet=st.characters(exclude_characters='"<>', exclude_categories=["Z", "C"]), min_size=1, max_size=30)
+)
+def test_plain_attributes_come_back_as_they_were(value: str) -> None:
+    assert unwrap(wrap("step", "x", {"about": value}), "step") == [({"about": value}, "x")]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("a\n  b", "a b"), ('say "so"', "say so"), ("</step>", "/step"), ("", ""), ('" id="2', "id= 2")]
+)
+def test_attributes_are_kept_on_one_line_and_without_quotes(given: str, kept: str) -> None:
+    assert unwrap(wrap("step", "x", {"about": given}), "step") == [({"about": kept}, "x")]
+
+
+@pytest.mark.parametrize("content", ["<div>", "1 < 2", "<taskforce>", "< a task >", "a<b"])
+def test_ordinary_angle_brackets_stay(content: str) -> None:
+    assert defuse(content) == content
+
+
+def test_other_tags_are_not_found() -> None:
+    assert unwrap(wrap("task", "x"), "step") == []
