@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from math import isfinite
 from pathlib import Path
 from random import randrange
 from types import TracebackType
@@ -91,7 +92,7 @@ class AsyncTroupe:
             knowledge=tuple(knowledge),
             data=table_refs([Path(path) for path in data]),
             plan=plan,
-            budget_microusd=None if budget_usd is None else round(budget_usd * MICROUSD),
+            budget_microusd=None if budget_usd is None else _microusd(budget_usd),
             timeout_ms=_milliseconds(timeout),
             idempotency_key=idempotency_key,
         )
@@ -253,8 +254,17 @@ def _spec(job: JobId, task: str, **values: object) -> JobSpec:
         raise ContractError(f"the job cannot be accepted: {faults}") from error
 
 
+def _microusd(dollars: float) -> int:
+    if not isfinite(dollars):
+        raise ContractError(f"budget_usd: {dollars!r} is not an amount")
+    return round(dollars * MICROUSD)
+
+
 def _milliseconds(timeout: float | timedelta) -> int:
-    length = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+    try:
+        length = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+    except (ValueError, OverflowError):  # not a number, or infinite
+        length = timedelta(0)
     if not timedelta(0) < length <= MAX_TIMEOUT:
         raise ContractError(f"timeout: it must be above 0 and at most {MAX_TIMEOUT.days} days")
     return max(int(length / timedelta(milliseconds=1)), 1)

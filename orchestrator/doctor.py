@@ -91,6 +91,8 @@ def _broker(settings: StoreSettings) -> Finding:
     try:
         with connection:
             connection.ensure_connection(max_retries=1, timeout=settings.store_timeout_s)
+    except KeyError as error:  # kombu's word for a scheme that it does not know
+        return _problem("broker", f"{hide_password(settings.broker)}: {error.args[0]}", "set TROUPE_BROKER_URL")
     except (KombuError, OSError, *connection.connection_errors) as error:
         return _problem("broker", f"{hide_password(settings.broker)}: {error}", "start it, or set TROUPE_BROKER_URL")
     return _ok("broker", hide_password(settings.broker))
@@ -125,7 +127,7 @@ def _versions(found: set[str]) -> Finding:
 
 def _home(home: Path) -> Finding:
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
-    if os.access(existing, os.W_OK):
+    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
         return _ok("home", str(home))
     return _problem("home", f"{home} cannot be written", "set TROUPE_HOME")
 

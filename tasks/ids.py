@@ -26,6 +26,8 @@ STEP_ID = re.compile(r"[a-z][a-z0-9_-]{0,47}")
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,47}")
 """Names of agents, queues and capabilities: also Celery task and queue names, so no blanks and no colons."""
 
+ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
+
 PLAN_STEP = StepId("plan")
 REPAIR_STEP = StepId("plan-repair")
 SYNTHESIS_STEP = StepId("synthesis")
@@ -53,7 +55,7 @@ class AttemptRef(NamedTuple):
         """
         job, _, rest = task_id.partition(":")
         step, _, attempt = rest.rpartition(":")
-        if not attempt.isdecimal() or STEP_ID.fullmatch(step) is None:
+        if ATTEMPT.fullmatch(attempt) is None or STEP_ID.fullmatch(step) is None:
             raise InvalidId(f"{task_id!r} is not a task id of Troupe (job:step:attempt)")
         return cls(parse_job_id(job), StepId(step), int(attempt))
 

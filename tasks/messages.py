@@ -3,11 +3,11 @@
 Task name = agent, queue = the agent's queue, task id = `job:step:attempt`, root id = the job's first planning task.
 """
 
-from typing import Final
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from tasks.ids import AttemptRef, JobId
+from tasks.ids import JOB_ID, AttemptRef, JobId
 from tasks.models import Name, Step, StepName, Wire
 
 MESSAGE_VERSION: Final = 1
@@ -15,11 +15,17 @@ MAX_GOAL_CHARS: Final = 120
 """Flower shows arguments in one table cell."""
 
 
+def _check_job_id(text: str) -> str:
+    if JOB_ID.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is not a job id")
+    return text
+
+
 class StepMessage(Wire):
     """Keyword arguments of the Celery task."""
 
-    v: int = MESSAGE_VERSION
-    job: JobId
+    v: Literal[1] = MESSAGE_VERSION
+    job: Annotated[JobId, AfterValidator(_check_job_id)]
     step: StepName
     attempt: int = Field(ge=1)
     goal: str

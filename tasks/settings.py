@@ -4,6 +4,7 @@ Read once in a main, then passed on. One class a room; this one holds what both 
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -36,7 +37,7 @@ class RoomSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then the file."""
-        path = Path(os.environ.get(cls.config_variable, "troupe.toml"))
+        path = Path(os.environ.get(cls.config_variable) or "troupe.toml")
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
 
@@ -94,7 +95,7 @@ def read_settings(kind: type[S], **values: Any) -> S:
         return kind(**values)
     except ValidationError as error:
         raise BadSetting(_explain(error)) from error
-    except ValueError as error:  # a TOML file that cannot be parsed
+    except (ValueError, OSError) as error:  # a TOML file that cannot be parsed, or not be opened
         raise BadSetting(f"the settings file cannot be read: {error}") from error
 
 
@@ -111,26 +112,25 @@ def broker_beside(redis_url: str) -> str:
     """The broker URL that goes with a store URL: same server, next database.
 
     kombu writes Unix sockets as `redis+socket://` with the database in `virtual_host`.
+
+    Raises:
+        BadSetting: it is no URL, or the database is no number.
     """
-    url = urlsplit(redis_url)
+    try:
+        url = urlsplit(redis_url)
+    except ValueError as error:
+        raise BadSetting(f"TROUPE_REDIS_URL: {hide_password(redis_url)!r} is not a URL: {error}") from error
     query = dict(parse_qsl(url.query))
-    if url.scheme == "unix":
-        database = int(query.pop("db", "0") or 0) + 1
-        userinfo = f"{url.netloc}" if url.netloc else ""
-        rest = urlencode({**query, "virtual_host": str(database)})
-        return f"redis+socket://{userinfo}{url.path}?{rest}"
-    number = query.pop("db", None) or url.path.strip("/") or "0"
+    number = query.pop("db", None) or ("" if url.scheme == "unix" else url.path.strip("/")) or "0"
     if not number.isdecimal():
         raise BadSetting(f"TROUPE_REDIS_URL: {number!r} is not a database number")
+    if url.scheme == "unix":
+        rest = urlencode({**query, "virtual_host": str(int(number) + 1)})
+        return f"redis+socket://{url.netloc}{url.path}?{rest}"
     return urlunsplit((url.scheme, url.netloc, f"/{int(number) + 1}", urlencode(query), ""))
 
 
 def hide_password(url: str) -> str:
-    """The URL without its password, for logs and error messages."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.hostname or ""
-    port = f":{parts.port}" if parts.port else ""
-    user = parts.username or ""
-    return urlunsplit((parts.scheme, f"{user}:***@{host}{port}", parts.path, parts.query, parts.fragment))
+    """The URL without its password, for logs and error messages; also one that is malformed."""
+    hidden = re.sub(r"^([^/]*//[^/@:]*):.*@", r"\1:***@", url, flags=re.DOTALL)
+    return re.sub(r"(?i)([?&]password=)[^&]*", r"\1***", hidden)

@@ -30,10 +30,11 @@ def place(source: Source) -> str:
     if source.query is not None:
         return f"{source.path}: {' '.join(source.query.split())}"
     if source.line_start is not None:
-        return f"{source.path}:{source.line_start}-{source.line_end}"
+        end = source.line_start if source.line_end is None else source.line_end
+        return f"{source.path}:{source.line_start}-{end}"
     if source.page_start is not None:
         return f"{source.path}, page {source.page_start}" + (
-            f"–{source.page_end}" if source.page_end != source.page_start else ""
+            f"–{source.page_end}" if source.page_end not in {None, source.page_start} else ""
         )
     return source.path
 

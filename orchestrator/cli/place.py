@@ -1,14 +1,12 @@
 """Which fleet a command talks to, and where Troupe lives on this machine."""
 
-import os
 from pathlib import Path
-from typing import Final
 
 from pydantic import Field, SecretStr
 
 from orchestrator.blocking import Troupe
 from orchestrator.local.stack import running_stack
-from tasks.settings import DEFAULT_REDIS_URL, RoomSettings, StoreSettings, read_settings
+from tasks.settings import RoomSettings, StoreSettings, read_settings
 
 
 class HomeSettings(RoomSettings):
@@ -16,9 +14,6 @@ class HomeSettings(RoomSettings):
 
     home: Path = Field(default_factory=lambda: Path.home() / ".troupe")
     """Knowledge bases, embedded Redis, logs. Workers on several machines need it on a shared volume."""
-
-
-URL_VARIABLE: Final = "TROUPE_REDIS_URL"
 
 
 def home() -> Path:
@@ -29,7 +24,7 @@ def home() -> Path:
 def store_settings() -> StoreSettings:
     """Settings of the fleet to talk to: as set; else the `troupe up` that runs here; else Redis' usual port."""
     settings = read_settings(StoreSettings)
-    if settings.redis_url.get_secret_value() != DEFAULT_REDIS_URL or URL_VARIABLE in os.environ:
+    if "redis_url" in settings.model_fields_set:
         return settings
     stack = running_stack(home())
     return settings if stack is None else settings.model_copy(update={"redis_url": SecretStr(stack["redis_url"])})
@@ -43,5 +38,4 @@ def connect() -> Troupe:
 def given_redis_url() -> str | None:
     """The Redis that was set; None when none was, and a stack brings its own."""
     settings = read_settings(StoreSettings)
-    url = settings.redis_url.get_secret_value()
-    return url if url != DEFAULT_REDIS_URL or os.environ.get(URL_VARIABLE) else None
+    return settings.redis_url.get_secret_value() if "redis_url" in settings.model_fields_set else None

@@ -84,6 +84,8 @@ class Children:
     def kill(self) -> None:
         """End all at once; what they ran is found again by another worker's fleet."""
         self._ending.set()
+        if self._watcher is not None:  # it may be about to start one
+            self._watcher.join()
         for child in self.children:
             if child.process is not None and child.process.poll() is None:
                 child.process.kill()
@@ -108,6 +110,8 @@ class Children:
                     self._bring_back(child)
 
     def _bring_back(self, child: Child) -> None:
+        if child.quick_deaths >= MAX_QUICK_DEATHS:
+            return
         if time.monotonic() - child.started < QUICK_DEATH_S:
             child.quick_deaths += 1
         else:

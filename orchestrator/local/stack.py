@@ -138,8 +138,11 @@ def write_state(home: Path, url: str, others: Mapping[str, str]) -> None:
     """Say where the running `troupe up` is."""
     state = {"pid": os.getpid(), "redis_url": url, **others}
     path = home / STATE_FILE
-    path.write_text(json.dumps(state, indent=2) + "\n")
-    path.chmod(0o600)
+    draft = path.with_suffix(".tmp")  # put in place whole: another shell may be reading
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps(state, indent=2) + "\n")
+    draft.replace(path)
 
 
 def forget_state(home: Path) -> None:
@@ -152,6 +155,6 @@ def running_stack(home: Path) -> dict[str, str] | None:
     try:
         state = json.loads((home / STATE_FILE).read_text())
         os.kill(int(state["pid"]), 0)
-    except (OSError, ValueError, KeyError, TypeError):
+        return {"redis_url": state["redis_url"], **{str(key): str(value) for key, value in state.items()}}
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
-    return {str(key): str(value) for key, value in state.items()}

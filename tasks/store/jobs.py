@@ -60,7 +60,7 @@ class JobStore:
                 partition,
                 [
                     spec.id,
-                    spec.model_dump_json(exclude_defaults=True),
+                    spec.model_dump_json(exclude_none=True),  # with its version, which a later release must see
                     first.id if first else "",
                     first.model_dump_json() if first else "",
                     spec.timeout_ms,
