@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from tasks.errors import IdempotencyConflict
 from tasks.ids import AttemptRef, JobId, StepId, partition_of
-from tasks.models import Failure, JobSpec, Step
+from tasks.models import MAX_TIMEOUT, Failure, JobSpec, Step
 from tasks.states import Move, TaskStatus, sources
 from tasks.store.scripts import DISPATCH, END_JOB, EXTEND, GIVE_UP, POSTPONE, SUBMIT, SWEEP
 from tasks.store.store import Store
@@ -41,8 +41,8 @@ class JobStore:
             first: The planning step; None when the job brings its plan.
 
         Returns:
-            The job's id: an earlier one's when the idempotency key was used for the same request before. A key is
-            remembered within its partition, so make the id with `partition_for`.
+            The job's id: an earlier one's when the idempotency key was used for the same request before, and that job
+            is still kept. A key is remembered within its partition: the same key needs an id of the same partition.
 
         Raises:
             IdempotencyConflict: the key was used for a different request.
@@ -66,6 +66,7 @@ class JobStore:
                     spec.timeout_ms,
                     int(self.settings.retention_s * 1000),
                     fingerprint,
+                    int((MAX_TIMEOUT.total_seconds() + self.settings.retention_s) * 1000),
                 ],
                 key=key or self.store.keys.job(spec.id),
             ),

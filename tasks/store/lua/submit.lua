@@ -1,14 +1,15 @@
 -- Accept a job: nothing → pending, with its planning step ready (or its given plan proposed).
 -- KEYS[3] idempotency key of the job, or the job's own key when it has none
--- ARGV[3] job id, [4] job spec, [5] planning step's id or '', [6] its spec, [7] timeout ms, [8] retention ms, [9] fingerprint or ''
+-- ARGV[3] job id, [4] job spec, [5] planning step's id or '', [6] its spec, [7] timeout ms, [8] retention ms, [9] fingerprint or '',
+-- [10] ms from submit after which no job is kept any more
 -- Reply: {id of the job, 1 created | 0 there before, fingerprint of the one there}
 local id, spec, step, step_spec = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local timeout, retention, fingerprint = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
 local job = open_job(id)
 if fingerprint ~= '' then
   local first = redis.call('GET', KEYS[3])
-  if first then
-    local split = string.find(first, ' ', 1, true)
+  local split = first and string.find(first, ' ', 1, true)
+  if split and redis.call('EXISTS', base .. string.sub(first, 1, split - 1)) == 1 then -- a job that is gone gives its key free
     return { string.sub(first, 1, split - 1), 0, string.sub(first, split + 1) }
   end
   redis.call('SET', KEYS[3], id .. ' ' .. fingerprint, 'PX', timeout + retention)
@@ -32,4 +33,5 @@ end
 for _, key in ipairs({ job.key, job.steps, job.specs, job.events }) do redis.call('PEXPIREAT', key, expires) end
 redis.call('ZADD', timers, ms(now + timeout), id)
 redis.call('ZADD', base .. 'index', ms(now), id)
+redis.call('ZREMRANGEBYSCORE', base .. 'index', '-inf', ms(now - tonumber(ARGV[10])))
 return { id, 1, fingerprint }
