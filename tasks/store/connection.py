@@ -1,5 +1,6 @@
 """The connection to Redis, and the one place where its errors become ours."""
 
+import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final, cast
@@ -55,13 +56,25 @@ def connect(settings: StoreSettings) -> Redis:
 
 @contextmanager
 def translated(settings: StoreSettings) -> Generator[None]:
-    """Turn an absent server into `StoreUnavailable`, and refused credentials into `BadSetting`."""
+    """Turn an absent server into `StoreUnavailable`, and refused credentials into `BadSetting`.
+
+    A cancellation that came while redis-py was sending is raised at the end: on Python 3.11 `asyncio.wait_for`, which
+    it sends with, loses one that arrives with the answer, and a task that was told to stop would run on for ever.
+    """
+    cancellations = _cancellations()
     try:
         yield
     except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
         raise BadSetting(f"Redis at {_where(settings)} refuses us: {error}") from error
     except AWAY as error:
         raise StoreUnavailable(f"Redis at {_where(settings)} does not answer: {error}") from error
+    if _cancellations() > cancellations:
+        raise asyncio.CancelledError
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
 
 
 def _where(settings: StoreSettings) -> str:
