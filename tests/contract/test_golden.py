@@ -1,0 +1,109 @@
+"""Golden JSON: what an earlier release wrote is still read, and written the same.
+
+A change that fails here changes what travels between processes of a fleet: raise the version, or do without it.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from tasks import events
+from tasks.events import EVENT, BaseEvent, JobEvent
+from tasks.messages import StepMessage
+from tasks.models import (
+    AgentDefinition,
+    Attempt,
+    Failure,
+    JobSpec,
+    JobSummary,
+    OrchestratorPresence,
+    Plan,
+    Source,
+    Step,
+    StepResult,
+    Usage,
+    WorkerPresence,
+)
+from tasks.results import JobResult
+
+GOLDEN = Path(__file__).parent / "golden"
+MODELS: dict[str, type[BaseModel]] = {
+    "agent_definition": AgentDefinition,
+    "attempt": Attempt,
+    "attempt_least": Attempt,
+    "failure": Failure,
+    "job_result": JobResult,
+    "job_result_failed": JobResult,
+    "job_spec": JobSpec,
+    "job_spec_least": JobSpec,
+    "job_summary": JobSummary,
+    "orchestrator_presence": OrchestratorPresence,
+    "plan": Plan,
+    "source_paged": Source,
+    "source_passage": Source,
+    "source_table": Source,
+    "step": Step,
+    "step_least": Step,
+    "step_message": StepMessage,
+    "step_result": StepResult,
+    "step_result_least": StepResult,
+    "usage": Usage,
+    "worker_presence": WorkerPresence,
+}
+EVENTS = sorted(
+    str(kind.model_fields["type"].default)
+    for kind in vars(events).values()
+    if isinstance(kind, type) and issubclass(kind, BaseEvent) and kind is not BaseEvent
+)
+
+
+def golden(name: str) -> str:
+    return (GOLDEN / f"{name}.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_read_and_written_as_before(name: str) -> None:
+    text = golden(name)
+    assert MODELS[name].model_validate_json(text).model_dump_json(indent=2) + "\n" == text
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_has_a_default_may_be_left_out_as_the_store_does(name: str) -> None:
+    model = MODELS[name].model_validate_json(golden(name))
+    for form in (model.model_dump_json(exclude_defaults=True), model.model_dump_json(exclude_unset=True)):
+        assert MODELS[name].model_validate_json(form) == model
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_event_is_read_and_written_as_before(name: str) -> None:
+    text = golden(f"event_{name}")
+    event = EVENT.validate_json(text)
+    assert event.type == name
+    assert event.model_dump_json(indent=2) + "\n" == text
+
+
+def test_every_golden_file_is_used() -> None:
+    files = {path.name.removesuffix(".json") for path in GOLDEN.iterdir()}
+    assert files == {*MODELS, *(f"event_{name}" for name in EVENTS), "job_result.schema"}
+
+
+def test_every_event_can_be_told_apart() -> None:
+    choices = TypeAdapter(JobEvent).json_schema()["discriminator"]["mapping"]
+    assert sorted(choices) == EVENTS
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_field_of_a_newer_release_is_refused(name: str) -> None:
+    content = {**json.loads(golden(name)), "from_next_year": 1}
+    with pytest.raises(ValidationError, match="from_next_year"):
+        MODELS[name].model_validate(content)
+
+
+@pytest.mark.parametrize(("name", "field"), [("job_spec", "version"), ("step_message", "v")])
+def test_a_newer_version_is_refused(name: str, field: str) -> None:
+    content = json.loads(golden(name))
+    assert content[field] == 1
+    with pytest.raises(ValidationError, match=field):
+        MODELS[name].model_validate({**content, field: 2})

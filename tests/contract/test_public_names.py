@@ -1,0 +1,109 @@
+"""What users import is pinned: names, and that a producer loads nothing that it does not need."""
+
+import inspect
+import json
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import orchestrator
+import tasks.store
+import workers
+
+PUBLIC: dict[ModuleType, list[str]] = {
+    orchestrator: [
+        "AsyncJobHandle",
+        "AsyncTroupe",
+        "JobCancelled",
+        "JobFailed",
+        "JobHandle",
+        "JobResult",
+        "ResultTimeout",
+        "Troupe",
+        "TroupeError",
+    ],
+    workers: ["Agent", "AgentReply", "StepContext", "current_step", "tool"],
+    tasks.store: [
+        "AttemptStore",
+        "Entry",
+        "EventStore",
+        "FleetStore",
+        "JobRecord",
+        "JobStore",
+        "NewStep",
+        "Notice",
+        "Outbox",
+        "Refusal",
+        "Snapshots",
+        "StepRecord",
+        "Store",
+    ],
+}
+FORBIDDEN = ["workers", "anthropic", "celery", "kombu", "typer", "rich", "duckdb", "tantivy", "fastapi", "uvicorn"]
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level packages that a fresh interpreter has loaded after a statement."""
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
+    return set(json.loads(done.stdout))
+
+
+def public(kind: type) -> list[str]:
+    return sorted(name for name in vars(kind) if not name.startswith("_"))
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=lambda one: one.__name__)
+def test_public_names_are_these(module: ModuleType) -> None:
+    assert sorted(module.__all__) == PUBLIC[module]
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_a_producer_loads_neither_workers_nor_model_sdk_nor_celery_nor_command_line() -> None:
+    assert loaded_by("import orchestrator") & set(FORBIDDEN) == set()
+
+
+def test_writing_an_agent_loads_no_model_sdk_and_no_orchestrator() -> None:
+    assert loaded_by("from workers import Agent, tool") & {"anthropic", "orchestrator", "duckdb", "tantivy"} == set()
+
+
+def test_the_check_would_see_a_forbidden_package() -> None:
+    assert {"typer", "orchestrator"} <= loaded_by("import orchestrator.cli")
+
+
+def test_the_handle_of_a_job_can_do_these() -> None:
+    methods = ["cancel", "events", "result", "snapshot", "status", "wait"]
+    assert public(orchestrator.AsyncJobHandle) == methods
+    assert public(orchestrator.JobHandle) == sorted([*methods, "id"])
+
+
+def test_the_client_can_do_these() -> None:
+    methods = ["agents", "close", "job", "jobs", "orchestrators", "submit", "workers"]
+    assert public(orchestrator.AsyncTroupe) == public(orchestrator.Troupe) == methods
+
+
+@pytest.mark.parametrize("name", ["submit", "job", "jobs"])
+def test_the_blocking_client_takes_what_the_other_one_takes(name: str) -> None:
+    ours, theirs = getattr(orchestrator.Troupe, name), getattr(orchestrator.AsyncTroupe, name)
+    assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters
+
+
+def test_submitting_takes_these() -> None:
+    assert list(inspect.signature(orchestrator.Troupe.submit).parameters) == [
+        "self", "task", "model", "knowledge", "data", "plan", "budget_usd", "timeout", "idempotency_key",
+    ]  # fmt: skip
+
+
+def test_an_agent_takes_these() -> None:
+    assert list(inspect.signature(workers.Agent).parameters) == [
+        "name", "description", "capabilities", "tools", "instructions", "queue", "version", "model", "output",
+        "max_turns", "plannable", "run",
+    ]  # fmt: skip
+
+
+def test_a_tool_takes_these() -> None:
+    assert list(inspect.signature(workers.tool).parameters) == [
+        "function", "name", "timeout", "rate_limit", "max_output_chars",
+    ]  # fmt: skip
