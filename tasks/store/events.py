@@ -45,7 +45,7 @@ class EventStore:
         with translated(self.store.settings):
             reply = cast(
                 "dict[str, list[Rows]] | list[tuple[str, Rows]]",
-                await self.store.redis.xread({stream: f"{after}-0"}, count=BATCH, block=milliseconds or None),
+                await self.store.redis.xread({stream: f"{max(after, 0)}-0"}, count=BATCH, block=milliseconds or None),
             )
         if isinstance(reply, dict):
             rows = [row for batches in reply.values() for batch in batches for row in batch]
