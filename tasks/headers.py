@@ -46,7 +46,7 @@ def _of_line(text: str, delimiter: str | None) -> list[str]:
         return []  # cut within the header
     delimiter = delimiter or max(_DELIMITERS, key=line.count)
     try:
-        cells = next(csv.reader([line.rstrip("\r")], delimiter=delimiter), [])
+        cells = [cell for row in csv.reader([line.rstrip("\r")], delimiter=delimiter) for cell in row]
     except csv.Error:
         return []
     return [] if any(map(_is_number, cells)) else cells

@@ -1,4 +1,4 @@
-"""Which files may be a job's data, the names that they get in SQL, and the names of their columns. Workers parse them."""
+"""Which files may be a job's data, their names in SQL, and the names of their columns. Workers parse them."""
 
 import re
 import unicodedata

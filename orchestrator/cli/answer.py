@@ -19,7 +19,9 @@ def as_text(result: JobResult) -> str:
 
 
 def source_line(source: Source) -> str:
-    """One source: number, title, place."""
+    """One source: number, title, place; for a table its file and the SQL."""
+    if source.query is not None:
+        return f"[{source.number}] {place(source)}"
     heading = source.heading or source.title
     title = heading if heading.startswith(source.title) else f"{source.title} › {heading}"
     return f"[{source.number}] {title} — {place(source)}"

@@ -26,8 +26,8 @@ class ModuleFacts:
     documented: int
     """Public functions and classes with a docstring."""
     public: int
-    doc_coverage: float
-    """Share of public functions and classes with a docstring, 0 to 1; 1 when there are none."""
+    doc_coverage: float | None
+    """Share of public functions and classes with a docstring, 0 to 1; None when there are none."""
 
 
 def write_language_reference(folder: Path) -> int:
@@ -94,5 +94,5 @@ def _facts(place: Path, source: str, tree: ast.Module) -> ModuleFacts:
         classes=len(classes),
         documented=documented,
         public=len(public),
-        doc_coverage=round(documented / len(public), 4) if public else 1.0,
+        doc_coverage=round(documented / len(public), 4) if public else None,
     )

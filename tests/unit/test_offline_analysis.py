@@ -108,7 +108,7 @@ def test_findings_give_a_sentence_and_a_table_with_the_source() -> None:
         "average amount by region", result(["region", "average_amount", "n"], ["North|x", 2.5, 1200], [None, True, 1])
     )
     assert text.splitlines()[:6] == [
-        f"Average amount per region in table sales: North\\|x (2.5), – (true). [{SOURCE}]",
+        f"The average amount per region is highest for North\\|x (2.5), followed by – (true). [{SOURCE}]",
         "",
         "| region | average_amount | n |",
         "| --- | --- | --- |",
@@ -120,14 +120,12 @@ def test_findings_give_a_sentence_and_a_table_with_the_source() -> None:
 
 
 def test_a_single_number_is_said_in_one_line() -> None:
-    assert answer("How many sales are there?", result(["n"], [300])).startswith(
-        f"Rows in all in table sales: 300. [{SOURCE}]"
-    )
+    assert answer("How many sales are there?", result(["n"], [300])).startswith(f"Table sales has 300 rows. [{SOURCE}]")
 
 
 def test_figures_of_one_column_are_named_one_by_one() -> None:
-    text = answer("What is the average amount?", result(["n", "average"], [3, 2.0]))
-    assert text.startswith(f"Figures of amount in table sales: n 3, average 2. [{SOURCE}]")
+    text = answer("What is the average amount?", result(["n", "average", "median", "total"], [3, 2.0, 1.5, 6]))
+    assert text.startswith(f"The average of amount over 3 rows is 2 (median 1.5, total 6). [{SOURCE}]")
 
 
 def test_a_query_without_rows_says_so() -> None:
@@ -136,7 +134,7 @@ def test_a_query_without_rows_says_so() -> None:
 
 def test_a_failed_query_is_reported_and_the_rest_goes_on() -> None:
     text = answer("average amount by region", ValueError("too slow"))
-    assert "Average amount per region could not be computed: too slow" in text
+    assert "The average amount per region could not be computed: too slow" in text
     assert "sales has 300 rows" in text
 
 

@@ -72,7 +72,7 @@ def searched(plan: Plan) -> list[str]:
         ("1. Find the revenue\n2. Find the costs", ["the revenue", "the costs"]),
         (
             "Compare lists and tuples; how does hashing treat them?",
-            ["lists", "tuples", "how does hashing treat them (lists and tuples)"],
+            ["lists, regarding how does hashing treat them", "tuples, regarding how does hashing treat them"],
         ),
         (
             "Summarise the effects of frost on wheat, and list the main causes.",
@@ -85,7 +85,7 @@ def searched(plan: Plan) -> list[str]:
         ),
         ("Research the history of the Roman Empire", ["the history of the Roman Empire"]),
         ("Can you tell me what a finder is?", ["what a finder is"]),
-        ("Compare a1, b1, c1, d1, e1, f1 and g1", ["a1", "b1", "c1", "d1", "e1; f1; g1"]),
+        ("Compare a1, b1, c1, d1, e1, f1 and g1", ["a1", "b1", "c1", "d1", "e1; also f1; also g1"]),
         ("???", ["???"]),
     ],
 )

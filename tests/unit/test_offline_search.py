@@ -36,7 +36,7 @@ def answer(about: str, *outputs: str | Exception) -> str:
     ("about", "queries"),
     [
         ("lists", ["lists"]),
-        ("lists, regarding speed and memory", ["lists speed memory", "lists"]),
+        ("lists, regarding speed and memory", ["lists speed fast faster", "lists memory space footprint", "lists"]),
         (
             "how does hashing treat them (lists and tuples)",
             ["hashing lists tuples", "hashing"],

@@ -91,7 +91,10 @@ def test_a_comparison_sets_sections_side_by_side_and_shows_first_what_concerns_b
 def test_a_comparison_within_an_answer_comes_first_with_its_own_headings() -> None:
     joined = summary(finding(f"{PREFIX}lists", LISTS), finding(f"{PREFIX}tuples", TUPLES, step="search-2"))
     text = answer(
-        finding(f"{PREFIX}yeast", "- Yeast makes the bread rise in an hour or two. [p0000000009]"),
+        finding(
+            f"{PREFIX}yeast",
+            "- Yeast makes the bread rise in an hour or two. [p0000000009]\n- Yeast likes it warm. [p0000000008]",
+        ),
         finding("Compare what was found about lists and tuples", joined, agent="summary", step="summary-1"),
     )
     headings = re.findall(r"^##+ .+$", text, re.MULTILINE)

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from workers.llm.offline.reference import is_pronoun, noun_of, refers_back
 from workers.llm.offline.sentences import split, tidy
 from workers.llm.offline.terms import INSTRUCTION_WORDS, STOP_WORDS, words
 
@@ -25,6 +26,7 @@ _DETERMINER = (
     r"ten)"
 )
 _ASKING = r"(?:how|what|which|who|whom|whose|why|when|where|whether)"
+_ASKS = re.compile(rf"^{_ASKING}\b", re.IGNORECASE)
 _INVERTED = r"(?:is|are|do|does|did|has|have|can|should)\s+(?:the|there|a|an|it|they|all|any)"
 _OPENING = rf"(?:{_ASKING}|{_VERBS}|{_INVERTED}|(?:{_NOUNS_TOO})\s+{_DETERMINER})\b"
 _POLITE = re.compile(
@@ -36,7 +38,7 @@ _POLITE = re.compile(
 )
 _CLAUSE = re.compile(
     rf"\s*;\s+|\s*[,:]?\s+(?:and|but|or)\s+(?:(?:also|then|finally)\s+)?(?={_OPENING})|,\s+(?:then\s+)?(?={_OPENING})|"
-    rf"\s+then\s+(?=(?:{_VERBS})\b)",
+    rf"\s+then\s+(?=(?:{_VERBS})\b)|:\s+(?={_ASKING}\b)",
     re.IGNORECASE,
 )
 _COMMAND = re.compile(rf"^(?:(?:{_VERBS}|{_NOUNS_TOO})\b\s*(?:and\s+(?:{_VERBS}|{_NOUNS_TOO})\b\s*)?)", re.IGNORECASE)
@@ -83,7 +85,6 @@ _ANY_SEPARATOR = re.compile(
 _WITH = re.compile(r"\s+(?:with|to|from)\s+", re.IGNORECASE)
 _BARE_QUESTION = re.compile(r"^(?:what|who)\s*(?:is|are|was|were|'s)\s+(?:meant by\s+)?(?P<things>.+)$", re.IGNORECASE)
 _RELATION = re.compile(rf"\b(?:of|in|for|to|from|that|by|on|with|between|is|are|do|does|{_ASKING})\b", re.IGNORECASE)
-_PRONOUN = re.compile(r"\b(?:they|them|their|theirs|it|its|these|those|this|each|both|one|ones)\b", re.IGNORECASE)
 _ADJECTIVE = re.compile(r"^\S+(?:ed|ive|ous|al|ic|ary|ent|ant|able|ible|an|ish|ful|less|ern)$", re.IGNORECASE)
 _MEASURE = re.compile(r"^(\w+(?: \w+)? of) \w+$", re.IGNORECASE)
 _ARTICLE = re.compile(r"^(?:the|an?|both|either|all)\s+", re.IGNORECASE)
@@ -102,6 +103,8 @@ class Ask:
     aspect: str = ""
     compared: bool = False
     """Whether the subjects are to be set against each other."""
+    refers: tuple[str, ...] = ()
+    """What its pronouns stand for; empty when it stands alone."""
 
 
 def asks(task: str) -> list[Ask]:
@@ -112,9 +115,13 @@ def asks(task: str) -> list[Ask]:
         ask = _understand(clause)
         if not ask.subjects:
             continue
-        before = next((one.subjects for one in reversed(found) if one.subjects), ())
-        if before and not ask.compared and len(ask.subjects) == 1 and _leans(ask, itemised=itemised):
-            ask = Ask(ask.clause, (f"{ask.subjects[0]} ({enumerate_words(before)})",), ask.aspect)
+        before = tuple(map(noun_of, found[-1].refers or found[-1].subjects)) if found else ()
+        if before and any(map(is_pronoun, ask.subjects)):
+            ask = replace(ask, subjects=_stand_in(ask.subjects, before))
+            if _is_only(found[-1], before):
+                found.pop()  # what it is gets told in the comparison
+        elif before and not ask.compared and len(ask.subjects) == 1 and _leans(ask, itemised=itemised):
+            ask = replace(ask, refers=before)
         found.append(ask)
     return found
 
@@ -148,12 +155,20 @@ def _clauses(task: str) -> list[str]:
         for sentence in split(plain):
             first = _strip(sentence)
             if item or sentence.endswith("?") or re.match(_OPENING, first, re.IGNORECASE) or _VERSUS.search(first):
-                requests.extend(part for part in map(_strip, _CLAUSE.split(sentence[:2_000])) if words(part))
+                requests.extend(_parts(sentence))
             else:
-                statements.extend(part for part in map(_strip, _CLAUSE.split(sentence[:2_000])) if words(part))
+                statements.extend(_parts(sentence))
     if lead and not requests and not statements:
         statements = [lead]
     return [cut(tidy(one), MAX_PART) for one in _distinct(requests or statements[:3])]
+
+
+def _parts(sentence: str) -> list[str]:
+    """Its clauses; one that only announces the next, as in 'Answer this: what …', is left out."""
+    parts = [part for part in map(_strip, _CLAUSE.split(sentence[:2_000])) if words(part)]
+    plain = STOP_WORDS | INSTRUCTION_WORDS
+    telling = [part for part in parts if _ASKS.match(part) or any(word not in plain for word in words(part))]
+    return telling or parts
 
 
 def _understand(clause: str) -> Ask:
@@ -217,7 +232,18 @@ def _leans(ask: Ask, *, itemised: bool) -> bool:
     """Whether it can only be understood with what was asked before: by a pronoun, or as in 'the main causes'."""
     subject = ask.subjects[0]
     vague = subject.lower().startswith("the ") and len(subject.split()) <= 4 and not _RELATION.search(subject)
-    return (vague and not itemised) or _PRONOUN.search(ask.clause) is not None
+    return (vague and not itemised) or refers_back(ask.clause)
+
+
+def _stand_in(subjects: Iterable[str], before: tuple[str, ...]) -> tuple[str, ...]:
+    found = [one for subject in subjects for one in (before if is_pronoun(subject) else (subject,))]
+    return tuple(_distinct(_strip(_ARTICLE.sub("", one)) for one in found))
+
+
+def _is_only(ask: Ask, names: tuple[str, ...]) -> bool:
+    """Whether it asks no more than what something is."""
+    question = _BARE_QUESTION.match(ask.clause)
+    return question is not None and names == (noun_of(ask.clause),)
 
 
 def _part(text: str, pattern: re.Pattern[str]) -> tuple[str, str]:

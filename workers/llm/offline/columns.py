@@ -7,13 +7,17 @@ from typing import Final
 from pydantic import JsonValue
 
 from workers.llm.offline.reading import entries, string
-from workers.llm.offline.terms import stem, words
+from workers.llm.offline.terms import STOP_WORDS, stem, words
 
 _NUMBERS: Final = ("int", "decimal", "numeric", "double", "float", "real", "huge", "number")
 _TIMES: Final = ("date", "time")
 _ID_WORDS: Final = frozenset({"id", "key", "index", "uuid", "code", "zip"})
 FEW: Final = 30
 """Most distinct values of a column that is taken for a category."""
+SHORT_FORM: Final = 3
+"""Letters that a short form of a word has at least."""
+MIN_LEFT_OUT: Final = 4
+"""Letters that a short form leaves out at least; fewer, and it is likely another word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +49,16 @@ class Column:
         return self.is_number and not parts & _ID_WORDS and "year" not in parts
 
     @property
+    def is_share(self) -> bool:
+        """Whether all its values lie between 0 and 1, and not only at the ends."""
+        low, high = self.facts.get("min"), self.facts.get("max")
+        inside = isinstance(low, int | float) and isinstance(high, int | float) and low >= 0 and high <= 1
+        return inside and self.is_number and "int" not in self.type.lower()
+
+    @property
     def stems(self) -> frozenset[str]:
         """Stems of the words in its name."""
-        return frozenset(stem(word) for word in words(_spaced(self.name)))
+        return name_stems(self.name)
 
     @property
     def sql(self) -> str:
@@ -116,14 +127,43 @@ def described(value: JsonValue) -> Table | None:
 
 
 def mentioned(columns: Iterable[Column], question: str) -> list[Column]:
-    """Columns that the question names, in the order of their mention; a longer match goes first."""
-    asked = [stem(word) for word in words(_spaced(question))]
-    found: list[tuple[int, int, int, Column]] = []
-    for order, column in enumerate(columns):
-        hits = [asked.index(one) for one in column.stems if one in asked and len(one) > 1]
-        if hits and (len(hits) == len(column.stems) or len(hits) * 2 >= len(column.stems)):
-            found.append((min(hits), -len(hits), order, column))
+    """Columns that the question names, in the order of their mention; a fuller match goes first."""
+    found = [
+        (place, -hits, order, column)
+        for order, column in enumerate(columns)
+        for place, hits in [names_in(column.name, question) or (-1, 0)]
+        if hits
+    ]
     return [column for *_, column in sorted(found, key=lambda one: one[:3])]
+
+
+def names_in(name: str, question: str) -> tuple[int, int] | None:
+    """Whether a question names a column or table: at which word first, and by how many words of the name.
+
+    At least half of the name's words must be there: by their stem, or as a short form (`doc` of 'documented').
+    """
+    asked = [stem(word) for word in words(_spaced(question))]
+    parts = name_stems(name)
+    places = [place for part in parts for place in [_place(part, asked)] if place is not None]
+    return (min(places), len(places)) if places and 2 * len(places) >= len(parts) else None
+
+
+def name_stems(name: str) -> frozenset[str]:
+    """Stems of the words in a column's or table's name."""
+    return frozenset(stem(word) for word in words(_spaced(name)))
+
+
+def _place(part: str, asked: list[str]) -> int | None:
+    if part in asked:
+        return asked.index(part) if len(part) > 1 else None
+    if len(part) < SHORT_FORM or part in STOP_WORDS:
+        return None
+    return next((place for place, one in enumerate(asked) if _abbreviates(part, one) or _abbreviates(one, part)), None)
+
+
+def _abbreviates(short: str, whole: str) -> bool:
+    """`doc` for 'document', `temp` for 'temperature'; not `age` for 'agent'."""
+    return len(short) >= SHORT_FORM and len(whole) >= len(short) + MIN_LEFT_OUT and whole.startswith(short)
 
 
 def with_source(table: Table, source: str) -> Table:

@@ -75,15 +75,15 @@ def decide(request: ModelRequest) -> Move:
     """Which policy answers, by the form asked for and the tools on offer; and what it says.
 
     Raises:
-        OfflineCannotFill: a form is asked for that is no plan. Refused at once: prose would only fail after its repairs.
+        OfflineCannotFill: a form is asked for that is no plan. Refused at once: prose would fail after its repairs.
     """
     brief = read(request)
     if request.output is Plan:
         return Answer(plan(brief))
     if request.output is not None:
         raise OfflineCannotFill(
-            f"the offline rules cannot fill the form {request.output.__name__!r} that agent {request.agent!r} asks for; "
-            "choose a language model for it, or leave out its output="
+            f"the offline rules cannot fill the form {request.output.__name__!r} of agent {request.agent!r}; "
+            "choose a language model, or make the agent without output="
         )
     if not brief.tools or brief.turns >= MAX_TURNS:
         return summarise(brief)

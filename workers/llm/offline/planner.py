@@ -1,20 +1,20 @@
 """Plans by rules: one search per thing asked about, analysis where tables are given, a joining step per comparison."""
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tasks.models import Join, Plan, PlannedStep
 from workers.llm.offline.asking import Ask, asks, cut, enumerate_words
 from workers.llm.offline.reading import AgentCard, Brief
+from workers.llm.offline.reference import head_of, indirect, resolve
+from workers.llm.offline.routing import Place, place_of
 from workers.llm.offline.terms import key_stems, stem, stems, words
+from workers.llm.offline.topics import ASPECT_MARK, BETWEEN_ASPECTS, MAX_ASPECTS, MAX_FOCUS, Topic, search_for
 
+MAX_STEPS: Final = 8
 MAX_SEARCHES: Final = 5
 MAX_OWN: Final = 2
-"""Most steps for agents that users added; with searches, analysis and joining at most 8 steps in all."""
-MAX_FOCUS: Final = 240
-SEARCH_PREFIX: Final = "Find what the documents say about: "
-ASPECT_MARK: Final = ", regarding "
+"""Most steps for agents that users added."""
 ANALYSIS_PREFIX: Final = "Answer from the tables "
 OVERVIEW_MARK: Final = "what they hold that bears on: "
 """Stands before the task in an analysis step when no part of the task speaks of data."""
@@ -25,18 +25,6 @@ _ROLES: Final = {
     "analysis": {"analysis", "analyse", "analyze", "table", "sql", "statistics", "data", "query"},
     "summary": {"summary", "summarise", "summarize", "synthesis", "write", "writing"},
 }
-_DATA = """
-    average mean median sum total count counts number percentage percent share ratio correlation correlate
-    distribution histogram table tables csv dataset data column columns row rows maximum minimum max min highest lowest
-    largest smallest longest shortest most fewest biggest top bottom trend rank ranking statistics outlier outliers
-    breakdown sort group"""
-_DATA_WORDS: Final = frozenset(stem(word) for word in _DATA.split())
-_MANY = re.compile(
-    r"\bhow (?:many|much|large|big|long|often|high)\b|\b(?:per|by|for each)\s+\w+|\btop[- ]?\d+\b", re.IGNORECASE
-)
-_DOCUMENT_WORDS = re.compile(
-    r"\b(?:documents?|docs|texts?|reports?|manual|articles?|papers?|sources?)\b", re.IGNORECASE
-)
 
 
 @dataclass(slots=True)
@@ -44,13 +32,13 @@ class _Draft:
     """A plan in the making."""
 
     brief: Brief
-    searched: list[str] = field(default_factory=list[str])
+    searched: list[Topic] = field(default_factory=list[Topic])
     measured: list[str] = field(default_factory=list[str])
     routed: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     compared: list[list[int]] = field(default_factory=list[list[int]])
     """Groups of places in `searched` that are to be joined."""
-    subjects: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
-    """What each group compares."""
+    latest: Place = Place.DOCUMENTS
+    """Where the last thing asked about is looked for."""
 
 
 def plan(brief: Brief) -> str:
@@ -58,12 +46,13 @@ def plan(brief: Brief) -> str:
     if brief.faults:
         return _simple(brief).model_dump_json()
     draft = _Draft(brief)
-    for ask in asks(brief.task) or [Ask(brief.task, (cut(_line(brief.task), MAX_FOCUS),))]:
+    whole = cut(_line(brief.task), MAX_FOCUS)
+    for ask in asks(brief.task) or [Ask(brief.task, (whole,))]:
         _assign(draft, ask)
     if brief.tables and not draft.measured:
-        draft.measured.append(f"{OVERVIEW_MARK}{cut(_line(brief.task), MAX_FOCUS)}")
-    if brief.knowledge and not draft.searched and not draft.routed:
-        draft.searched.append(_search_for(cut(_line(brief.task), MAX_FOCUS)))
+        draft.measured.append(f"{OVERVIEW_MARK}{whole}")
+    if brief.knowledge and not draft.searched and not draft.routed and not _is_asked_of_tables(draft):
+        draft.searched.append(Topic(whole))
     steps = _steps(draft)
     return (Plan(rationale=_rationale(draft), steps=steps) if steps else _simple(brief)).model_dump_json()
 
@@ -83,31 +72,41 @@ def _assign(draft: _Draft, ask: Ask) -> None:
     brief = draft.brief
     own = _own_agent(brief, ask)
     if own is not None and (own in draft.routed or len(draft.routed) < MAX_OWN):
-        draft.routed.setdefault(own, []).append(ask.clause)
+        draft.routed.setdefault(own, []).append(_alone(ask))
         if not brief.knowledge:
             return
-    elif brief.tables and _concerns_data(brief, ask):
-        draft.measured.append(ask.clause)
-        if not ask.compared or not brief.knowledge:
-            return
+        place = Place.DOCUMENTS
+    else:
+        place = place_of(brief, ask, after_tables=draft.latest is not Place.DOCUMENTS)
+        draft.latest = place
+        if place is not Place.DOCUMENTS:
+            draft.measured.append(_alone(ask))
+    if place is not Place.TABLES:
+        _look_up(draft, ask)
+
+
+def _look_up(draft: _Draft, ask: Ask) -> None:
     first = len(draft.searched)
-    draft.searched.extend(_search_for(subject, ask.aspect) for subject in ask.subjects)
+    group = draft.compared[-1] if draft.compared and draft.compared[-1][-1] == first - 1 else []
+    if group and ask.refers and not ask.compared and len(draft.searched[group[0]].aspects) < MAX_ASPECTS:
+        for place in group:  # "… and how are they compared?" is asked of each thing compared
+            topic = draft.searched[place]
+            draft.searched[place] = replace(topic, aspects=(*topic.aspects, indirect(ask.clause)))
+        return
+    aspects = (indirect(ask.aspect),) if ask.aspect else ()
+    context = cut(enumerate_words(ask.refers), MAX_FOCUS)
+    draft.searched.extend(Topic(subject, aspects, context) for subject in ask.subjects)
     if ask.compared:
         draft.compared.append(list(range(first, len(draft.searched))))
-        draft.subjects.append(ask.subjects)
 
 
-def _search_for(subject: str, aspect: str = "") -> str:
-    regarding = f"{ASPECT_MARK}{cut(aspect, MAX_FOCUS)}" if aspect else ""
-    return f"{SEARCH_PREFIX}{cut(subject, MAX_FOCUS)}{regarding}"
+def _alone(ask: Ask) -> str:
+    """The clause such that it can be understood without those before it."""
+    return resolve(ask.clause, enumerate_words(map(head_of, ask.refers))) if ask.refers else ask.clause
 
 
-def _concerns_data(brief: Brief, ask: Ask) -> bool:
-    if _DOCUMENT_WORDS.search(ask.clause):
-        return False
-    named = {stem(word) for table in brief.tables for word in words(table.replace("_", " "))}
-    asked = {stem(word) for word in words(ask.clause)}
-    return bool(asked & (_DATA_WORDS | named)) or _MANY.search(ask.clause) is not None
+def _is_asked_of_tables(draft: _Draft) -> bool:
+    return any(not one.startswith(OVERVIEW_MARK) for one in draft.measured)
 
 
 def _own_agent(brief: Brief, ask: Ask) -> str | None:
@@ -127,43 +126,46 @@ def _own_agent(brief: Brief, ask: Ask) -> str | None:
 
 def _steps(draft: _Draft) -> list[PlannedStep]:
     cards = draft.brief.agents
-    steps: list[PlannedStep] = []
-    if search := agent_for("search", cards):
-        for number, description in enumerate(_fold(draft), start=1):
-            steps.append(PlannedStep(id=f"search-{number}", description=description, agent=search))
+    others: list[PlannedStep] = []
     if draft.measured and (analysis := agent_for("analysis", cards)):
         names = enumerate_words(draft.brief.tables[:8])
         wanted = cut("; ".join(draft.measured), 3 * MAX_FOCUS)
-        steps.append(PlannedStep(id="analysis-1", description=f"{ANALYSIS_PREFIX}{names}: {wanted}", agent=analysis))
+        others.append(PlannedStep(id="analysis-1", description=f"{ANALYSIS_PREFIX}{names}: {wanted}", agent=analysis))
     for number, (name, clauses) in enumerate(draft.routed.items(), start=1):
         wanted = cut("; ".join(clauses), 3 * MAX_FOCUS)
-        steps.append(PlannedStep(id=f"work-{number}", description=_capital(wanted), agent=name))
-    return [*steps, *_joins(draft, steps)]
+        others.append(PlannedStep(id=f"work-{number}", description=_capital(wanted), agent=name))
+    searches = _searches(draft, MAX_STEPS - len(others) - bool(draft.compared))
+    return [*searches, *others, *_joins(draft, searches)]
 
 
-def _fold(draft: _Draft) -> list[str]:
+def _searches(draft: _Draft, room: int) -> list[PlannedStep]:
     """The searches, as many as may be: what exceeds the limit is asked for together in the last one."""
-    distinct = list(dict.fromkeys(draft.searched))
-    if len(distinct) <= MAX_SEARCHES:
-        return distinct
-    rest = [description.removeprefix(SEARCH_PREFIX) for description in distinct[MAX_SEARCHES - 1 :]]
-    return [*distinct[: MAX_SEARCHES - 1], _search_for("; ".join(rest))]
-
-
-def _joins(draft: _Draft, steps: list[PlannedStep]) -> list[PlannedStep]:
-    summary = agent_for("summary", draft.brief.agents)
-    if summary is None or not draft.compared:
+    agent = agent_for("search", draft.brief.agents)
+    if agent is None:
         return []
-    places = {step.description: step.id for step in steps}
-    last = next((step.id for step in reversed(steps) if step.id.startswith("search-")), None)
-    needed: list[str] = []
-    for group in draft.compared:
-        found = [places.get(draft.searched[place], last) for place in group]
-        needed.extend(one for one in found if one is not None and one not in needed)
+    limit = min(MAX_SEARCHES, room)
+    distinct = list(dict.fromkeys(draft.searched))
+    groups = [[topic] for topic in distinct[: limit - 1]]
+    rest = distinct[limit - 1 :]
+    groups.extend([rest] if rest else [])
+    return [
+        PlannedStep(id=f"search-{number}", description=search_for(group), agent=agent)
+        for number, group in enumerate(groups, start=1)
+    ]
+
+
+def _joins(draft: _Draft, searches: list[PlannedStep]) -> list[PlannedStep]:
+    summary = agent_for("summary", draft.brief.agents)
+    if summary is None or not draft.compared or not searches:
+        return []
+    distinct = list(dict.fromkeys(draft.searched))
+    compared = list(dict.fromkeys(draft.searched[place] for group in draft.compared for place in group))
+    needed = list(dict.fromkeys(searches[min(distinct.index(one), len(searches) - 1)].id for one in compared))
     if len(needed) < 2:
         return []
-    subjects = list(dict.fromkeys(subject for group in draft.subjects for subject in group))
-    about = f"{COMPARE_PREFIX}{cut(enumerate_words(subjects), MAX_FOCUS)}"
+    aspects = cut(BETWEEN_ASPECTS.join(dict.fromkeys(one for topic in compared for one in topic.aspects)), MAX_FOCUS)
+    things = cut(enumerate_words(dict.fromkeys(topic.subject for topic in compared)), MAX_FOCUS)
+    about = f"{COMPARE_PREFIX}{things}{ASPECT_MARK if aspects else ''}{aspects}"
     return [PlannedStep(id="summary-1", description=about, agent=summary, depends_on=needed, join=Join.BEST_EFFORT)]
 
 
@@ -174,7 +176,7 @@ def _simple(brief: Brief) -> Plan:
     search = agent_for("search", cards) if brief.knowledge or analysis is None else None
     steps: list[PlannedStep] = []
     if search:
-        steps.append(PlannedStep(id="search-1", description=f"{SEARCH_PREFIX}{task}", agent=search))
+        steps.append(PlannedStep(id="search-1", description=search_for([Topic(task)]), agent=search))
     if analysis:
         names = enumerate_words(brief.tables[:8])
         steps.append(PlannedStep(id="analysis-1", description=f"{ANALYSIS_PREFIX}{names}: {task}", agent=analysis))

@@ -1,13 +1,14 @@
 """From a question and the columns of a table to SQL: rankings, groups, averages, correlations, counts, shares."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 from workers.llm.offline.asking import asks
-from workers.llm.offline.columns import Column, Table, mentioned, quote
-from workers.llm.offline.terms import words
+from workers.llm.offline.columns import Column, Table, mentioned, name_stems, quote
+from workers.llm.offline.terms import stem, words
 
 MAX_QUERIES: Final = 4
 DEFAULT_TOP: Final = 5
@@ -50,14 +51,24 @@ _UNDER = re.compile(
     r"\b(?:under|less than|below|at most|fewer than|shorter than|smaller than|<=?)\s*\$?(\d+(?:[.,]\d+)*)",
     re.IGNORECASE,
 )
-_MOST = re.compile(r"\b(?:most|least|sold)\b", re.IGNORECASE)
+_MANY = re.compile(r"\b(?:most|fewest|least)\b", re.IGNORECASE)
+_SUPERLATIVE = re.compile(r"\b(?!(?:latest|newest|earliest)\b)[a-z]{3,}est\b", re.IGNORECASE)
+_HOW_WELL = re.compile(r"\bhow (?:well|good|bad|badly|complete|completely|thorough|thoroughly|far)\b", re.IGNORECASE)
+_QUALITY: Final = frozenset(
+    map(stem, ("coverage", "rate", "ratio", "share", "percent", "percentage", "score", "rating", "quality", "grade"))
+)
+_ADDITIVE: Final = frozenset(
+    map(stem, ("revenue", "sales", "quantity", "units", "cost", "costs", "amount", "profit", "turnover", "volume"))
+)
+"""What is added up over a period unless the question wants an average."""
+_MOST = re.compile(r"\b(?:most|least|sold|sells?)\b", re.IGNORECASE)
 _PERIOD = re.compile(
     r"\b(?:per|by|each|every|and|over the)\s+(year|quarter|month|week|day)s?\b|\bover time\b|\btrends?\b", re.IGNORECASE
 )
 _NUMERALS: Final = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _HINTS: Final = (
     (
-        r"\b(?:largest|biggest|smallest)\b",
+        r"\b(?:largest|biggest|smallest|how large|how big)\b",
         ("size", "bytes", "area", "population", "volume", "lines", "loc", "length", "total", "count"),
     ),
     (r"\b(?:longest|shortest)\b", ("length", "duration", "lines", "chars", "time", "distance")),
@@ -67,34 +78,71 @@ _HINTS: Final = (
     (r"\b(?:tallest|highest)\b", ("height", "elevation", "altitude")),
     (r"\b(?:fastest|slowest)\b", ("speed", "seconds", "time", "duration", "ms")),
     (r"\b(?:best|worst)\b", ("score", "rating", "rank", "quality")),
-    (r"\bsold\b", ("sales", "quantity", "units", "revenue")),
+    (r"\b(?:sold|sells?)\b", ("sales", "quantity", "units", "revenue")),
 )
 """Superlatives and the columns that they speak of when the question names none."""
 
 
+class Shape(Enum):
+    """What the rows of a result are."""
+
+    RANKING = auto()
+    """Label, value, further values; in the order asked for."""
+    GROUPS = auto()
+    """Group, value, count; in the order asked for."""
+    PERIODS = auto()
+    """Beginning of the period, value; in the order of time."""
+    COUNT = auto()
+    """One row with one number."""
+    FIGURES = auto()
+    """One row with figures of one column."""
+    CORRELATION = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query, and how to introduce what it returns."""
+    """One query, and the words for what it returns."""
 
     sql: str
     caption: str
-    shape: str
-    """ranking: rows of label and value; groups: rows of group, count and value; single: one row."""
+    """What is ranked, grouped or counted, such that a sentence can begin with 'The' before it."""
+    shape: Shape
+    measure: str = ""
+    """Column that the values come from."""
+    condition: str = ""
+    """Filter in words, with a blank before it."""
+    extreme: str = "highest"
+    """What the first group is."""
 
 
 def queries(table: Table, question: str) -> list[Query]:
-    """At most four queries that answer the question from one table; an overview when it names nothing there."""
-    distinct = {query.sql: query for ask in _questions(question) for query in _by_question(table, ask)}
-    found = list(distinct.values()) or list(_overview(table))
-    return found[:MAX_QUERIES]
+    """At most four queries that answer the question from one table; an overview when it names nothing there.
+
+    What is asked of the rows of a ranking ("… and how well are they documented?") is shown with them too.
+    """
+    found: list[Query] = []
+    ranked: tuple[int, str] | None = None
+    for ask in _questions(question):
+        made = list(_by_question(table, ask))
+        wanted = [query.measure for query in made if query.shape is Shape.FIGURES]
+        if ranked is not None and wanted and len(wanted) == len(made):
+            place, first = ranked
+            also = [column for column in table.columns if column.name in wanted]
+            found[place] = next(one for one in _by_question(table, first, also) if one.shape is Shape.RANKING)
+        elif any(query.shape is Shape.RANKING for query in made):
+            ranked = (len(found) + [query.shape for query in made].index(Shape.RANKING), ask)
+        found.extend(made)
+    distinct = list({query.sql: query for query in found}.values()) or list(_overview(table))
+    return distinct[:MAX_QUERIES]
 
 
 def _questions(text: str) -> list[str]:
     return [ask.clause for ask in asks(text)] or [text]
 
 
-def _by_question(table: Table, question: str) -> Iterator[Query]:
-    named = mentioned(table.columns, question)
+def _by_question(table: Table, question: str, also: Sequence[Column] = ()) -> Iterator[Query]:
+    """The queries for one question; a ranking shows the further columns too."""
+    named = _preferred(mentioned(table.columns, question), question)
     measures = [one for one in named if one.is_number]
     measure = next(iter(measures), None) or _hinted(table, question)
     groups = _groups(table, question, named)
@@ -106,16 +154,18 @@ def _by_question(table: Table, question: str) -> Iterator[Query]:
     if _RELATION.search(question) and len(measures) > 1:
         yield _correlation(table, measures[0], measures[1])
         return
+    groups = [one for one in groups if f"{one.sql} = " not in where]  # one group is no comparison of groups
     for group in groups[:2]:
         yield _grouped(table, group, measure if measure not in groups else None, question, where, condition)
     if groups or period:
         return
     if counted or condition:
-        yield Query(_select("count(*) AS n", table, where), f"Rows{condition or ' in all'}", "single")
+        yield Query(_select("count(*) AS n", table, where), "number of rows", Shape.COUNT, condition=condition)
     if ranked and measure is not None:
-        yield _ranking(table, measure, named, question, where, condition)
-    elif not counted:
-        for one in [column for column in measures if column.is_measure][:2]:
+        yield _ranking(table, measure, [*named, *also], question, where, condition)
+    elif not counted or condition:
+        wanted = [column for column in measures if column.is_measure][:2]
+        for one in wanted or ([measure] if measure is not None and _aggregates(question) else []):
             yield _figures(table, one, where, condition)
 
 
@@ -127,13 +177,16 @@ def _period(table: Table, question: str, measure: Column | None, where: str, con
     if match is None or column is None:
         return None
     unit = (match[1] or "month").lower()
-    figures = "count(*) AS n"
+    figures, caption, value = "count(*) AS n", "number of rows", ""
     if measure is not None and measure.is_measure:
         name, function = _aggregate(question)
+        if measure.stems & _ADDITIVE and not (_AVERAGE.search(question) or _MEDIAN.search(question)):
+            name, function = "total", "sum"
         figures = f"round({function}({measure.sql}), 4) AS {quote(f'{name}_{measure.name}')}, {figures}"
+        caption, value = f"{name} {measure.name}", measure.name
     time = f"CAST(date_trunc('{unit}', {column.sql}) AS DATE) AS {quote(unit)}"
     sql = _select(f"{time}, {figures}", table, where, f"GROUP BY 1 ORDER BY 1 LIMIT {MAX_PERIODS}")
-    return Query(sql, f"By {unit} of {column.name}{condition}", "groups")
+    return Query(sql, f"{caption} per {unit}", Shape.PERIODS, value, condition)
 
 
 def _ranking(table: Table, measure: Column, named: list[Column], question: str, where: str, condition: str) -> Query:
@@ -146,35 +199,77 @@ def _ranking(table: Table, measure: Column, named: list[Column], question: str, 
     known = f"{where or 'WHERE'}{' AND' if where else ''} {measure.sql} IS NOT NULL"
     order = f"ORDER BY {measure.sql} {'DESC' if falls else 'ASC'}{', ' + label.sql if label else ''}"
     sql = _select(columns, table, known, order, f"LIMIT {_top(question)}")
-    return Query(sql, f"The {'highest' if falls else 'lowest'} {measure.name}{condition}", "ranking")
+    caption = _ranked_by(table, question, label, measure, falls=falls)
+    return Query(sql, f"{caption}{condition}", Shape.RANKING, measure.name, condition)
+
+
+def _ranked_by(table: Table, question: str, label: Column | None, measure: Column, *, falls: bool) -> str:
+    """'largest modules by lines', or 'countries with the highest population'."""
+    superlative = _SUPERLATIVE.search(question)
+    noun = _plural(_noun(table, question, label))
+    if superlative and superlative[0].lower() not in ("highest", "lowest"):
+        return f"{superlative[0].lower()} {noun} by {measure.name}"
+    if measure.name.endswith("s") and _MANY.search(question):
+        return f"{noun} with the {'most' if falls else 'fewest'} {measure.name}"
+    return f"{noun} with the {'highest' if falls else 'lowest'} {measure.name}"
+
+
+def _noun(table: Table, question: str, label: Column | None) -> str:
+    """What the rows are, in the question's own word when it is the name of the table or of the label."""
+    names: frozenset[str] = name_stems(table.name)
+    if label is not None:
+        names |= label.stems
+    for word in words(question):
+        if stem(word) in names and word not in _measure_names(table):
+            return word
+    return label.name if label else "rows"
+
+
+def _measure_names(table: Table) -> frozenset[str]:
+    return frozenset(one.name.lower() for one in table.measures)
+
+
+def _plural(noun: str) -> str:
+    return noun if noun.endswith("s") or "_" in noun else f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+
+
+def _preferred(named: list[Column], question: str) -> list[Column]:
+    """Columns that a question names; for 'how well' only shares and scores, if there are any among them."""
+    if _HOW_WELL.search(question) is None:
+        return named
+    shares = [one for one in named if one.is_share or one.stems & _QUALITY]
+    return [one for one in named if one in shares or not one.is_number] if shares else named
 
 
 def _grouped(table: Table, group: Column, measure: Column | None, question: str, where: str, condition: str) -> Query:
     if measure is None or measure == group or not measure.is_measure:
         columns = f"{group.sql}, count(*) AS n, round(100.0 * count(*) / sum(count(*)) OVER (), 1) AS percent"
         sql = _select(columns, table, where, f"GROUP BY 1 ORDER BY n DESC, 1 LIMIT {MAX_GROUPS}")
-        return Query(sql, f"Rows per {group.name}{condition}", "groups")
+        return Query(sql, f"number of rows per {group.name}", Shape.GROUPS, "", condition)
     name, function = _aggregate(question)
     value = f"round({function}({measure.sql}), 4) AS {quote(f'{name}_{measure.name}')}"
     falls = "ASC" if _LOW.search(question) and not _HIGH.search(question) else "DESC"
     order = f"GROUP BY 1 ORDER BY 2 {falls} NULLS LAST, 1 LIMIT {MAX_GROUPS}"
     sql = _select(f"{group.sql}, {value}, count(*) AS n", table, where, order)
-    return Query(sql, f"{name.capitalize()} {measure.name} per {group.name}{condition}", "groups")
+    extreme = "lowest" if falls == "ASC" else "highest"
+    return Query(sql, f"{name} {measure.name} per {group.name}", Shape.GROUPS, measure.name, condition, extreme)
 
 
 def _figures(table: Table, measure: Column, where: str, condition: str) -> Query:
     column = measure.sql
     figures = (
         f"count({column}) AS n, round(avg({column}), 4) AS average, median({column}) AS median, "
-        f"min({column}) AS minimum, max({column}) AS maximum, sum({column}) AS total"
+        f"min({column}) AS minimum, max({column}) AS maximum"
     )
-    return Query(_select(figures, table, where), f"Figures of {measure.name}{condition}", "single")
+    figures += "" if measure.is_share else f", sum({column}) AS total"
+    sql = _select(figures, table, where)
+    return Query(sql, f"figures of {measure.name}", Shape.FIGURES, measure.name, condition)
 
 
 def _correlation(table: Table, left: Column, right: Column) -> Query:
     known = f"WHERE {left.sql} IS NOT NULL AND {right.sql} IS NOT NULL"
     sql = _select(f"round(corr({left.sql}, {right.sql}), 4) AS correlation, count(*) AS n", table, known)
-    return Query(sql, f"Correlation (Pearson) of {left.name} and {right.name}", "single")
+    return Query(sql, f"{left.name} and {right.name}", Shape.CORRELATION)
 
 
 def _aggregate(question: str) -> tuple[str, str]:
@@ -198,7 +293,7 @@ def _overview(table: Table) -> Iterator[Query]:
     if measures and label is not None and label not in categories:
         yield _ranking(table, measures[0], [], "highest", "", "")
     if not categories and not measures:
-        yield Query(_select("*", table, f"LIMIT {DEFAULT_TOP}"), "First rows", "ranking")
+        yield Query(_select("*", table, f"LIMIT {DEFAULT_TOP}"), "first rows", Shape.RANKING)
 
 
 def _groups(table: Table, question: str, named: list[Column]) -> list[Column]:
@@ -207,8 +302,15 @@ def _groups(table: Table, question: str, named: list[Column]) -> list[Column]:
     found = [column for group in after for column in group if not column.is_measure or column.distinct in range(2, 13)]
     if _aggregates(question) or _COUNT.search(question) or _HIGH.search(question) or _LOW.search(question) or not found:
         repeated = {one.name for one in table.categories}
-        found += [one for one in named if one.name in repeated]
+        found += [one for one in named if one.name in repeated or _repeats(table, one)]
     return list({column.name: column for column in found}.values())
+
+
+def _repeats(table: Table, column: Column) -> bool:
+    """Whether a text column names groups of rows rather than rows."""
+    if column.is_number or column.is_time or column.distinct is None or table.rows is None:
+        return False
+    return 1 < column.distinct <= 0.6 * table.rows
 
 
 def _filter(table: Table, question: str, measures: list[Column]) -> tuple[str, str]:

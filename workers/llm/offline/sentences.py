@@ -16,6 +16,7 @@ MAX_TEXT: Final = 200_000
 LONGEST_RAW: Final = 2_000
 """Longest sentence with markup that is looked at; bounds the work of the patterns below."""
 MAX_TERM: Final = 60
+BULLET: Final = "- "
 
 _CITATION = r"\[\s*[pt][0-9a-f]{10}(?:-\d+)?(?:\s*[,;]\s*[pt][0-9a-f]{10}(?:-\d+)?)*\s*\]"
 _CITATIONS = re.compile(rf" ?{_CITATION}")
@@ -44,8 +45,12 @@ _INLINE = (
     (re.compile(r"(?<![\w*])\*(?=[^\s*])([^*\n]{1,200}?)(?<=[^\s*])\*(?![\w*])"), r"\1"),
     (re.compile(r"(?<![\w_])_(?=[^\s_])([^_\n]{1,200}?)(?<=[^\s_])_(?![\w_])"), r"\1"),
     (re.compile(r"\s*\[(?:\d{1,3}|\^[\w-]+|#[\w-]*)\]_?(?=[\s.,;:)]|$)"), ""),
+    (re.compile(r"<(https?://[^<>\s]{1,200})>"), r"\1"),
     (re.compile(r"</?[a-zA-Z][^<>]{0,200}>"), ""),
+    (re.compile(r"\s*\((?:see|cf\.?)\s[^()]{1,100}\)"), ""),
 )
+_EMPHASISED_END = re.compile(r"(?<=[^\s*])([.!?])(\*{1,2})(?=\s)")
+"""Emphasis that ends with a sentence; it would hide the end of the sentence."""
 _BROKEN = re.compile(r"(?<=[a-z]-)\n(?=[a-z])(?!(?:and|or)\b)")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
@@ -61,6 +66,8 @@ class Sentence:
     """Number of the text that it stood in."""
     position: int = 0
     """Place in that text, from 0."""
+    follows: bool = False
+    """Whether it stood right behind the sentence of the place before."""
 
     @property
     def cited_text(self) -> str:
@@ -79,15 +86,31 @@ def sentences(text: str, *, origin: int = 0, citation: str | None = None) -> lis
     """
     found: list[Sentence] = []
     for block in blocks(text):
-        for raw in split(block):
-            if len(raw) > LONGEST_RAW:
-                continue
-            ids = tuple(cited(raw))
-            bare = tidy(_CITATIONS.sub("", raw))
-            if is_prose(bare):
+        follows = False
+        for raw in split(_EMPHASISED_END.sub(r"\2\1", block)):
+            ids = tuple(cited(raw)) if len(raw) <= LONGEST_RAW else ()
+            bare = tidy(_CITATIONS.sub("", raw)) if len(raw) <= LONGEST_RAW else ""
+            if prose := is_prose(bare):
                 kept = ids or ((citation,) if citation else ())
-                found.append(Sentence(bare, kept, origin, len(found)))
+                found.append(Sentence(bare, kept, origin, len(found), follows=follows))
+            follows = prose
     return found
+
+
+def statements(text: str, *, origin: int = 0) -> list[Sentence]:
+    """What a step found, one by one: each item of its lists as a whole, and the sentences of its prose."""
+    found: list[Sentence] = []
+    prose: list[str] = []
+    for line in [*text[:MAX_TEXT].splitlines(), "- "]:
+        if not line.startswith(BULLET):
+            prose.append(line)
+            continue
+        found.extend(sentences("\n".join(prose)))
+        prose = []
+        bare = " ".join(_CITATIONS.sub("", line.removeprefix(BULLET)).split())
+        if bare:
+            found.append(Sentence(bare, tuple(cited(line))))
+    return [replace(one, origin=origin, position=position) for position, one in enumerate(found)]
 
 
 def blocks(text: str) -> Iterator[str]:

@@ -1,26 +1,30 @@
-"""The summary policy: the most central sentences of what other steps found; for the last step, the whole answer."""
+"""The summary policy: what other steps found, set in order without saying anything twice; at last the whole answer."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from tasks.models import StepKind
 from workers.agents.citations import cited
 from workers.llm.offline.asking import cut
-from workers.llm.offline.choosing import most_central, most_relevant, reading_order
+from workers.llm.offline.choosing import most_central, reading_order
+from workers.llm.offline.kinship import closeness, telling
 from workers.llm.offline.moves import Answer
 from workers.llm.offline.planner import COMPARE_PREFIX, OVERVIEW_MARK
 from workers.llm.offline.reading import Brief, Input
-from workers.llm.offline.sentences import Sentence, sentences
+from workers.llm.offline.retrieval import NOTHING_ON
+from workers.llm.offline.sentences import BULLET, Sentence, sentences, statements
 from workers.llm.offline.terms import key_stems, stems
 from workers.llm.offline.titles import title_of, topic_of
 
 DISCLAIMER: Final = "No language model was used: this answer was assembled by rules from the sources."
 TOGETHER: Final = "Said of more than one"
-MAX_OPENING: Final = 3
+MAX_OPENING: Final = 4
+"""Sentences in the opening on what was looked up; figures come on top."""
+MAX_FIGURES: Final = 2
 MAX_SECTION: Final = 5
 MAX_SUMMARY: Final = 6
-MAX_TOGETHER: Final = 4
+MAX_TOGETHER: Final = 3
 MAX_RAW: Final = 6_000
 """Longest result that is passed on as it is when it holds no sentences to choose from."""
 MAX_KEPT: Final = 20_000
@@ -58,85 +62,88 @@ def _material(brief: Brief) -> str:
 
 def _joined(brief: Brief, inputs: Sequence[Input]) -> str:
     """What was found on each side, under a heading each; first what is said of several of them at once."""
-    found = [sentences(one.text, origin=place) for place, one in enumerate(inputs)]
-    topics = [set(key_stems(topic_of(one.about))) for one in inputs]
-    both = [one for group in found for one in group if sum(bool(topic & set(stems(one.text))) for topic in topics) > 1]
-    together = reading_order(most_central(both, brief.task, limit=MAX_TOGETHER))
+    found = [statements(one.text, origin=place) for place, one in enumerate(inputs)]
+    together = _together(found, inputs)
     said = {one.text for one in together}
     parts = [f"### {TOGETHER}\n\n{_bullets(together)}"] if together else []
     for group, one in zip(found, inputs, strict=True):
-        left = [sentence for sentence in group if sentence.text not in said]
-        chosen = reading_order(most_central(left, f"{topic_of(one.about)} {brief.task}", limit=MAX_SECTION))
+        chosen = [sentence for sentence in group if sentence.text not in said][:MAX_SECTION]
         said.update(sentence.text for sentence in chosen)
         body = _bullets(chosen) if group else cut(one.text.strip(), MAX_RAW)
         if body:
-            parts.append(f"### {title_of(one.about, one.step or 'Findings')}\n\n{body}")
-    lacking = [title_of(one.about, one.step) for one in brief.inputs if not _useful(one)]
+            parts.append(f"### {title_of(one.about, one.step or 'Findings', within=True)}\n\n{body}")
+    lacking = [title_of(one.about, one.step, within=True) for one in brief.inputs if not _useful(one)]
     parts.extend(f"### {title}\n\nNothing was found." for title in lacking)
     return "\n\n".join(parts)
+
+
+def _together(found: Sequence[Sequence[Sentence]], inputs: Sequence[Input]) -> list[Sentence]:
+    """Sentences on more than one subject; under one of the aspects, when there are any. Never the best on a subject."""
+    topics = [topic_of(one.about) for one in inputs]
+    subjects = [set(key_stems(topic.subject)) for topic in topics]
+    aspects = {one for topic in topics for aspect in topic.aspects for one in telling(aspect)}
+    chosen: dict[str, Sentence] = {}
+    for group in found:
+        for sentence in group[1:]:
+            held = set(stems(sentence.text))
+            on_aspect = not aspects or any(closeness(one, held) for one in aspects)
+            if sentence.citations and on_aspect and sum(bool(one & held) for one in subjects) > 1:
+                chosen.setdefault(sentence.text, sentence)
+    return list(chosen.values())[:MAX_TOGETHER]
 
 
 def _synthesis(brief: Brief) -> str:
     useful = sorted(filter(_useful, brief.inputs), key=lambda one: not one.about.startswith(COMPARE_PREFIX))
     if not useful:
         return "\n\n".join([_nothing(brief), *_missing(brief), DISCLAIMER])
-    opening = _opening(brief, useful)
+    opening = _opening(useful)
     said = {one.text for one in opening}
     parts = [" ".join(one.cited_text for one in opening)] if opening else []
     for one in useful:
-        title = title_of(one.about, one.step or "Findings")
-        body = _section(one, brief.task, said if len(useful) > 1 else ())
-        parts.append(f"## {title}\n\n{body}")
-        said.update(sentence.text for sentence in sentences(body))
+        body = _section(one, said)
+        if body:
+            parts.append(f"## {title_of(one.about, one.step or 'Findings')}\n\n{body}")
+            said.update(sentence.text for sentence in statements(body))
     parts.extend(_missing(brief))
     whole = "\n\n".join(parts)
     return f"{cut_lines(whole, MAX_ANSWER)}\n\n{DISCLAIMER}"
 
 
-def _opening(brief: Brief, inputs: Sequence[Input]) -> list[Sentence]:
-    """Up to four sentences: the best one on each thing that was looked up, and the first number of each analysis."""
-    measured = [lead for one in inputs if _is_asked(one) and (lead := _lead(one.text)) is not None]
-    measured = measured[: MAX_OPENING - 1]
-    parts = [part for one in inputs if not _is_measured(one) for part in _parts(one)]
-    best: list[Sentence] = []
-    for place, (topic, text) in enumerate(parts):
-        found = sentences(text, origin=place)
-        best.extend(most_relevant(found, topic, limit=1) or most_central(found, brief.task, limit=1))
-    distinct = list({one.text: one for one in reversed(best)}.values())[::-1]
-    room = MAX_OPENING - len(measured)
-    if len(parts) == 1:
-        prose = sentences(parts[0][1])
-        distinct = reading_order(
-            most_central(prose, f"{parts[0][0]} {brief.task}", limit=room - 1 if len(prose) < 4 else room)
-        )
-    return [*distinct[: room + 1], *measured]
+def _opening(inputs: Sequence[Input]) -> list[Sentence]:
+    """What answers the task in short: the first finding on each thing looked up, then the figures asked for."""
+    looked_up = [statements(text) for one in inputs if not _is_measured(one) for text in _parts(one)]
+    first = [group[:2] if len(looked_up) == 1 and len(group) > 2 else group[:1] for group in looked_up]
+    best = [one for group in first for one in group if one.citations or not one.text.startswith(NOTHING_ON)]
+    measured = [lead for one in inputs if _is_asked(one) for lead in _leads(one.text)]
+    return [*{one.text: one for one in best[:MAX_OPENING]}.values(), *measured[: MAX_FIGURES + 1]]
 
 
-def _parts(one: Input) -> list[tuple[str, str]]:
-    """Topic and text of each part of a result: its sections, or all of it."""
+def _parts(one: Input) -> list[str]:
+    """The parts of a result: the text of each of its sections, or all of it."""
     sections = re.split(r"^#{2,6} +(.+)$", one.text, flags=re.MULTILINE)
     if len(sections) < 3:
-        return [(topic_of(one.about), one.text)]
-    return [part for part in zip(sections[1::2], sections[2::2], strict=True) if part[0] != TOGETHER]
+        return [one.text]
+    return [body for name, body in zip(sections[1::2], sections[2::2], strict=True) if name != TOGETHER]
 
 
-def _lead(text: str) -> Sentence | None:
-    """The first line, when it is a statement and not part of a list or a table."""
-    line = text.strip().partition("\n")[0]
-    if not line or line[0] in "#|-*" or len(line) > MAX_LEAD:
-        return None
-    ids = cited(line)
-    return Sentence(line.partition(f" [{ids[0]}")[0] if ids else line, tuple(ids))
+def _leads(text: str) -> list[Sentence]:
+    """The statements that introduce the figures: lines that are no part of a list, a table or a heading."""
+    found: list[Sentence] = []
+    for line in text.splitlines():
+        if line and line[0] not in "#|-*" and len(line) <= MAX_LEAD:
+            ids = cited(line)
+            found.append(Sentence(line.partition(f" [{ids[0]}")[0] if ids else line, tuple(ids)))
+    return found[:MAX_FIGURES]
 
 
-def _section(one: Input, task: str, said: Collection[str]) -> str:
+def _section(one: Input, said: set[str]) -> str:
+    """The text of a result without what was said before; empty when nothing is left."""
     text = _DISCLAIMER_LINE.sub("\n", one.text)
     if _STRUCTURED.search(text) or _is_measured(one):
         return _without(_kept(text), said)
-    found = sentences(text)
+    found = statements(text)
     fresh = [sentence for sentence in found if sentence.text not in said]
-    chosen = most_central(fresh if len(fresh) > 1 else found, f"{topic_of(one.about)} {task}", limit=MAX_SECTION)
-    return _bullets(reading_order(chosen)) or cut(text.strip(), MAX_RAW)
+    return _bullets(fresh[:MAX_SECTION]) if found else cut(text.strip(), MAX_RAW)
 
 
 def _kept(text: str) -> str:
@@ -144,14 +151,23 @@ def _kept(text: str) -> str:
     return cut_lines(_HEADING.sub("### ", text.strip()), MAX_KEPT)
 
 
-def _without(text: str, said: Collection[str]) -> str:
-    """The text without list items that the opening has said, as long as others are left."""
-    lines = text.splitlines()
-    items = [line for line in lines if line.startswith("- ")]
-    repeated = {line for line in items if any(line[2:].startswith(one) for one in said)}
-    if len(items) - len(repeated) < 2 * len(repeated):
-        return text
-    return "\n".join(line for line in lines if line not in repeated)
+def _without(text: str, said: set[str]) -> str:
+    """The text without items and lines that were said before, and without headings that have nothing left below."""
+    kept: list[str] = []
+    for line in text.splitlines():
+        bare = [one.text for one in statements(line if line.startswith(BULLET) else f"{BULLET}{line}")]
+        if line and line[0] not in "#|" and bare and bare[0] in said:
+            continue
+        if line.startswith("#"):
+            kept = _without_empty_heading(kept)
+        if line or (kept and kept[-1]):
+            kept.append(line)
+    return "\n".join(_without_empty_heading(kept)).strip()
+
+
+def _without_empty_heading(lines: list[str]) -> list[str]:
+    filled = [place for place, line in enumerate(lines) if line]
+    return lines[: filled[-1]] if filled and lines[filled[-1]].startswith("#") else lines
 
 
 def _missing(brief: Brief) -> list[str]:

@@ -3,17 +3,21 @@
 import re
 from typing import Final
 
-from workers.llm.offline.asking import cut
-from workers.llm.offline.planner import ANALYSIS_PREFIX, ASPECT_MARK, COMPARE_PREFIX, OVERVIEW_MARK
-from workers.llm.offline.retrieval import about_of
+from workers.llm.offline.asking import cut, enumerate_words
+from workers.llm.offline.planner import ANALYSIS_PREFIX, COMPARE_PREFIX, OVERVIEW_MARK
+from workers.llm.offline.topics import ASPECT_MARK, Topic, topics_of
 
-MAX_TITLE: Final = 90
-_CONTEXT = re.compile(r"\s*\([^()]*\)?\s*$")
+MAX_TITLE: Final = 110
+SHORT_ASPECT: Final = 4
+"""Words up to which an aspect stands in a heading."""
+
 _QUESTION = re.compile(
-    r"^(?:(?:how|why|when|where)\s+(?:do|does|did|is|are|was|were|can|could|should|would|will|many|much)|"
+    r"^(?:(?:how|why|when|where)\s+(?:\w+\s+)?(?:do|does|did|is|are|was|were|can|could|should|would|will|many|much)|"
     r"(?:what|who|which)\s+(?!an?\b|the\b)|do|does|is|are|can|should)\b",
     re.IGNORECASE,
 )
+_INDIRECT = re.compile(r"^(?:how|why|when|where|what|which|who|whether)\b", re.IGNORECASE)
+_CONTEXT = re.compile(r"\s*\([^()]*\)?\s*$")
 _IMPERATIVE = re.compile(
     r"^(?:please\s+)?(?:explain|describe|summari[sz]e|analy[sz]e|show|list|give|tell me|outline|discuss)\s+(?:me\s+)?"
     r"(?:(?:about|what was found about)\s+)?",
@@ -21,26 +25,40 @@ _IMPERATIVE = re.compile(
 )
 
 
-def topic_of(description: str) -> str:
-    """What a step is about, without the aspect and without the words that give the order."""
+def topic_of(description: str) -> Topic:
+    """What a step is about: for a search its topic, for other steps all that they are asked."""
     if description.startswith(ANALYSIS_PREFIX):
-        return description.partition(": ")[2]
+        return Topic(description.partition(": ")[2])
     if description.startswith(COMPARE_PREFIX):
-        return description.removeprefix(COMPARE_PREFIX)
-    return _CONTEXT.sub("", about_of(description)).partition(ASPECT_MARK)[0]
+        return Topic(description.removeprefix(COMPARE_PREFIX).partition(ASPECT_MARK)[0])
+    topics = topics_of(description)
+    return topics[0] if len(topics) == 1 else Topic(enumerate_words(topic.subject for topic in topics))
 
 
-def title_of(description: str, fallback: str = "Findings") -> str:
-    """A heading of at most 90 characters, on one line."""
+def title_of(description: str, fallback: str = "Findings", *, within: bool = False) -> str:
+    """A heading of at most 110 characters, on one line.
+
+    Args:
+        within: Whether it stands within a comparison, whose heading names the aspects.
+    """
     if description.startswith(ANALYSIS_PREFIX) and OVERVIEW_MARK in description:
         return "What the tables hold"
-    topic = " ".join(topic_of(description).replace("#", " ").split())
+    topic = topic_of(description)
+    subject = " ".join(topic.subject.replace("#", " ").split())
     if description.startswith(COMPARE_PREFIX):
-        topic = f"Comparison: {topic}"
-    elif not _QUESTION.match(topic):
-        topic = _IMPERATIVE.sub("", topic) or topic
-    aspect = about_of(description).partition(ASPECT_MARK)[2]
-    whole = f"{topic}: {aspect}" if aspect and not description.startswith((ANALYSIS_PREFIX, COMPARE_PREFIX)) else topic
-    whole = cut(whole, MAX_TITLE).strip(" :;,.?") or fallback
+        return _headed(f"Comparison: {subject}", fallback)
+    parts = [_CONTEXT.sub("", part) for part in subject.split("; ")]
+    subject = parts[0]
+    if len(parts) > 1:
+        joined = f"{', '.join(parts[:-1])}, and {parts[-1]}"
+        subject = joined if len(joined) < MAX_TITLE else parts[0]
+    if not _QUESTION.match(subject):
+        subject = _IMPERATIVE.sub("", subject) or subject
+    named = [one for one in topic.aspects if not _INDIRECT.match(one) and len(one.split()) <= SHORT_ASPECT]
+    return _headed(subject if within or not named else f"{subject}: {enumerate_words(named)}", fallback)
+
+
+def _headed(text: str, fallback: str) -> str:
+    whole = cut(text, MAX_TITLE).strip(" :;,.?") or fallback
     mark = "?" if _QUESTION.match(whole) and not whole.endswith("…") else ""
     return f"{whole[:1].upper()}{whole[1:]}{mark}"
