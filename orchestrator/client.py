@@ -34,12 +34,15 @@ from tasks.queues import BUILT_IN
 from tasks.results import MICROUSD, JobResult
 from tasks.settings import StoreSettings, read_settings
 from tasks.states import FINAL_JOB, TaskStatus
-from tasks.store import EventStore, FleetStore, JobStore, Snapshots, Store
+from tasks.store import Endings, EventStore, FleetStore, JobStore, Snapshots, Store
+from tasks.store.endings import until
 from tasks.tables import table_refs
 
 CANCELLED: Final = Failure(code="job_cancelled", message="cancelled on request")
 WAIT: Final = timedelta(seconds=2)
 """Longest single wait for an event."""
+LOOK_AGAIN: Final = timedelta(seconds=5)
+"""How often a waited-for job is looked at, whatever was or was not heard of it."""
 
 
 class AsyncTroupe:
@@ -56,6 +59,7 @@ class AsyncTroupe:
         self._snapshots = Snapshots(self._store)
         self._events = EventStore(self._store)
         self._fleet = FleetStore(self._store)
+        self._endings = Endings(self._store)
 
     async def submit(
         self,
@@ -125,6 +129,7 @@ class AsyncTroupe:
 
     async def close(self) -> None:
         """Give the connections back."""
+        await self._endings.close()
         await self._store.close()
 
     async def __aenter__(self) -> Self:
@@ -175,18 +180,18 @@ class AsyncJobHandle:
             ResultTimeout: not final within `timeout` seconds; also a TimeoutError. The job goes on.
             UnknownJob: never submitted here, or past its retention.
         """
-        snapshots, events = self._troupe._snapshots, self._troupe._events  # pyright: ignore[reportPrivateUsage]
+        snapshots, endings = self._troupe._snapshots, self._troupe._endings  # pyright: ignore[reportPrivateUsage]
         end = None if timeout is None else time.monotonic() + timeout
-        status, seq = await snapshots.status(self.id)
-        while status not in FINAL_JOB:
-            left = WAIT if end is None else timedelta(seconds=end - time.monotonic())
-            if left <= timedelta(0):
-                raise ResultTimeout(f"job {self.id} is still {status.value} after {timeout:g} s; it goes on")
-            seen = await events.read(self.id, seq, wait=min(left, WAIT))
-            if seen:
-                seq = seen[-1].seq
-            if not seen or ends_job(seen[-1]):
-                status, _ = await snapshots.status(self.id)
+        ended = endings.watch(self.id)
+        try:
+            await endings.placed(self.id)
+            while (status := (await snapshots.status(self.id))[0]) not in FINAL_JOB:
+                left = LOOK_AGAIN if end is None else timedelta(seconds=end - time.monotonic())
+                if left <= timedelta(0):
+                    raise ResultTimeout(f"job {self.id} is still {status.value} after {timeout:g} s; it goes on")
+                await until(ended, min(left, LOOK_AGAIN))
+        finally:
+            ended.cancel()
         return await self.snapshot()
 
     async def result(self, timeout: float | None = None) -> JobResult:

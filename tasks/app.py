@@ -39,8 +39,9 @@ def make_app(settings: StoreSettings, *, concurrency: int = 10, current: bool = 
         worker_disable_prefetch=True,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
-        worker_send_task_events=True,
-        task_send_sent_event=True,
+        # Events cost a fifth of a publish. Flower switches them on for all workers when it starts.
+        worker_send_task_events=False,
+        task_send_sent_event=False,
         worker_detect_quorum_queues=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from tasks.errors import BadSetting
 from tasks.ids import MAX_PARTITIONS
 
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
+
+SCHEMES = ("redis", "rediss", "unix")
 
 S = TypeVar("S", bound="RoomSettings")
 
@@ -68,6 +70,20 @@ class StoreSettings(RoomSettings):
     """How long a finished job is kept."""
     events_max: int = Field(default=10_000, ge=100)
     """Events kept for one job; older ones are dropped."""
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis_url(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        try:
+            parts = urlsplit(url)
+            fault = None if parts.scheme in SCHEMES and (parts.port or 1) else f"it begins with none of {', '.join(SCHEMES)}"
+        except ValueError as error:
+            fault = str(error)
+        if fault is not None:
+            raise ValueError(f"{hide_password(url)!r} is not a Redis URL: {fault}")
+        broker_beside(url)
+        return value
 
     @model_validator(mode="after")
     def _periods_fit(self) -> Self:

@@ -87,7 +87,7 @@ def call(arguments: Sequence[str]) -> int:
     except TroupeError as error:
         return _complain(str(error), BAD_USAGE if isinstance(error, ContractError) else FAILED)
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+        return _complain("interrupted", INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has left: `troupe jobs | head`
         sys.stdout = sys.stderr
         return FAILED

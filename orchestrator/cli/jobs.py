@@ -155,7 +155,7 @@ def ingested(paths: list[Path], *, quiet: bool) -> list[str]:
     from workers.cli.run_documents import Progress, ingest_for_run
 
     console = Console(stderr=True, quiet=quiet)
-    with Bar(console=console, transient=True) as bar:
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
         reading = bar.add_task("reading documents", total=None)
 
         def advance(done: Progress) -> None:

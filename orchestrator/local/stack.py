@@ -50,14 +50,14 @@ class LocalStack:
         try:
             self.start()
         except BaseException:
-            self.stop()
+            self.stop(at_once=True)
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self.stop(at_once=kind is KeyboardInterrupt)
 
     @property
     def url(self) -> str:
@@ -74,21 +74,31 @@ class LocalStack:
 
         Raises:
             BadSetting: no Redis server, a port that is taken, or a home that cannot be written.
-            StoreUnavailable: our Redis did not start.
+            StoreUnavailable: our Redis did not start, or the one that is named does not answer.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadSetting(f"TROUPE_HOME: {self.home} cannot be written: {error.strerror}") from error
         if self.redis_url is None:
-            self.redis = RedisServer.start(self.folder / "redis", port=self.redis_port)
+            leavings = [] if self.keep else [self.folder]
+            self.redis = RedisServer.start(self.folder / "redis", port=self.redis_port, leavings=leavings)
+        else:
+            self._greet()
         variables = {**self.environment, "TROUPE_REDIS_URL": self.url, "TROUPE_HOME": str(self.home)}
-        self.children = Children(variables, self.folder / "logs")
+        self.children = Children(variables, self.folder / "logs", self.redis.lifeline if self.redis else None)
         self.children.start("orchestrator", ["orchestrator"])
         options = ["--concurrency", str(self.concurrency)] if self.concurrency else []
         for names in self.queues:
             self.children.start(f"worker-{'-'.join(names)}", ["worker", *names, *options])
         self.children.watch()
+
+    def _greet(self) -> None:
+        """Learn now whether the Redis that is named answers: processes would wait for it for ever."""
+        from orchestrator.blocking import Troupe
+
+        with Troupe(self.url) as troupe:
+            troupe.orchestrators()
 
     def wait_until_ready(self, ending: threading.Event | None = None) -> None:
         """Return when the orchestrator and a worker for every queue have announced themselves, or `ending` is set.

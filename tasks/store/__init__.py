@@ -1,6 +1,7 @@
 """The shared state in Redis: one door for those who decide, one for those who do."""
 
 from tasks.store.attempts import AttemptStore, Refusal
+from tasks.store.endings import Endings
 from tasks.store.events import EventStore
 from tasks.store.fleet import FleetStore
 from tasks.store.jobs import JobStore, NewStep
@@ -10,6 +11,7 @@ from tasks.store.store import Store
 
 __all__ = [
     "AttemptStore",
+    "Endings",
     "Entry",
     "EventStore",
     "FleetStore",

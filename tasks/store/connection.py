@@ -13,7 +13,7 @@ from redis.backoff import ExponentialBackoff
 from tasks.errors import BadSetting, StoreUnavailable
 from tasks.settings import StoreSettings, hide_password
 
-POOL_SIZE: Final = 64
+POOL_SIZE: Final = 512
 """Connections of one process; calls past it wait for one."""
 
 AWAY: Final = (

@@ -4,6 +4,7 @@
 | --- | --- | --- | --- |
 | `<p>:{N}:control` | stream, group `orchestrators` | moves | permanent; an entry is deleted once acted on |
 | `<p>:{N}:timers` | sorted set: `job` or `job:step` → due, Unix ms | moves | permanent; empty when nothing is open |
+| `<p>:{N}:job:finished` | stream of ended jobs, a hint | moves | permanent; trimmed |
 | `<p>:{N}:job:index` | sorted set: job → created, Unix ms | submit | permanent; pruned past retention |
 | `<p>:{N}:job:<id>` | hash: spec, status, counters | moves | deadline + retention, then retention |
 | `<p>:{N}:job:<id>:steps` | hash: fields below | moves | as the job |
@@ -38,6 +39,7 @@ PERMANENT: Final = (
     "control",
     "timers",
     "job:index",
+    "job:finished",
     "workers",
     "workers:until",
     "orchestrators",
@@ -71,6 +73,10 @@ class Keys:
     def index(self, partition: int) -> str:
         """The partition's jobs by time of creation."""
         return f"{self.jobs(partition)}index"
+
+    def finished(self, partition: int) -> str:
+        """The partition's stream of jobs that have ended."""
+        return f"{self.jobs(partition)}finished"
 
     def job(self, job: JobId) -> str:
         """The job's own hash; `:steps`, `:specs`, `:results`, `:events` follow it."""

@@ -64,14 +64,17 @@ class Outbox:
                     raise
 
     async def read(self, partition: int, *, count: int, block: timedelta) -> list[Entry]:
-        """New entries, at most `count`; waits up to `block` for the first.
+        """New entries, at most `count`; waits up to `block` for the first, but not as long as `store_timeout_s`.
 
         A server that came back without its data has no group any more: it is made anew.
 
         Raises:
             StoreUnavailable: no answer in time.
         """
-        stream, milliseconds = self.store.keys.control(partition), int(block / timedelta(milliseconds=1))
+        stream = self.store.keys.control(partition)
+        # Below the socket timeout, or an idle stream would look like a dead server; Redis takes 0 for "for ever".
+        wait = min(block, timedelta(seconds=self.store.settings.store_timeout_s / 2))
+        milliseconds = int(wait / timedelta(milliseconds=1)) or None
         with translated(self.store.settings):
             try:
                 reply = cast(

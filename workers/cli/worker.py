@@ -34,7 +34,7 @@ def worker(
     threads = concurrency or worker_main.worker_settings.concurrency
     name = f"{'-'.join(wanted)[:40]}-{os.getpid()}@%h"
     arguments = ["--quiet", "worker", "--pool", "threads", "--concurrency", str(threads), "--queues", ",".join(wanted)]
-    arguments += ["--hostname", name, "--without-gossip", "--without-mingle", "--events"]
+    arguments += ["--hostname", name, "--without-gossip", "--without-mingle"]
     cast(Any, worker_main.app).worker_main(arguments)
 
 

@@ -71,6 +71,7 @@ local function finish_job(job, status, failure)
   local data = '"status":"' .. status .. '"'
   if failure and failure ~= '' then data = data .. ',"failure":' .. failure end
   emit(job, 'job_finished', nil, nil, '{' .. data .. '}')
+  redis.call('XADD', base .. 'finished', 'MAXLEN', '~', 10000, '*', 'job', job.id)
   local retention = redis.call('HGET', job.key, 'keep')
   for _, key in ipairs({ job.key, job.steps, job.specs, job.results, job.events }) do
     redis.call('PEXPIRE', key, retention)
