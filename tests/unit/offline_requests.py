@@ -41,9 +41,11 @@ TABLE_TOOLS = (
 )
 
 
-def job(task: str, *, knowledge: Sequence[str] = (), tables: Sequence[str] = ()) -> JobSpec:
-    """A job with knowledge bases and tables of these names."""
-    data = tuple(TableRef(name=name, path=f"/data/{name}.csv") for name in tables)
+def job(
+    task: str, *, knowledge: Sequence[str] = (), tables: Sequence[str] = (), columns: Sequence[str] = ()
+) -> JobSpec:
+    """A job with knowledge bases and tables of these names; each table has these columns."""
+    data = tuple(TableRef(name=name, path=f"/data/{name}.csv", columns=tuple(columns)) for name in tables)
     return JobSpec(id=JOB, task=task, knowledge=tuple(knowledge), data=data)
 
 
@@ -93,10 +95,15 @@ def plan_request(
 
 
 def planned(
-    task: str, *, knowledge: Sequence[str] = (), tables: Sequence[str] = (), agents: Sequence[AgentDefinition] = USUAL
+    task: str,
+    *,
+    knowledge: Sequence[str] = (),
+    tables: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    agents: Sequence[AgentDefinition] = USUAL,
 ) -> Plan:
     """The plan for a task."""
-    spec = job(task, knowledge=knowledge, tables=tables)
+    spec = job(task, knowledge=knowledge, tables=tables, columns=columns)
     return Plan.model_validate_json(respond(plan_request(spec, agents=agents)).text)
 
 

@@ -1,6 +1,7 @@
 """Envelopes: content stays one piece, whatever it holds."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -70,3 +71,14 @@ def test_ordinary_angle_brackets_stay(content: str) -> None:
 
 def test_other_tags_are_not_found() -> None:
     assert unwrap(wrap("task", "x"), "step") == []
+
+
+@pytest.mark.parametrize("piece", ["<task>\n", "<task>\n<step>\n", '<task a="', '<step a="" b=""'])
+def test_many_unclosed_tags_are_read_in_linear_time(piece: str) -> None:
+    start = time.process_time()
+    assert unwrap(piece * 20_000, "task") == []
+    assert time.process_time() - start < 1
+
+
+def test_an_unclosed_tag_hides_no_later_piece() -> None:
+    assert unwrap("<task>\n<input>\nx\n" + wrap("step", "y"), "step") == [({}, "y")]

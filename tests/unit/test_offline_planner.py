@@ -126,6 +126,64 @@ def test_what_concerns_the_data_goes_to_the_tables(task: str, data: str | None, 
     assert documents is None or [one.lower() for one in searched(plan)] == documents
 
 
+MODULES = ["module", "package", "lines", "functions", "documented", "doc_coverage"]
+
+
+@pytest.mark.parametrize(
+    ("task", "measured", "documents"),
+    [
+        (
+            "Which modules of the library are the largest, and how well are they documented?",
+            "Which modules of the library are the largest; how well are the modules documented",
+            [],
+        ),
+        ("Which files have poor documentation and coverage?", "Which files have poor documentation and coverage", []),
+        ("Explain how functions are called", None, ["how functions are called"]),
+        (
+            "Which packages have the most functions, and how do functions get their default values?",
+            "Which packages have the most functions",
+            ["how do functions get their default values"],
+        ),
+        ("Why do functions need a name?", None, ["Why do functions need a name"]),
+        ("How do I sort a list?", None, ["How do I sort a list"]),
+        ("Explain the average of lines", "the average of lines", ["the average of lines"]),
+        (
+            "List the packages and their purpose",
+            "List the packages and their purpose",
+            ["packages", "their purpose"],
+        ),
+    ],
+)
+def test_columns_tell_which_parts_concern_the_data(task: str, measured: str | None, documents: list[str]) -> None:
+    plan = planned(task, knowledge=["docs"], tables=["facts"], columns=MODULES)
+    analysis = [step.description.partition(": ")[2] for step in plan.steps if step.agent == "analysis"]
+    assert [one.endswith(measured) if measured else "bears on" in one for one in analysis] == [True]
+    assert searched(plan) == documents
+
+
+def test_a_question_about_all_compared_things_becomes_an_aspect_of_each() -> None:
+    plan = planned("Compare lists and tuples: what may change, and how are they compared?", knowledge=["docs"])
+    aspects = "regarding what may change; and how they are compared"
+    assert searched(plan) == [f"lists, {aspects}", f"tuples, {aspects}"]
+    assert plan.steps[-1].description == f"Compare what was found about lists and tuples, {aspects}"
+
+
+def test_a_pronoun_that_is_compared_stands_for_what_was_asked_before() -> None:
+    plan = planned("What is a generator and how does it differ from a coroutine?", knowledge=["docs"])
+    assert searched(plan) == ["generator", "coroutine"]
+
+
+def test_with_every_kind_of_step_there_are_no_more_than_eight() -> None:
+    poet = AgentDefinition(name="poet", description="Rhymes poems.", capabilities=("rhymes", "poems"), queue="poet")
+    task = (
+        "Compare a1, b1, c1, d1, e1, f1 and g1; how many rows are there; what is the share price quote; "
+        "write rhymes and poems"
+    )
+    plan = planned(task, knowledge=["docs"], tables=["sales"], agents=[*USUAL, FINANCE, poet])
+    assert len(plan.steps) == 8
+    assert {step.agent for step in plan.steps} == {"search", "analysis", "finance", "poet", "summary"}
+
+
 def test_without_documents_a_question_about_data_needs_no_search() -> None:
     plan = planned("Which region has the highest total?", tables=["sales"])
     assert [step.agent for step in plan.steps] == ["analysis"]

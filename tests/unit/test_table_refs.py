@@ -98,3 +98,35 @@ def test_every_word_that_duckdb_wants_quoted_is_reserved() -> None:
                 continue
             db.execute(f'CREATE TABLE "{word}" AS SELECT 1 AS a')
             assert db.execute(f"SELECT {word}.a FROM {word}").fetchall() == [(1,)]  # noqa: S608
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "columns"),
+    [
+        ("a.csv", b"id,Name,doc_coverage\n1,x,0.5\n", ("id", "Name", "doc_coverage")),
+        ("a.csv", b"\xef\xbb\xbfid;amount\r\n1;2\r\n", ("id", "amount")),
+        ("a.csv", b'"a, b",c\n1,2\n', ("a, b", "c")),
+        ("a.tsv", b"a\tb,c\n1\t2\n", ("a", "b,c")),
+        ("a.csv", b"1,2\n3,4\n", ()),
+        ("a.csv", b"a,,a\n1,2,3\n", ("a",)),
+        ("a.csv", b"only", ("only",)),
+        ("a.csv", b"x" * 70_000, ()),
+        ("a.csv", b"long" * 100 + b",b\n", ("b",)),
+        ("a.csv", ",".join(f"c{n}" for n in range(300)).encode() + b"\n", tuple(f"c{n}" for n in range(200))),
+        ("a.jsonl", b'{"a": 1, "b": {"c": 2}}\n{"d": 3}\n', ("a", "b")),
+        ("a.json", b' [ {"a": 1}, {"b": 2} ]', ("a",)),
+        ("a.json", b'{"a": 1}', ("a",)),
+        ("a.json", b"[1, 2]", ()),
+        ("a.json", b"[" * 5000, ()),
+        ("a.ndjson", b'{"a": "' + b"x" * 70_000, ()),
+        ("a.csv.gz", gzip.compress(b"a,b\n1,2\n"), ("a", "b")),
+        ("a.json.gz", gzip.compress(b'[{"a": 1}]'), ("a",)),
+        ("a.csv.gz", b"\x1f\x8bbroken", ()),
+        ("a.parquet", b"PAR1....", ()),
+    ],
+)
+def test_columns_are_read_from_the_beginning_of_the_file(
+    tmp_path: Path, file: str, content: bytes, columns: tuple[str, ...]
+) -> None:
+    (tmp_path / file).write_bytes(content)
+    assert table_refs([tmp_path / file])[0].columns == columns

@@ -110,6 +110,7 @@ class Ask:
 def asks(task: str) -> list[Ask]:
     """What a task asks for, in its order. At least one, unless the task has no words at all."""
     found: list[Ask] = []
+    plain = " ".join(task[: HEAD_CHARS + TAIL_CHARS].split())
     itemised = any(_MARKER.match(line) for line in task[:HEAD_CHARS].splitlines())
     for clause in _clauses(task):
         ask = _understand(clause)
@@ -120,7 +121,12 @@ def asks(task: str) -> list[Ask]:
             ask = replace(ask, subjects=_stand_in(ask.subjects, before))
             if _is_only(found[-1], before):
                 found.pop()  # what it is gets told in the comparison
-        elif before and not ask.compared and len(ask.subjects) == 1 and _leans(ask, itemised=itemised):
+        elif (
+            before
+            and not ask.compared
+            and len(ask.subjects) == 1
+            and (_leans(ask, itemised=itemised) or (found[-1].compared and f": {clause}" in plain))
+        ):
             ask = replace(ask, refers=before)
         found.append(ask)
     return found

@@ -14,7 +14,7 @@ _STANDING = re.compile(r"\b(?:they|them|these|those|it)\b", re.IGNORECASE)
 _OTHERS = re.compile(r"\b(?:this|each|both|one|ones|theirs)\b", re.IGNORECASE)
 _BARE = re.compile(r"^(?:they|them|it|these|those|this|both)$", re.IGNORECASE)
 _WHICH = re.compile(rf"^(?:which|what)\s+(?!{_BE}\b|{_DO}\b)(?P<noun>.+?)\s+(?:{_BE}|{_DO})\b", re.IGNORECASE)
-_WHICH_WORD = re.compile(rf"^(?:which|what)\s+(?P<noun>(?!{_BE}\b|{_DO}\b|the\b|an?\b)[^\W\d]\w+)\b", re.IGNORECASE)
+_WHICH_WORD = re.compile(rf"^which\s+(?P<noun>(?!{_BE}\b|{_DO}\b|the\b|an?\b)[^\W\d]\w+)\b", re.IGNORECASE)
 _TOLD = re.compile(
     rf"^(?:what|how|why|when|where|whether)\s+(?!(?:{_BE}|{_DO}|well|much|many|often|large|long|to|happens?)\b)"
     r"(?P<noun>(?:the|an?)\s+.+?|[^\s,]+(?: [^\s,]+)?)\s+[\w-]+$",

@@ -129,7 +129,7 @@ def _fit(sentence: Sentence, bag: Sequence[str], focus: Mapping[str, float], que
         fit *= 0.75
     for asked, answered in _CUES:
         if asked.search(question) and answered.search(sentence.text):
-            fit *= 1.35
+            fit *= 1.5
     if _IN_VERSION.search(sentence.text) and _HISTORY.search(question):
         fit *= 5.0  # takes back what `shape` holds against it
     return fit if words(sentence.text) else 0.0

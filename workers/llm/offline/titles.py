@@ -12,7 +12,7 @@ SHORT_ASPECT: Final = 4
 """Words up to which an aspect stands in a heading."""
 
 _QUESTION = re.compile(
-    r"^(?:(?:how|why|when|where)\s+(?:\w+\s+)?(?:do|does|did|is|are|was|were|can|could|should|would|will|many|much)|"
+    r"^(?:(?:how|why|when|where)\s+(?:(?:well|often|fast|far|large|long|good|quickly)\s+)?(?:do|does|did|is|are|was|were|can|could|should|would|will|many|much)|"
     r"(?:what|who|which)\s+(?!an?\b|the\b)|do|does|is|are|can|should)\b",
     re.IGNORECASE,
 )
