@@ -31,7 +31,13 @@ async def a_step_in(moves: Moves, status: StepStatus) -> AttemptRef:
     ]
     assert await moves.extend(job, steps)
     await moves.running(job, BEFORE)
-    fields = {f"s:{SUBJECT}": status.value, f"a:{SUBJECT}": 1, f"w:{SUBJECT}": "w", f"t:{SUBJECT}": 1, f"q:{SUBJECT}": 1}
+    fields = {
+        f"s:{SUBJECT}": status.value,
+        f"a:{SUBJECT}": 1,
+        f"w:{SUBJECT}": "w",
+        f"t:{SUBJECT}": 1,
+        f"q:{SUBJECT}": 1,
+    }
     await moves.redis.hset(f"{moves.store.keys.job(job)}:steps", mapping=fields)
     return AttemptRef(job, SUBJECT, 1)
 
@@ -91,9 +97,7 @@ async def test_a_message_is_published_again_when_that_is_legal_and_only_then(mov
 
 @pytest.mark.parametrize("status", StepStatus)
 @pytest.mark.parametrize("delay_ms", [0, 60_000])
-async def test_a_retry_is_set_when_that_is_legal_and_only_then(
-    moves: Moves, status: StepStatus, delay_ms: int
-) -> None:
+async def test_a_retry_is_set_when_that_is_legal_and_only_then(moves: Moves, status: StepStatus, delay_ms: int) -> None:
     ref = await a_step_in(moves, status)
     assert await moves.jobs.postpone(ref, delay_ms) is legal(Move.POSTPONE, status)
     at_once = legal(Move.POSTPONE, status) and delay_ms == 0
