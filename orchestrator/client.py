@@ -89,15 +89,15 @@ class AsyncTroupe:
             IdempotencyConflict: the key was used for a different request.
             StoreUnavailable: no answer in time.
         """
-        spec = _spec(
+        spec = job_spec(
             new_job_id(self._partition(idempotency_key)),
             task,
             model=model,
-            knowledge=tuple(knowledge),
-            data=table_refs([Path(path) for path in data]),
+            knowledge=knowledge,
+            data=data,
             plan=plan,
-            budget_microusd=None if budget_usd is None else _microusd(budget_usd),
-            timeout_ms=_milliseconds(timeout),
+            budget_usd=budget_usd,
+            timeout=timeout,
             idempotency_key=idempotency_key,
         )
         first = None if plan is not None else first_step(spec.task, BUILT_IN, self.limits)
@@ -244,6 +244,36 @@ class AsyncJobHandle:
         if status is None:
             raise UnknownJob(f"there is no job {self.id!r} here: never submitted, or past its retention")
         return status
+
+
+def job_spec(
+    job: JobId,
+    task: str,
+    *,
+    model: str | None = None,
+    knowledge: Sequence[str] = (),
+    data: Sequence[str | Path] = (),
+    plan: Plan | None = None,
+    budget_usd: float | None = None,
+    timeout: float | timedelta = DEFAULT_TIMEOUT,
+    idempotency_key: str | None = None,
+) -> JobSpec:
+    """What is asked for, checked as far as that can be done without asking anybody: see `AsyncTroupe.submit`.
+
+    Raises:
+        ContractError: an argument is wrong.
+    """
+    return _spec(
+        job,
+        task,
+        model=model,
+        knowledge=tuple(knowledge),
+        data=table_refs([Path(path) for path in data]),
+        plan=plan,
+        budget_microusd=None if budget_usd is None else _microusd(budget_usd),
+        timeout_ms=_milliseconds(timeout),
+        idempotency_key=idempotency_key,
+    )
 
 
 def _spec(job: JobId, task: str, **values: object) -> JobSpec:

@@ -77,11 +77,11 @@ class StoreSettings(RoomSettings):
         url = value.get_secret_value()
         try:
             parts = urlsplit(url)
-            fault = None if parts.scheme in SCHEMES and (parts.port or 1) else f"it begins with none of {', '.join(SCHEMES)}"
+            _ = parts.port  # reads it, and refuses what is no port
+            if parts.scheme not in SCHEMES:
+                raise ValueError(f"it must begin with one of {', '.join(f'{name}://' for name in SCHEMES)}")
         except ValueError as error:
-            fault = str(error)
-        if fault is not None:
-            raise ValueError(f"{hide_password(url)!r} is not a Redis URL: {fault}")
+            raise ValueError(f"{hide_password(url)!r} is not a Redis URL: {error}") from error
         broker_beside(url)
         return value
 

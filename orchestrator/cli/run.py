@@ -2,7 +2,8 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Final
@@ -26,11 +27,14 @@ from orchestrator.cli.jobs import (
 )
 from orchestrator.cli.place import given_redis_url, home
 from orchestrator.cli.tree import JobView, Refresh, follow
+from orchestrator.client import job_spec
 from orchestrator.local.stack import LocalStack
-from tasks.errors import InvalidTask, TroupeError
+from tasks.errors import TroupeError
 from tasks.events import JobEvent
+from tasks.ids import new_job_id
+from tasks.logs import LogSettings
 from tasks.results import JobResult
-from tasks.tables import table_refs
+from tasks.settings import read_settings
 
 CONCURRENCY: Final = 16
 """Threads of each worker process of a run: one job needs no more."""
@@ -75,17 +79,23 @@ def run_job(
     """
     from workers.cli.worker import check_model, queues_of_agents
 
-    if not task.strip():
-        raise InvalidTask("the task is empty: say in plain words what is to be found out")
-    table_refs(data)
+    job_spec(new_job_id(0), task, model=model, knowledge=knowledge, data=data, budget_usd=budget_usd, timeout=timeout)
+    if knowledge:
+        from workers.cli.run_documents import check_knowledge
+
+        check_knowledge(knowledge, home())
     check_model(model)
+    read_settings(LogSettings)  # the processes need it, and could say what is wrong with it in their logs only
     queues = queues_of_agents()
     console = Console(stderr=True)
     knowledge = [*knowledge, *ingested(docs, quiet=False)]
     previous = signal.signal(signal.SIGTERM, _interrupt)
     stack = LocalStack(home(), [[queue] for queue in queues], redis_url=given_redis_url(), concurrency=concurrency)
     try:
-        with stack:
+        with ExitStack() as ending:
+            ending.push(stack)
+            with _signals_held_back():
+                stack.start()
             with console.status("starting Redis, the orchestrator and the workers"):
                 stack.wait_until_ready()
             with Troupe(stack.url) as troupe:
@@ -106,7 +116,6 @@ def _see_through(job: JobHandle, console: Console, stack: LocalStack) -> JobResu
     try:
         follow(view, _checked(job, stack), console, Refresh(job))
     except KeyboardInterrupt:
-        console.print("interrupted: cancelling the job and ending the stack", markup=False, highlight=False)
         try:
             job.cancel()
         except TroupeError as error:
@@ -119,6 +128,23 @@ def _checked(job: JobHandle, stack: LocalStack) -> Iterator[JobEvent]:
     for event in job.events():
         stack.check()
         yield event
+
+
+@contextmanager
+def _signals_held_back() -> Generator[None]:
+    """A signal that comes meanwhile counts after the block: no process is started in it and then forgotten."""
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
+    for number in heard:
+        signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in heard.items():
+            signal.signal(number, handler)
+        if came:
+            raise KeyboardInterrupt
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

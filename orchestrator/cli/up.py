@@ -1,6 +1,5 @@
 """`troupe up`: the whole stack as local processes, until Ctrl-C or SIGTERM."""
 
-import os
 import signal
 import threading
 from typing import Annotated, Final
@@ -10,9 +9,10 @@ from rich.console import Console
 
 from orchestrator.cli.place import given_redis_url, home
 from orchestrator.local.redis_server import free_port, port_is_free
-from orchestrator.local.stack import LocalStack, forget_state, running_stack, write_state
+from orchestrator.local.stack import LocalStack, only_stack, write_state
 from tasks.errors import BadSetting
-from tasks.settings import hide_password
+from tasks.logs import LogSettings
+from tasks.settings import hide_password, read_settings
 
 USUAL_REDIS_PORT: Final = 6379
 USUAL_FLOWER_PORT: Final = 5555
@@ -35,11 +35,8 @@ def up(
     """Run the whole stack: Redis, an orchestrator, a worker for every queue, Flower."""
     from workers.cli.worker import check_model, queues_of_agents
 
-    console = Console(stderr=True)
-    other = running_stack(home())
-    if other is not None:
-        raise BadSetting(f"a stack runs here already (process {other['pid']}); stop it, or set another TROUPE_HOME")
     model = check_model(None)
+    read_settings(LogSettings)  # the processes need it, and could say what is wrong with it in their logs only
     url = given_redis_url()
     stack = LocalStack(
         home(),
@@ -53,22 +50,19 @@ def up(
     ending = threading.Event()
     signals = _Signals(ending, stack)
     signals.install()
-    try:
-        with stack:
-            if flower_at is not None and stack.children is not None:
-                stack.children.start("flower", ["flower", "--port", str(flower_at)])
-            with console.status("starting"):
-                stack.wait_until_ready(ending)
-            addresses = {"flower_url": f"http://127.0.0.1:{flower_at}"} if flower_at else {}
-            if not ending.is_set():
-                write_state(home(), stack.url, addresses)
-                _say(console, stack, model, addresses)
-            while not ending.wait(CHECK_S):
-                stack.check()
-            console.print("stopping", markup=False, highlight=False)
-    finally:
-        if (state := running_stack(home())) is not None and state["pid"] == str(os.getpid()):
-            forget_state(home())
+    console = Console(stderr=True)
+    with only_stack(home()), stack:
+        if flower_at is not None and stack.children is not None:
+            stack.children.start("flower", ["flower", "--port", str(flower_at)])
+        with console.status("starting"):
+            stack.wait_until_ready(ending)
+        addresses = {"flower_url": f"http://127.0.0.1:{flower_at}"} if flower_at else {}
+        if not ending.is_set():
+            write_state(home(), stack.url, addresses)
+            _say(console, stack, model, addresses)
+        while not ending.wait(CHECK_S):
+            stack.check()
+        console.print("stopping", markup=False, highlight=False)
 
 
 class _Signals:

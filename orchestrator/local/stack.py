@@ -1,12 +1,14 @@
 """A whole stack on one machine: own Redis unless one is named, an orchestrator, a worker for every queue."""
 
+import fcntl
 import json
 import os
 import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +20,7 @@ from tasks.errors import BadSetting, TransientError, TroupeError
 
 STATE_FILE: Final = "stack.json"
 """Under TROUPE_HOME: where the running `troupe up` is, so that commands in another shell find it."""
+LOCK_FILE: Final = "stack.lock"
 STOP_WITHIN_S: Final = 25.0
 READY_WITHIN_S: Final = 60.0
 
@@ -142,6 +145,33 @@ class LocalStack:
             self.redis.stop()
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def only_stack(home: Path) -> Generator[None]:
+    """Be the only `troupe up` of this home: two Redis servers on one append-only file would spoil it.
+
+    The lock is the system's (flock), so the death of its holder frees it.
+
+    Raises:
+        BadSetting: another one runs, or the home cannot be written.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / LOCK_FILE).open("ab")
+    except OSError as error:
+        raise BadSetting(f"TROUPE_HOME: {home} cannot be written: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            other = running_stack(home)
+            who = f"process {other['pid']}" if other else "it is starting"
+            raise BadSetting(f"a stack runs here already ({who}); stop it, or set another TROUPE_HOME") from error
+        try:
+            yield
+        finally:
+            forget_state(home)
 
 
 def write_state(home: Path, url: str, others: Mapping[str, str]) -> None:

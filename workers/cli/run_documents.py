@@ -5,11 +5,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from tasks.settings import read_settings
+from workers.knowledge import shelf
 from workers.knowledge.ingest import OnProgress, Progress, ingest
 from workers.knowledge.settings import KnowledgeSettings
 from workers.knowledge.walk import absolute
 
-__all__ = ["OnProgress", "OnSkipped", "Progress", "ingest_for_run"]
+__all__ = ["OnProgress", "OnSkipped", "Progress", "check_knowledge", "ingest_for_run"]
 
 OnSkipped = Callable[[str, str], None]
 
@@ -46,3 +47,14 @@ def ingest_for_run(
     for path, reason in report.skipped:
         on_skipped(path, reason)
     return name
+
+
+def check_knowledge(names: Sequence[str], home: Path) -> None:
+    """See that knowledge bases exist on this machine.
+
+    Raises:
+        UnknownKnowledge: one does not; the message lists those there are.
+        ContractError: something that is not a name.
+    """
+    for name in names:
+        shelf.existing(name, home)
