@@ -87,12 +87,13 @@ def _server_findings(settings: StoreSettings, facts: ServerFacts) -> list[Findin
 
 
 def _broker(settings: StoreSettings) -> Finding:
-    connection: Any = cast(Any, Connection)(settings.broker, connect_timeout=settings.store_timeout_s)
+    try:
+        connection: Any = cast(Any, Connection)(settings.broker, connect_timeout=settings.store_timeout_s)
+    except KeyError as error:  # kombu's word for a scheme that it does not know
+        return _problem("broker", f"{hide_password(settings.broker)}: {error.args[0]}", "set TROUPE_BROKER_URL")
     try:
         with connection:
             connection.ensure_connection(max_retries=1, timeout=settings.store_timeout_s)
-    except KeyError as error:  # kombu's word for a scheme that it does not know
-        return _problem("broker", f"{hide_password(settings.broker)}: {error.args[0]}", "set TROUPE_BROKER_URL")
     except (KombuError, OSError, *connection.connection_errors) as error:
         return _problem("broker", f"{hide_password(settings.broker)}: {error}", "start it, or set TROUPE_BROKER_URL")
     return _ok("broker", hide_password(settings.broker))
