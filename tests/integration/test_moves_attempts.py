@@ -122,7 +122,7 @@ async def test_a_heartbeat_renews_the_lease(moves: Moves) -> None:
 
 
 async def test_a_heartbeat_tells_which_attempts_are_no_longer_the_callers(moves: Moves) -> None:
-    job = await moves.planned({name: () for name in ("kept", "retried", "settled", "lost")})
+    job = await moves.planned(dict.fromkeys(("kept", "retried", "settled", "lost"), ()))
     kept, settled = await moves.running(job, "kept"), await moves.running(job, "settled")
     await moves.attempts.succeed(settled, RESULT, COST)
     retried = await moves.faltered(job, "retried")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -268,7 +269,7 @@ async def test_events_are_numbered_without_gaps_and_read_from_any_number_on(move
     for after in range(len(told) + 1):
         assert await moves.told(job, after) == told[after:]
     assert await moves.told(job, -1) == told
-    assert all(event.at <= later.at for event, later in zip(told, told[1:], strict=False))
+    assert all(event.at <= later.at for event, later in pairwise(told))
 
 
 async def test_only_so_many_events_are_kept(moves_with: Callable[..., Moves]) -> None:

@@ -11,7 +11,7 @@ from tasks.models import MAX_TIMEOUT
 from tasks.states import StepStatus, TaskStatus
 from tasks.store import JobStore, Notice, Store
 from tests.support.builders import COST, DIAMOND, OUT_OF_LUCK, a_graph, a_job, a_plan, a_planning_step
-from tests.support.moves import Moves, spec_of
+from tests.support.moves import Moves
 from tests.support.waiting import wait_until
 
 
@@ -35,7 +35,7 @@ async def test_a_second_submit_of_one_id_changes_nothing(moves: Moves) -> None:
 async def test_an_idempotency_key_brings_the_first_job_back(moves: Moves) -> None:
     first = a_job(idempotency_key="order-17")
     await moves.jobs.submit(first, a_planning_step())
-    assert await moves.jobs.submit(spec_of(first, id=new_job_id(0)), a_planning_step()) == first.id
+    assert await moves.jobs.submit(first.model_copy(update={"id": new_job_id(0)}), a_planning_step()) == first.id
     assert [one.job_id for one in await moves.snapshots.jobs(10)] == [first.id]
     assert await moves.outbox.waiting(0) == 1
 

@@ -7,8 +7,8 @@ from tasks.ids import PLAN_STEP, SYNTHESIS_STEP, StepId, WorkerName, new_job_id
 from tasks.models import (
     AgentDefinition,
     Failure,
-    Join,
     JobSpec,
+    Join,
     Plan,
     PlannedStep,
     Step,
@@ -34,17 +34,8 @@ def a_job(task: str = "Find out.", *, partition: int = PARTITION, **fields: Any)
 
 def a_step(name: str = "s", depends_on: Sequence[str] = (), **fields: Any) -> Step:
     """A step of agent and queue `worker`."""
-    before = tuple(StepId(one) for one in depends_on)
-    return Step(
-        **{
-            "id": StepId(name),
-            "description": f"Do {name}.",
-            "agent": "worker",
-            "queue": "worker",
-            "depends_on": before,
-            **fields,
-        }
-    )
+    values = {"id": name, "description": f"Do {name}.", "agent": "worker", "queue": "worker"}
+    return Step.model_validate({**values, "depends_on": tuple(depends_on), **fields})
 
 
 def a_planning_step() -> Step:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from tasks.events import JobEvent
 from tasks.ids import AttemptRef, JobId, StepId, partition_of
-from tasks.models import Claim, Failure, Join, JobSpec, StepResult, Usage
+from tasks.models import Claim, Failure, Join, StepResult, Usage
 from tasks.states import StepStatus, TaskStatus
 from tasks.store import AttemptStore, Entry, EventStore, FleetStore, JobStore, NewStep, Notice, Outbox, Snapshots, Store
 from tests.support.builders import BAD, COST, OUT_OF_LUCK, PARTITION, RESULT, WORKER, a_graph, a_job, a_planning_step
@@ -124,8 +124,3 @@ class Moves:
             "control": await self.outbox.waiting(partition_of(job)),
             "timers": await self.timers(),
         }
-
-
-def spec_of(job: JobSpec, **changes: Any) -> JobSpec:
-    """A job's specification with some fields changed."""
-    return job.model_copy(update=changes)
