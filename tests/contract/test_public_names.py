@@ -27,6 +27,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
     workers: ["Agent", "AgentReply", "StepContext", "current_step", "tool"],
     tasks.store: [
         "AttemptStore",
+        "Endings",
         "Entry",
         "EventStore",
         "FleetStore",
