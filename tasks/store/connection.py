@@ -1,8 +1,8 @@
 """The connection to Redis, and the one place where its errors become ours."""
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
 from redis import exceptions
@@ -22,10 +22,18 @@ AWAY: Final = (
     exceptions.BusyLoadingError,
     exceptions.ReadOnlyError,
     exceptions.OutOfMemoryError,
+    exceptions.ClusterDownError,
+    exceptions.MasterDownError,
+    exceptions.TryAgainError,
     OSError,
     TimeoutError,
 )
 """Errors that pass: the server is away, starting, failing over or full."""
+
+REFUSED: Final = (exceptions.AuthenticationError, exceptions.NoPermissionError)
+
+BUSY: Final = frozenset({"BUSY", "MISCONF", "NOREPLICAS", "UNKILLABLE"})
+"""Replies that pass, too: a script of somebody else's runs, the disk is full, no replica is there."""
 
 
 def connect(settings: StoreSettings) -> Redis:
@@ -54,20 +62,31 @@ def connect(settings: StoreSettings) -> Redis:
     return Redis.from_pool(pool)
 
 
-@contextmanager
-def translated(settings: StoreSettings) -> Generator[None]:
+@asynccontextmanager
+async def translated(settings: StoreSettings) -> AsyncGenerator[None]:
     """Turn an absent server into `StoreUnavailable`, and refused credentials into `BadSetting`.
+
+    The whole of the call ends within `store_timeout_s`: redis-py's own timeouts hold for each step of it (connect,
+    greet, ask, and all once more).
 
     A cancellation that came while redis-py was sending is raised at the end: on Python 3.11 `asyncio.wait_for`, which
     it sends with, loses one that arrives with the answer, and a task that was told to stop would run on for ever.
     """
     cancellations = _cancellations()
     try:
-        yield
-    except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
+        async with asyncio.timeout(settings.store_timeout_s):
+            yield
+    except REFUSED as error:
         raise BadSetting(f"Redis at {_where(settings)} refuses us: {error}") from error
     except AWAY as error:
-        raise StoreUnavailable(f"Redis at {_where(settings)} does not answer: {error}") from error
+        if isinstance(error.__cause__, REFUSED):  # met while connecting, where redis-py wraps it
+            raise BadSetting(f"Redis at {_where(settings)} refuses us: {error}") from error
+        reason = str(error) or f"nothing came within {settings.store_timeout_s:g} s"
+        raise StoreUnavailable(f"Redis at {_where(settings)} does not answer: {reason}") from error
+    except exceptions.ResponseError as error:
+        if str(error).partition(" ")[0] not in BUSY:
+            raise
+        raise StoreUnavailable(f"Redis at {_where(settings)} takes no commands: {error}") from error
     if _cancellations() > cancellations:
         raise asyncio.CancelledError
 

@@ -78,13 +78,14 @@ class Endings:
                 await asyncio.sleep(PAUSE_S)
 
     async def _newest(self, stream: str) -> str:
-        with translated(self.store.settings):
+        async with translated(self.store.settings):
             rows = cast("Rows", await self.store.redis.xrevrange(stream, count=1))
         return rows[0][0] if rows else "0-0"
 
     async def _after(self, stream: str, last: str) -> Rows:
-        milliseconds = int(BLOCK / timedelta(milliseconds=1))
-        with translated(self.store.settings):
+        block = min(BLOCK, timedelta(seconds=self.store.settings.store_timeout_s / 2))
+        milliseconds = int(block / timedelta(milliseconds=1)) or None
+        async with translated(self.store.settings):
             reply = cast(
                 "dict[str, list[Rows]] | list[tuple[str, Rows]]",
                 await self.store.redis.xread({stream: last}, count=1000, block=milliseconds),

@@ -42,7 +42,7 @@ class EventStore:
         stream = self.store.keys.events(job)
         block = min(wait, MAX_BLOCK, timedelta(seconds=self.store.settings.store_timeout_s / 2))
         milliseconds = int(block / timedelta(milliseconds=1))
-        with translated(self.store.settings):
+        async with translated(self.store.settings):
             reply = cast(
                 "dict[str, list[Rows]] | list[tuple[str, Rows]]",
                 await self.store.redis.xread({stream: f"{max(after, 0)}-0"}, count=BATCH, block=milliseconds or None),

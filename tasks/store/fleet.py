@@ -48,11 +48,11 @@ class FleetStore:
         return agents_of(await self.workers())
 
     async def _announce(self, role: str, name: str, text: str) -> None:
-        with translated(self.store.settings):
+        async with translated(self.store.settings):
             await ANNOUNCE.run(self.store.redis, self.store.keys.fleet(role), [name, text, self.holds_ms])
 
     async def _alive(self, role: str) -> list[str]:
-        with translated(self.store.settings):
+        async with translated(self.store.settings):
             reply = await ALIVE.run(self.store.redis, self.store.keys.fleet(role), [])
         return cast("list[str]", reply)
 

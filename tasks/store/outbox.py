@@ -56,7 +56,7 @@ class Outbox:
 
     async def open(self, partition: int) -> None:
         """Make the consumer group; nothing when it is there."""
-        with translated(self.store.settings):
+        async with translated(self.store.settings):
             try:
                 await self.store.redis.xgroup_create(self.store.keys.control(partition), GROUP, id="0", mkstream=True)
             except ResponseError as error:
@@ -75,7 +75,7 @@ class Outbox:
         # Below the socket timeout, or an idle stream would look like a dead server; Redis takes 0 for "for ever".
         wait = min(block, timedelta(seconds=self.store.settings.store_timeout_s / 2))
         milliseconds = int(wait / timedelta(milliseconds=1)) or None
-        with translated(self.store.settings):
+        async with translated(self.store.settings):
             try:
                 reply = cast(
                     "dict[str, list[Entries]] | list[tuple[str, Entries]]",
@@ -91,7 +91,7 @@ class Outbox:
     async def take_over(self, partition: int, *, count: int) -> list[Entry]:
         """Entries that another reader left unfinished."""
         stream, idle_ms = self.store.keys.control(partition), int(TAKE_OVER / timedelta(milliseconds=1))
-        with translated(self.store.settings):
+        async with translated(self.store.settings):
             try:
                 reply = cast(
                     "Sequence[object]",
@@ -115,15 +115,14 @@ class Outbox:
         if not entries:
             return
         stream, ids = self.store.keys.control(partition), [entry.id for entry in entries]
-        with translated(self.store.settings):
-            async with self.store.redis.pipeline(transaction=True) as pipe:
-                pipe.xack(stream, GROUP, *ids)
-                pipe.xdel(stream, *ids)
-                await pipe.execute()
+        async with translated(self.store.settings), self.store.redis.pipeline(transaction=True) as pipe:
+            pipe.xack(stream, GROUP, *ids)
+            pipe.xdel(stream, *ids)
+            await pipe.execute()
 
     async def waiting(self, partition: int) -> int:
         """Entries that nobody has finished."""
-        with translated(self.store.settings):
+        async with translated(self.store.settings):
             return int(await self.store.redis.xlen(self.store.keys.control(partition)))
 
 

@@ -33,7 +33,7 @@ async def read_server(store: Store) -> ServerFacts:
         BadSetting: it refuses us.
     """
     redis = cast(Any, store.redis)
-    with translated(store.settings):
+    async with translated(store.settings):
         info: dict[str, Any] = await redis.info()
         seconds, micros = await redis.time()
         snapshots = await _config(redis, "save")

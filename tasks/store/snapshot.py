@@ -70,11 +70,10 @@ class Snapshots:
             StoreUnavailable: no answer in time.
         """
         key = self.store.keys.job(job)
-        with translated(self.store.settings):
-            async with self.store.redis.pipeline(transaction=True) as pipe:
-                for part in ("", ":steps", ":specs", ":results"):
-                    pipe.hgetall(key + part)
-                reply = cast("list[Hash]", await pipe.execute())
+        async with translated(self.store.settings), self.store.redis.pipeline(transaction=True) as pipe:
+            for part in ("", ":steps", ":specs", ":results"):
+                pipe.hgetall(key + part)
+            reply = cast("list[Hash]", await pipe.execute())
         if not reply[0]:
             raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
         return _job(*reply)
@@ -90,7 +89,7 @@ class Snapshots:
         Raises:
             UnknownJob: never submitted here, or past its retention.
         """
-        with translated(self.store.settings):
+        async with translated(self.store.settings):
             status, seq = await self.store.redis.hmget(self.store.keys.job(job), ["status", "seq"])
         if status is None:
             raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
@@ -99,7 +98,7 @@ class Snapshots:
     async def jobs(self, limit: int) -> list[JobSummary]:
         """The newest jobs of all partitions, newest first."""
         found: list[tuple[float, str]] = []
-        with translated(self.store.settings):
+        async with translated(self.store.settings):
             for partition in range(self.store.settings.partitions):
                 index = self.store.keys.index(partition)
                 rows = await self._newest(index, limit)

@@ -25,7 +25,7 @@ class Store:
             StoreUnavailable: no answer in time; whether the move was made is then not known.
         """
         keys = [self.keys.control(partition), self.keys.timers(partition), *([key] if key else [])]
-        with translated(self.settings):
+        async with translated(self.settings):
             return await script.run(self.redis, keys, [self.keys.jobs(partition), self.settings.events_max, *args])
 
     async def ping(self) -> None:
@@ -34,7 +34,7 @@ class Store:
         Raises:
             StoreUnavailable: it does not.
         """
-        with translated(self.settings):
+        async with translated(self.settings):
             await self.redis.ping()  # pyright: ignore[reportUnknownMemberType]
 
     async def close(self) -> None:

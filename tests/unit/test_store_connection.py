@@ -10,7 +10,7 @@ from tasks.store.connection import translated
 
 
 async def _call_that_loses_a_cancellation(begun: asyncio.Event) -> str:
-    with translated(StoreSettings()):
+    async with translated(StoreSettings()):
         begun.set()
         with suppress(asyncio.CancelledError):  # as `asyncio.wait_for` of Python 3.11 does when the answer is there
             await asyncio.sleep(60)
@@ -33,7 +33,7 @@ async def test_a_call_in_the_clean_up_of_a_cancelled_task_is_let_through() -> No
         try:
             await asyncio.sleep(60)
         finally:
-            with translated(StoreSettings()):
+            async with translated(StoreSettings()):
                 await asyncio.sleep(0)
             calls.append("left the fleet")
 
