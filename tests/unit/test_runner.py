@@ -342,6 +342,16 @@ def test_a_text_that_is_too_long_is_cut_and_has_only_the_sources_that_are_left(k
     assert result.text.count("[") == len(result.sources) < len(ids)
 
 
+@pytest.mark.parametrize("inside", range(1, 14))
+def test_a_citation_is_not_cut_in_half(inside: int) -> None:
+    context = make_context()
+    context.cite(make_source(TABLE))
+    kept = MAX_TEXT_CHARS * 12 // 13 - len(CUT)
+    text = "x" * (kept - inside) + f"[{TABLE}]" + "y" * MAX_TEXT_CHARS
+    result = finish(context.claim, context, AgentReply(text=text))
+    assert result.text.count("[") == result.text.count("]") == len(result.sources) == (inside == 13)
+
+
 def test_a_text_just_within_the_limit_is_not_cut() -> None:
     context = make_context()
     assert finish(context.claim, context, AgentReply(text="x" * MAX_TEXT_CHARS)).text == "x" * MAX_TEXT_CHARS
