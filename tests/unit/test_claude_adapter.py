@@ -395,6 +395,7 @@ async def test_clouds_are_called_through_their_own_clients(monkeypatch: pytest.M
     from workers.llm.clients import open_client
     from workers.llm.names import Platform
 
+    monkeypatch.setenv("TROUPE_ALLOW_MODEL_REQUESTS", "true")  # clients are made, none is called
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "token")
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     monkeypatch.setenv("CLOUD_ML_REGION", "europe-west1")
