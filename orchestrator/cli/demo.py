@@ -1,6 +1,7 @@
 """`troupe demo`: the main job on real input that every machine has. Needs no key and no network."""
 
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,9 @@ QUESTION: Final = (
     "Compare lists, tuples and dictionaries: what may change after they were made, and how are they compared? "
     "And which modules of the standard library are the largest, and how well are they documented?"
 )
+
+MAX_SHOWN: Final = 150
+"""Longest description of a step in the list of the plan."""
 
 
 def demo() -> None:
@@ -46,7 +50,8 @@ def _show(console: Console, outcome: JobResult) -> None:
     for step in outcome.steps:
         after = f" after {', '.join(step.depends_on)}" if step.depends_on else ""
         worker = (step.worker or "nobody").partition("@")[0]
-        _say(console, f"  {step.id:<12} {step.status.value:<10} on {worker}{after}: {step.description[:90]}")
+        wanted = textwrap.shorten(step.description, MAX_SHOWN, placeholder=" …")
+        _say(console, f"  {step.id:<12} {step.status.value:<10} on {worker}{after}: {wanted}")
     _say(console, "")
     typer.echo(as_text(outcome))
 

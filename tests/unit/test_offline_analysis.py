@@ -181,3 +181,109 @@ def test_several_tables_are_narrowed_to_those_that_the_question_names() -> None:
     )
     first = request(job("A task", tables=["sales", "staff"]), "How many staff are there?", tools=TABLE_TOOLS)
     assert arguments(respond(after(first, respond(first), [many])), "table") == ["staff"]
+
+
+def test_a_ranking_also_shows_what_is_asked_of_its_rows() -> None:
+    asked = at_queries("Which customers have the highest amount; how well were the units sold")
+    assert '"customer", "amount", "unitsSold"' in arguments(respond(asked), "sql")[0]
+
+
+@pytest.mark.parametrize(
+    ("question", "columns", "rows", "sentence"),
+    [
+        (
+            "top three customers by amount",
+            ["customer", "amount", "unitsSold"],
+            [["A", 9.5, 3], ["B", 7, None], ["C", 5, 1]],
+            "The customers with the highest amount are A (9.5, unitsSold 3), B (7) and C (5, unitsSold 1).",
+        ),
+        (
+            "Which customer has the highest amount?",
+            ["customer", "amount"],
+            [["A", 9.5], ["B", 7]],
+            "The customer with the highest amount is A (9.5), followed by B (7).",
+        ),
+        (
+            "smallest amount of a customer",
+            ["customer", "amount"],
+            [["A", 1]],
+            "The smallest customer by amount is A (1).",
+        ),
+        (
+            "average amount by region",
+            ["region", "average_amount", "n"],
+            [["N", 3, 1], ["S", 2, 1], ["E", 1, 1]],
+            "The average amount per region is highest for N (3), followed by S (2) and E (1).",
+        ),
+        (
+            "What share of sales does each region have?",
+            ["region", "n", "percent"],
+            [["N", 3, 100]],
+            "The number of rows per region is 3 for N.",
+        ),
+        (
+            "total amount per month",
+            ["month", "total_amount", "n"],
+            [["2024-01-01 00:00:00", 5, 1], ["2024-02-01", 9, 1], ["2024-03-01", 7, 1]],
+            (
+                "The total amount per month goes from 5 (2024-01-01) to 7 (2024-03-01); the highest is 9 (2024-02-01), "
+                "the lowest 5 (2024-01-01)."
+            ),
+        ),
+        (
+            "total amount per month",
+            ["month", "total_amount", "n"],
+            [["2024-01-01", 5, 1], ["2024-02-01", None, 1]],
+            "The total amount per month goes from 5 (2024-01-01) to – (2024-02-01).",
+        ),
+        (
+            "Is amount correlated with units sold?",
+            ["correlation", "n"],
+            [[-0.5, 300]],
+            (
+                "The correlation (Pearson) of amount and unitsSold is -0.5 over 300 rows: "
+                "as one rises, the other tends to fall."
+            ),
+        ),
+        (
+            "Is amount correlated with units sold?",
+            ["correlation", "n"],
+            [[0.05, 9]],
+            "The correlation (Pearson) of amount and unitsSold is 0.05 over 9 rows: practically no linear relation.",
+        ),
+        (
+            "Is amount correlated with units sold?",
+            ["correlation", "n"],
+            [[None, 9]],
+            "The correlation of amount and unitsSold cannot be computed: one of them never varies.",
+        ),
+        ("How many sales in the North?", ["n"], [[1]], "Table sales has 1 row where region is North."),
+        (
+            "What is the average amount?",
+            ["n", "average"],
+            [[0, None]],
+            "There are no values of amount over 0 rows.",
+        ),
+        ("average amount by region", ["region"], [["N"], ["S"]], "average amount per region in table sales: N, S."),
+    ],
+)
+def test_results_are_told_in_a_sentence(
+    question: str, columns: list[str], rows: list[list[JsonValue]], sentence: str
+) -> None:
+    assert answer(question, result(columns, *rows)).startswith(f"{sentence} [{SOURCE}]")
+
+
+def test_two_values_of_one_column_are_set_against_each_other() -> None:
+    made = arguments(respond(at_queries("average amount of North and South")), "sql")[0]
+    assert "\"region\" IN ('North', 'South')" in made
+    assert "GROUP BY 1" in made
+
+
+def test_how_well_something_is_done_is_answered_by_a_share() -> None:
+    share = {**column("doc_coverage", "DOUBLE", 90), "min": 0, "max": 1}
+    table = json.dumps(
+        {"name": "t", "rows": 99, "source": SOURCE, "columns": [column("documented", "INTEGER", 50), share]}
+    )
+    made = arguments(respond(at_queries("how well are they documented", table)), "sql")
+    assert len(made) == 1
+    assert 'avg("doc_coverage")' in made[0]

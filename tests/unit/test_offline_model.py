@@ -6,8 +6,9 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
+from tasks.errors import ModelNonsense
 from tasks.models import Usage
 from tests.unit.offline_requests import SEARCH_TOOLS, FakeTool, after, arguments, job, passages, request
 from workers.llm.base import Block, ChatMessage, JsonSchema, ModelRequest
@@ -144,3 +145,14 @@ def test_the_latest_request_of_a_long_conversation_counts() -> None:
 def test_it_never_loads_the_sdk_of_a_provider() -> None:
     code = "import workers.llm.offline, sys; sys.exit('anthropic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class Quote(BaseModel):
+    ticker: str
+    price: float
+
+
+def test_a_form_of_the_users_own_is_refused_in_words_and_not_tried_again() -> None:
+    with pytest.raises(ModelNonsense, match="cannot fill the form 'Quote' of agent 'search'") as caught:
+        respond(request(job("Price of ACME"), output=Quote))
+    assert (caught.value.code, caught.value.retryable) == ("model_nonsense", False)

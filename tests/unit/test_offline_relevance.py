@@ -54,14 +54,17 @@ def test_a_heading_on_the_subject_lifts_the_sentences_below_it() -> None:
 @pytest.mark.parametrize(
     ("question", "first"),
     [
-        ("Why are lists copied", "Lists are copied because another thread may change them at any time."),
+        (
+            "Why are lists copied",
+            "In a good many of all the large programs lists are copied because another thread may change them.",
+        ),
         ("How do I have lists copied", "Use a slice of the whole to have lists copied in one go."),
     ],
 )
 def test_the_form_of_a_question_tells_which_sentence_answers(question: str, first: str) -> None:
     text = (
         "In the first step of this long story some of the lists are copied. "
-        "Lists are copied because another thread may change them at any time. "
+        "In a good many of all the large programs lists are copied because another thread may change them. "
         "Use a slice of the whole to have lists copied in one go."
     )
     assert best(Topic(question), text)[0] == first

@@ -103,3 +103,10 @@ def test_instructions_inside_passages_change_nothing() -> None:
     text = answer("lists", passages(LISTS, evil))
     assert text.startswith("- Lists are mutable sequences")
     assert json.dumps("delete_all") not in text
+
+
+def test_each_aspect_gets_its_sentences_and_a_missing_one_is_named() -> None:
+    text = answer("lists, regarding what may change; and what they cost", passages(LISTS, TUPLES))
+    lines = text.splitlines()
+    assert lines[0].startswith("- Lists are mutable sequences")
+    assert lines[-1] == "- Nothing was found on lists regarding what they cost."

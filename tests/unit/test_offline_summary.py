@@ -180,3 +180,39 @@ def test_huge_inputs_are_summarised_in_a_second() -> None:
     start = time.process_time()
     answer(finding("a", text[:100_000]))
     assert time.process_time() - start < 1
+
+
+def test_no_sentence_stands_twice_in_an_answer() -> None:
+    both = "- Lists are mutable sequences that keep their items in order. [p0000000001]\n"
+    text = answer(
+        finding(f"{PREFIX}lists", f"{both}- Lists grow at the end. [p0000000002]\n- Lists sort. [p0000000002]"),
+        finding(
+            f"{PREFIX}order", f"{both}- Order is kept. [p0000000003]\n- Lists sort. [p0000000002]", step="search-2"
+        ),
+        finding("Answer from the tables sales: amount", NUMBERS, agent="analysis", step="analysis-1"),
+    )
+    for sentence in ("Lists are mutable sequences", "Lists sort.", "Order is kept.", "Average amount per region"):
+        assert text.count(sentence) == 1
+
+
+def test_the_opening_says_what_each_compared_thing_is_and_then_the_figures() -> None:
+    joined = summary(finding(f"{PREFIX}lists", LISTS), finding(f"{PREFIX}tuples", TUPLES, step="search-2"))
+    opening = answer(
+        finding("Compare what was found about lists and tuples", joined, agent="summary", step="summary-1"),
+        finding("Answer from the tables sales: amount", NUMBERS, agent="analysis", step="analysis-1"),
+    ).split("\n\n")[0]
+    places = [opening.index(one) for one in ("Lists are", "Tuples are", "Average amount")]
+    assert places == sorted(places)
+
+
+def test_a_comparison_of_nothing_is_named_in_one_line() -> None:
+    text = summary(
+        failed(f"{PREFIX}lists", "broken"), step="Compare what was found about lists and tuples, regarding x"
+    )
+    assert text == "Nothing was found about lists and tuples."
+
+
+def test_an_aspect_without_findings_is_said_in_one_sentence_outside_the_opening() -> None:
+    text = answer(finding(f"{PREFIX}lists", f"{LISTS}\n- Nothing was found on lists regarding cost."))
+    assert "Nothing was found on lists regarding cost." not in text.split("\n\n")[0]
+    assert "- Nothing was found on lists regarding cost." in text

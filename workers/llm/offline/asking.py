@@ -27,6 +27,7 @@ _DETERMINER = (
 )
 _ASKING = r"(?:how|what|which|who|whom|whose|why|when|where|whether)"
 _ASKS = re.compile(rf"^{_ASKING}\b", re.IGNORECASE)
+_BARE_ASK = re.compile(r"^(?:how|why|when|where|who|what|which)(?: so| not| exactly)?$", re.IGNORECASE)
 _INVERTED = r"(?:is|are|do|does|did|has|have|can|should)\s+(?:the|there|a|an|it|they|all|any)"
 _OPENING = rf"(?:{_ASKING}|{_VERBS}|{_INVERTED}|(?:{_NOUNS_TOO})\s+{_DETERMINER})\b"
 _POLITE = re.compile(
@@ -171,7 +172,12 @@ def _clauses(task: str) -> list[str]:
 
 def _parts(sentence: str) -> list[str]:
     """Its clauses; one that only announces the next, as in 'Answer this: what …', is left out."""
-    parts = [part for part in map(_strip, _CLAUSE.split(sentence[:2_000])) if words(part)]
+    parts: list[str] = []
+    for part in map(_strip, _CLAUSE.split(sentence[:2_000])):
+        if parts and _BARE_ASK.match(part):
+            parts[-1] = f"{parts[-1]} and {part}"  # "… and why?"
+        elif words(part):
+            parts.append(part)
     plain = STOP_WORDS | INSTRUCTION_WORDS
     telling = [part for part in parts if _ASKS.match(part) or any(word not in plain for word in words(part))]
     return telling or parts

@@ -42,12 +42,13 @@ _GROUPS: Final = (
     "name naming names named bound bind binding",
     "test tests testing tested",
     "scale scaling scalable grow growth",
+    "suspend suspended suspension pause paused",
     "permission permissions allowed access forbidden",
     "buy bought sell sold sale sales",
 )
 _LIGHT_WORDS: Final = (
     "make made do happen happens work works use used mean means become come go need take put set get "
-    "call called hold holds treat affect behave kind way good well possible available"
+    "call called hold holds concern concerns treat affect behave kind way good well possible available"
 )
 _LIGHT: Final = frozenset(stem(word) for word in _LIGHT_WORDS.split())
 """Stems that say little about what a question is after."""

@@ -7,7 +7,8 @@ from enum import Enum, auto
 from typing import Final
 
 from workers.llm.offline.asking import asks
-from workers.llm.offline.columns import Column, Table, mentioned, name_stems, quote
+from workers.llm.offline.captions import ranked_by
+from workers.llm.offline.columns import Column, Table, mentioned, quote
 from workers.llm.offline.terms import stem, words
 
 MAX_QUERIES: Final = 4
@@ -51,8 +52,7 @@ _UNDER = re.compile(
     r"\b(?:under|less than|below|at most|fewer than|shorter than|smaller than|<=?)\s*\$?(\d+(?:[.,]\d+)*)",
     re.IGNORECASE,
 )
-_MANY = re.compile(r"\b(?:most|fewest|least)\b", re.IGNORECASE)
-_SUPERLATIVE = re.compile(r"\b(?!(?:latest|newest|earliest)\b)[a-z]{3,}est\b", re.IGNORECASE)
+_FIRST_ONLY = re.compile(r"^(?:what|which|who)(?: \w+)? (?:is|was|has)\b", re.IGNORECASE)
 _HOW_WELL = re.compile(r"\bhow (?:well|good|bad|badly|complete|completely|thorough|thoroughly|far)\b", re.IGNORECASE)
 _QUALITY: Final = frozenset(
     map(stem, ("coverage", "rate", "ratio", "share", "percent", "percentage", "score", "rating", "quality", "grade"))
@@ -78,6 +78,7 @@ _HINTS: Final = (
     (r"\b(?:tallest|highest)\b", ("height", "elevation", "altitude")),
     (r"\b(?:fastest|slowest)\b", ("speed", "seconds", "time", "duration", "ms")),
     (r"\b(?:best|worst)\b", ("score", "rating", "rank", "quality")),
+    (r"\bearn(?:s|ed|ing)?\b", ("revenue", "income", "profit", "sales", "amount")),
     (r"\b(?:sold|sells?)\b", ("sales", "quantity", "units", "revenue")),
 )
 """Superlatives and the columns that they speak of when the question names none."""
@@ -113,6 +114,8 @@ class Query:
     """Filter in words, with a blank before it."""
     extreme: str = "highest"
     """What the first group is."""
+    single: bool = False
+    """Whether a ranking was asked for its first row."""
 
 
 def queries(table: Table, question: str) -> list[Query]:
@@ -151,10 +154,14 @@ def _by_question(table: Table, question: str, also: Sequence[Column] = ()) -> It
     counted = _COUNT.search(question) and not (measures and ranked)
     if period := _period(table, question, measure, where, condition):
         yield period
-    if _RELATION.search(question) and len(measures) > 1:
-        yield _correlation(table, measures[0], measures[1])
-        return
-    groups = [one for one in groups if f"{one.sql} = " not in where]  # one group is no comparison of groups
+    if relation := _RELATION.search(question):
+        after = [one for one in mentioned(table.columns, question[relation.start() :]) if one.is_number]
+        related = after if len(after) > 1 else measures
+        if len(related) > 1:
+            yield _correlation(table, related[0], related[1])
+            return
+    several = [one for one in table.columns if f"{one.sql} IN (" in where]
+    groups = several + [one for one in groups if f"{one.sql} = " not in where and one not in several]
     for group in groups[:2]:
         yield _grouped(table, group, measure if measure not in groups else None, question, where, condition)
     if groups or period:
@@ -199,38 +206,9 @@ def _ranking(table: Table, measure: Column, named: list[Column], question: str, 
     known = f"{where or 'WHERE'}{' AND' if where else ''} {measure.sql} IS NOT NULL"
     order = f"ORDER BY {measure.sql} {'DESC' if falls else 'ASC'}{', ' + label.sql if label else ''}"
     sql = _select(columns, table, known, order, f"LIMIT {_top(question)}")
-    caption = _ranked_by(table, question, label, measure, falls=falls)
-    return Query(sql, f"{caption}{condition}", Shape.RANKING, measure.name, condition)
-
-
-def _ranked_by(table: Table, question: str, label: Column | None, measure: Column, *, falls: bool) -> str:
-    """'largest modules by lines', or 'countries with the highest population'."""
-    superlative = _SUPERLATIVE.search(question)
-    noun = _plural(_noun(table, question, label))
-    if superlative and superlative[0].lower() not in ("highest", "lowest"):
-        return f"{superlative[0].lower()} {noun} by {measure.name}"
-    if measure.name.endswith("s") and _MANY.search(question):
-        return f"{noun} with the {'most' if falls else 'fewest'} {measure.name}"
-    return f"{noun} with the {'highest' if falls else 'lowest'} {measure.name}"
-
-
-def _noun(table: Table, question: str, label: Column | None) -> str:
-    """What the rows are, in the question's own word when it is the name of the table or of the label."""
-    names: frozenset[str] = name_stems(table.name)
-    if label is not None:
-        names |= label.stems
-    for word in words(question):
-        if stem(word) in names and word not in _measure_names(table):
-            return word
-    return label.name if label else "rows"
-
-
-def _measure_names(table: Table) -> frozenset[str]:
-    return frozenset(one.name.lower() for one in table.measures)
-
-
-def _plural(noun: str) -> str:
-    return noun if noun.endswith("s") or "_" in noun else f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    caption = ranked_by(table, question, label, measure, falls=falls)
+    single = _FIRST_ONLY.search(question) is not None
+    return Query(sql, f"{caption}{condition}", Shape.RANKING, measure.name, condition, single=single)
 
 
 def _preferred(named: list[Column], question: str) -> list[Column]:
@@ -319,11 +297,12 @@ def _filter(table: Table, question: str, measures: list[Column]) -> tuple[str, s
     clauses: list[str] = []
     said: list[str] = []
     for column in table.columns:
-        for value in column.values:
-            if len(value) > 2 and words(value) and f" {' '.join(words(value))} " in asked:
-                clauses.append(f"{column.sql} = '{value.replace(chr(39), chr(39) * 2)}'")
-                said.append(f"{column.name} is {value}")
-                break
+        held = [one for one in column.values if len(one) > 2 and words(one) and f" {' '.join(words(one))} " in asked]
+        literals = [f"'{one.replace(chr(39), chr(39) * 2)}'" for one in held]
+        if held:
+            several = f"{column.sql} IN ({', '.join(literals)})"
+            clauses.append(f"{column.sql} = {literals[0]}" if len(held) == 1 else several)
+            said.append(f"{column.name} is {' or '.join(held)}")
     if measures:
         for pattern, sign in ((_OVER, ">"), (_UNDER, "<")):
             if match := pattern.search(question):

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from workers.llm.offline.choosing import Candidate, diverse, leans, shape
@@ -105,8 +106,10 @@ def paired(found: Sequence[Sentence]) -> list[Sentence]:
 def _worth(
     focus: Mapping[str, float], wider: Mapping[str, float], weights: Mapping[str, float], size: int
 ) -> dict[str, float]:
-    """What a word of the request is worth: its rarity, most when nothing has it; in the focus never below average."""
-    rare = {one: weights.get(one, math.log(1 + size)) for one in sorted({*focus, *wider})}
+    """What a word of the request is worth: its rarity, the mean when nothing has it; in the focus never below that."""
+    present = [weights[one] for one in sorted({*focus, *wider}) if one in weights]
+    usual = math.fsum(present) / len(present) if present else math.log(1 + size)
+    rare = {one: weights.get(one, usual) for one in sorted({*focus, *wider})}
     mean = math.fsum(rare.values()) / len(rare) if rare else 0.0
     if not wider:
         return {one: value * focus[one] for one, value in rare.items()}
@@ -127,6 +130,9 @@ def _fit(sentence: Sentence, bag: Sequence[str], focus: Mapping[str, float], que
         fit *= 1.3 if above <= set(focus) else 1.15
     elif above:
         fit *= 0.75
+    whole = stems(question)
+    if set(pairwise(whole)) & set(pairwise(bag)):
+        fit *= 1.5  # 'import system' as one term
     for asked, answered in _CUES:
         if asked.search(question) and answered.search(sentence.text):
             fit *= 1.5

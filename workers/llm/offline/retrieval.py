@@ -94,7 +94,7 @@ def _on(topic: Topic, read: list[Sentence], headings: dict[int, str], limit: int
         best = most_relevant(read, topic, aspect=aspect, headings=headings, limit=room, weak=WEAK_ASPECT)
         found.extend(best)
         lacking.extend([] if best else [aspect])
-    about = most_relevant(read, topic, headings=headings, limit=1)
+    about = most_relevant(read, topic, headings=headings, limit=1 + len(lacking))
     return _apart([*found[:1], *_in_order([*about, *found[1:]])])[: limit + 1], lacking
 
 

@@ -47,13 +47,15 @@ def place_of(brief: Brief, ask: Ask, *, after_tables: bool) -> Place:
     """
     if not brief.tables:
         return Place.DOCUMENTS
-    if not brief.knowledge:
+    if not brief.knowledge and not brief.columns:
         return Place.TABLES
     clause = ask.clause
     asked = {stem(word) for word in words(clause)}
     about_table = bool(asked & (_TABLE_WORDS | {one for name in brief.tables for one in name_stems(name)}))
     columns = [name for name in brief.columns if names_in(name, clause)]
     figures = bool(asked & _FIGURES) or _QUANTITY.search(clause) is not None
+    if not brief.knowledge:
+        return Place.TABLES if figures or columns or about_table or (ask.refers and after_tables) else Place.DOCUMENTS
     explaining = _EXPLAINING.match(clause) is not None
     if _DOCUMENT_WORDS.search(clause) and not columns:
         return Place.DOCUMENTS

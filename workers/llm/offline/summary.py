@@ -183,6 +183,8 @@ def _missing(brief: Brief) -> list[str]:
 
 
 def _nothing(brief: Brief) -> str:
+    if brief.step.startswith(COMPARE_PREFIX):
+        return f"Nothing was found about {topic_of(brief.step).subject}."
     return f"Nothing was found that answers: {cut(' '.join(brief.task.split()), 300) or 'an empty task'}"
 
 

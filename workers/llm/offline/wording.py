@@ -8,6 +8,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from workers.llm.offline.asking import cut, enumerate_words
+from workers.llm.offline.captions import singular
 from workers.llm.offline.columns import Table
 from workers.llm.offline.queries import Query, Shape
 from workers.llm.offline.reading import string
@@ -96,10 +97,12 @@ def _ranking(query: Query, names: Sequence[str], rows: Sequence[list[JsonValue]]
     named = [
         f"{cell(row[0])} ({', '.join([f'{_value(row)}{unit}', *_further(more, row[2:])])})" for row in rows[:NAMED]
     ]
-    one = len(rows) == 1
-    return (
-        f"The {_singular(query.caption) if one else query.caption} {'is' if one else 'are'} {enumerate_words(named)}."
-    )
+    first = f"The {singular(query.caption)} is {named[0]}"
+    if len(rows) == 1:
+        return f"{first}."
+    if query.single:
+        return f"{first}, followed by {enumerate_words(named[1:])}."
+    return f"The {query.caption} are {enumerate_words(named)}."
 
 
 def _groups(query: Query, rows: Sequence[list[JsonValue]]) -> str:
@@ -161,11 +164,6 @@ def _day(value: JsonValue) -> str:
 
 def _rows(count: JsonValue) -> str:
     return "row" if count == 1 else "rows"
-
-
-def _singular(caption: str) -> str:
-    """'largest module by lines' of 'largest modules by lines'."""
-    return re.sub(r"(?<=[^s\W])s(?= (?:by|with) )", "", caption, count=1)
 
 
 def _cite(value: dict[str, JsonValue], table: Table) -> str:
