@@ -2,15 +2,19 @@
 
 import asyncio
 import json
+from typing import Final
 
 import structlog
 from pydantic import JsonValue
 
-from tasks.errors import TroupeError
+from tasks.errors import ContractError, TroupeError
 from tasks.ids import AttemptRef
 from tasks.store import AttemptStore
 
 log = structlog.get_logger("worker")
+
+KINDS: Final = frozenset({"step_progress", "tool_called"})
+"""Events that running attempts write."""
 
 
 class Reporter:
@@ -24,7 +28,13 @@ class Reporter:
         self.writing: asyncio.Task[None] | None = None
 
     def emit(self, kind: str, data: dict[str, JsonValue]) -> None:
-        """Write an event soon."""
+        """Write an event soon.
+
+        Raises:
+            ContractError: an event type that an agent may not write; readers would stop at it.
+        """
+        if kind not in KINDS:
+            raise ContractError(f"{kind!r} is no event that an agent may write; there are: {', '.join(sorted(KINDS))}")
         text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace").decode()  # no lone surrogates
         self.loop.call_soon_threadsafe(self._add, kind, text)
 

@@ -14,6 +14,8 @@ from tasks.errors import DeadlinePassed, ModelUnavailable, StepFailed, StoreUnav
 from tasks.ids import AttemptRef, WorkerName
 from tasks.models import MAX_TEXT_CHARS, Claim, Failure, StepKind, StepResult, Usage
 from tasks.store import AttemptStore, FleetStore, Refusal
+from tasks.store.attempts import HANDED_BACK
+from tasks.store.jobs import LOST
 from workers.agents import citations
 from workers.agents.base import AgentReply
 from workers.agents.registry import AgentRegistry
@@ -32,6 +34,9 @@ SETTLING: Final = "settling"
 """Marks an attempt that has its result: it is not stopped any more, or the result would be lost half-way."""
 HALF_CITATION: Final = re.compile(r"\[[^\]\n]{0,80}\Z")
 CUT: Final = "\n\n(The rest was cut: the text is too long.)"
+
+RESERVED: Final = frozenset({HANDED_BACK, LOST.code})
+"""Codes that say what became of a worker; an agent that used one would be tried again for ever."""
 
 Outcome = str
 """What the handler tells Celery, and Flower shows: `succeeded`, `failed: <code>`, `dropped`, `stopped: <why>`."""
@@ -158,6 +163,8 @@ def failure_of(error: BaseException) -> Failure:
         wait = error.retry_after
         after = None if wait is None else int(wait / timedelta(milliseconds=1))
         return Failure(code=error.code, message=message, retryable=True, retry_after_ms=after)
+    if isinstance(error, TroupeError) and error.code in RESERVED:
+        return Failure(code="agent_raised", message=f"{type(error).__name__}: {message}", retryable=False)
     if isinstance(error, StepFailed):
         return Failure(code=error.code, message=message, retryable=error.retryable)
     if isinstance(error, TroupeError):

@@ -10,6 +10,8 @@ from tasks.models import AgentDefinition, Join, Plan, PlannedStep, RetryPolicy, 
 from tasks.store import NewStep
 
 MAX_DESCRIPTION_CHARS = 20_000
+MAX_FAULTS = 20
+"""Faults that are named; a planner mends no more at a time."""
 SYNTHESIS = "Write the final answer to the task from the results of the steps, with their sources."
 
 
@@ -35,8 +37,13 @@ def check(plan: Plan, agents: Sequence[AgentDefinition], limits: OrchestratorSet
     if not faults:
         faults = list(_graph_faults(plan, limits))
     if faults:
-        return Checked(faults=tuple(faults))
+        return Checked(faults=_named(faults))
     return Checked(steps=tuple(_bind(plan, able, agents, limits)))
+
+
+def _named(faults: Sequence[str]) -> tuple[str, ...]:
+    rest = len(faults) - MAX_FAULTS
+    return tuple(faults) if rest <= 0 else (*faults[:MAX_FAULTS], f"and {rest} more faults")
 
 
 def _shape_faults(plan: Plan, limits: OrchestratorSettings) -> Iterator[str]:

@@ -100,6 +100,7 @@ def test_words_are_left_alone(text: str) -> None:
         ("So [P0000000000].", "So [P0000000000]."),
         ("So [p0000000000-].", "So [p0000000000-]."),
         ("No citations.", "No citations."),
+        ("As [1] said [p0000000000], see [2](x).", "As (1) said [1], see [2](x)."),
     ],
 )
 def test_citations_in_an_answer(text: str, expected: str) -> None:

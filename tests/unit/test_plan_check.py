@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.planning.check import check, first_step, planning_step
+from orchestrator.planning.check import MAX_FAULTS, check, first_step, planning_step
 from orchestrator.settings import OrchestratorSettings
 from tasks.ids import PLAN_STEP, REPAIR_STEP, SYNTHESIS_STEP
 from tasks.models import AgentDefinition, Join, Plan, PlannedStep, StepKind
@@ -175,3 +175,10 @@ def test_a_plan_of_ten_thousand_steps_is_checked_in_a_moment() -> None:
     limits = OrchestratorSettings(max_steps=10_000, max_depth=1000, max_fan_out=10_000)
     steps = [step for at in range(10) for step in chain(1000, f"c{at}-")]
     assert len(check(Plan(steps=steps), BUILT_IN, limits).steps) == 10_001
+
+
+def test_of_many_faults_the_first_are_named_and_the_rest_counted() -> None:
+    steps = [PlannedStep(id=f"s{at}", description="x", agent="nobody") for at in range(30)]
+    faults = check(Plan(steps=steps), BUILT_IN, OrchestratorSettings()).faults
+    assert len(faults) == MAX_FAULTS + 1
+    assert faults[-1] == "and 10 more faults"

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tasks.errors import BadSetting, StoreUnavailable
+from tasks.errors import BadSetting, ContractError, StoreUnavailable
 from tests.unit.attempts import REF, FakeAttempts
 from workers.reporter import Reporter
 
@@ -34,11 +34,11 @@ async def test_events_of_other_threads_are_written_before_the_end() -> None:
 async def test_events_that_come_while_others_are_written_follow_them() -> None:
     attempts = FakeAttempts()
     reporter = Reporter(attempts.store, REF)
-    reporter.emit("first", {})
+    reporter.emit("step_progress", {})
     await asyncio.sleep(0)
-    reporter.emit("second", {})
+    reporter.emit("tool_called", {})
     await reporter.close()
-    assert [kind for kind, _ in attempts.events] == ["first", "second"]
+    assert [kind for kind, _ in attempts.events] == ["step_progress", "tool_called"]
 
 
 async def test_closing_without_events_does_nothing() -> None:
@@ -52,11 +52,11 @@ async def test_events_that_cannot_be_written_are_lost_and_the_next_are_not(error
     attempts = FakeAttempts()
     attempts.errors = [error]
     reporter = Reporter(attempts.store, REF)
-    reporter.emit("lost", {})
+    reporter.emit("step_progress", {})
     await reporter.close()
-    reporter.emit("kept", {})
+    reporter.emit("tool_called", {})
     await reporter.close()
-    assert [kind for kind, _ in attempts.events] == ["kept"]
+    assert [kind for kind, _ in attempts.events] == ["tool_called"]
 
 
 async def test_half_a_surrogate_pair_does_not_break_the_attempt() -> None:
@@ -65,3 +65,9 @@ async def test_half_a_surrogate_pair_does_not_break_the_attempt() -> None:
     reporter.emit("step_progress", {"message": "file \udcff"})
     await reporter.close()
     assert attempts.events == [("step_progress", '{"message": "file ?"}')]
+
+
+async def test_an_event_that_readers_do_not_know_is_refused() -> None:
+    reporter = Reporter(FakeAttempts().store, REF)
+    with pytest.raises(ContractError, match="no event"):
+        reporter.emit("party", {})

@@ -411,3 +411,11 @@ async def test_patience_is_for_an_absent_store_only() -> None:
 
     with pytest.raises(ContractError):
         await patiently(wrong, timedelta(seconds=60))
+
+
+@pytest.mark.parametrize("code", ["handed_back", "worker_lost"])
+def test_an_agent_cannot_pass_its_own_failure_off_as_the_loss_of_its_worker(code: str) -> None:
+    error = StepFailed("mine")
+    error.code = code
+    failure = failure_of(error)
+    assert (failure.code, failure.retryable) == ("agent_raised", False)

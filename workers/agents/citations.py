@@ -11,6 +11,8 @@ _ID: Final = r"[pt][0-9a-f]{10}(?:-[0-9]+)?"
 _CITATION = re.compile(rf"(?<![ \t])[ \t]*\[(\s*{_ID}(?:\s*[,;]\s*{_ID})*\s*)\]")
 """Begins only where a run of blanks begins: from within one, a long run would be scanned again and again."""
 _ONE = re.compile(_ID)
+_LOOKALIKE = re.compile(r"\[(\d{1,4})\](?!\()")
+"""A number in brackets that the writer made up, or copied: in the answer it would pass for one of ours."""
 
 
 def cited(text: str) -> list[str]:
@@ -30,8 +32,11 @@ def keep_known(text: str, known: Mapping[str, Source]) -> tuple[str, tuple[Sourc
 
 
 def number(text: str, known: Mapping[str, Source]) -> tuple[str, tuple[Source, ...]]:
-    """The text with `[1]`, `[2]` for its citations, and the numbered sources in that order."""
-    clean, sources = keep_known(text, known)
+    """The text with `[1]`, `[2]` for its citations, and the numbered sources in that order.
+
+    Numbers in brackets that stood in the text before become `(1)`: only citations look like citations.
+    """
+    clean, sources = keep_known(_LOOKALIKE.sub(r"(\1)", text), known)
     numbers = {source.id: position for position, source in enumerate(sources, start=1)}
 
     def rewrite(match: re.Match[str]) -> str:
