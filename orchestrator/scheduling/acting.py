@@ -7,6 +7,7 @@ deleted only after it was acted on.
 import asyncio
 import json
 import random
+import time
 from collections.abc import Sequence
 from typing import Final, assert_never
 
@@ -14,6 +15,7 @@ import structlog
 from pydantic import ValidationError
 
 from orchestrator.planning.check import check, planning_step
+from orchestrator.scheduling.absence import Absences
 from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt
 from orchestrator.scheduling.dispatch import Publisher
 from orchestrator.settings import OrchestratorSettings
@@ -29,6 +31,7 @@ log = structlog.get_logger("orchestrator")
 
 AT_ONCE: Final = 32
 """Entries other than dispatches that are worked on at the same time, a partition."""
+MAX_REASON_CHARS: Final = 2000
 
 
 class Actor:
@@ -41,6 +44,7 @@ class Actor:
         self.publisher = publisher
         self.outbox = outbox
         self.settings = settings
+        self.absences = Absences(forget_s=3 * store.settings.republish_s)
         self.slots = asyncio.Semaphore(AT_ONCE)
 
     async def act(self, partition: int, entries: Sequence[Entry]) -> None:
@@ -58,6 +62,21 @@ class Actor:
                 group.create_task(self._one(partition, entry))
 
     async def _dispatch(self, partition: int, entries: Sequence[Entry]) -> None:
+        """One script and one batch of messages; entry by entry when one of them has a defect."""
+        try:
+            await self._publish(partition, entries)
+        except TransientError:
+            raise
+        except Exception as error:
+            if len(entries) > 1:
+                for entry in entries:
+                    await self._dispatch(partition, [entry])
+                return
+            log.exception("entry_failed", **_bound(entries[0]), notice=entries[0].notice)
+            await self._end(entries[0], error)
+        await self.outbox.done(partition, entries)
+
+    async def _publish(self, partition: int, entries: Sequence[Entry]) -> None:
         steps = await self.jobs.dispatch(partition, [entry.ref for entry in entries])
         dispatches = [
             Dispatch.of(entry.ref.job, step, entry.ref.attempt)
@@ -66,7 +85,6 @@ class Actor:
         ]
         if dispatches:
             await self.publisher.publish(dispatches)
-        await self.outbox.done(partition, entries)
 
     async def _one(self, partition: int, entry: Entry) -> None:
         async with self.slots:
@@ -77,12 +95,14 @@ class Actor:
             except TransientError:
                 raise
             except Exception as error:
-                log.exception("entry_failed", job=entry.ref.job, step=entry.ref.step, notice=entry.notice)
-                reason = f"the orchestrator failed on it: {type(error).__name__}: {error}"
-                await self.jobs.end_job(
-                    entry.ref.job, TaskStatus.FAILED, Failure(code="internal_error", message=reason)
-                )
+                log.exception("entry_failed", **_bound(entry), notice=entry.notice)
+                await self._end(entry, error)
         await self.outbox.done(partition, [entry])
+
+    async def _end(self, entry: Entry, error: Exception) -> None:
+        """Fail the job that a defect belongs to: its entry would come back for ever, and stop its neighbours."""
+        reason = f"the orchestrator failed on it: {type(error).__name__}: {error}"[:MAX_REASON_CHARS]
+        await self.jobs.end_job(entry.ref.job, TaskStatus.FAILED, Failure(code="internal_error", message=reason))
 
     async def _handle(self, entry: Entry) -> None:
         match entry.notice:
@@ -121,7 +141,8 @@ class Actor:
             return
         queue, waited_ms = record.step.queue, int(entry.data)
         living = any(queue in worker.queues for worker in await self.fleet.workers())
-        if not living and waited_ms >= self.settings.no_worker_s * 1000:
+        absent_s = self.absences.look(queue, living=living, now=time.monotonic())
+        if min(absent_s, waited_ms / 1000) >= self.settings.no_worker_s:
             reason = (
                 f"no living worker listens on queue {queue!r} (waited {waited_ms / 1000:.0f} s); "
                 f"start one: troupe worker {queue}"

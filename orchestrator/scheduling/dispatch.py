@@ -22,6 +22,10 @@ class Publisher:
 
     def __init__(self, app: Celery) -> None:
         self.app: Any = cast(Any, app)  # Celery has no types
+        options = self.app.conf.broker_transport_options
+        if options:  # Redis: without it a broker that accepts and never answers would hold the thread for ever
+            timeout = self.app.conf.broker_connection_timeout
+            self.app.conf.broker_transport_options = {**options, "socket_timeout": timeout}
         self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="publisher")
 
     async def publish(self, dispatches: Sequence[Dispatch]) -> None:

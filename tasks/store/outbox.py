@@ -10,12 +10,15 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final, cast
 
+import structlog
 from redis.exceptions import ResponseError
 
 from tasks.ids import AttemptRef, JobId, StepId
 from tasks.store.connection import translated
 from tasks.store.keys import GROUP
 from tasks.store.store import Store
+
+log = structlog.get_logger("store")
 
 TAKE_OVER: Final = timedelta(seconds=5)
 """Age at which an entry that somebody read and did not finish is taken over."""
@@ -86,7 +89,7 @@ class Outbox:
             except ResponseError as error:
                 await self._open_again(partition, error)
                 return []
-        return [_read(one, fields) for one, fields in _entries(reply)]
+        return _readable(_entries(reply))
 
     async def take_over(self, partition: int, *, count: int) -> list[Entry]:
         """Entries that another reader left unfinished."""
@@ -103,7 +106,7 @@ class Outbox:
                 await self._open_again(partition, error)
                 return []
         found = cast("list[tuple[str, Fields | None]]", reply[1])
-        return [_read(one, fields) for one, fields in found if fields]
+        return _readable([(one, fields) for one, fields in found if fields])
 
     async def _open_again(self, partition: int, error: ResponseError) -> None:
         if "NOGROUP" not in str(error):
@@ -131,6 +134,15 @@ def _entries(reply: "dict[str, list[Entries]] | list[tuple[str, Entries]]") -> E
     if isinstance(reply, dict):
         return [entry for batches in reply.values() for batch in batches for entry in batch]
     return [entry for _, batch in reply for entry in batch]
+
+
+def _readable(entries: Entries) -> list[Entry]:
+    """Entries without those that ask for what only a later release knows: they stay for a replica of that release."""
+    known = frozenset(Notice)
+    for entry, fields in entries:
+        if fields["kind"] not in known:
+            log.warning("entry_of_later_release", entry=entry, notice=fields["kind"], job=fields["job"])
+    return [_read(entry, fields) for entry, fields in entries if fields["kind"] in known]
 
 
 def _read(entry: str, fields: Fields) -> Entry:
