@@ -10,6 +10,7 @@ from tasks.models import Claim, Failure, Join, StepResult, Usage
 from tasks.states import StepStatus, TaskStatus
 from tasks.store import AttemptStore, Entry, EventStore, FleetStore, JobStore, NewStep, Notice, Outbox, Snapshots, Store
 from tests.support.builders import BAD, COST, OUT_OF_LUCK, PARTITION, RESULT, WORKER, a_graph, a_job, a_planning_step
+from tests.support.waiting import wait_until
 
 NO_WAIT = timedelta(0)
 
@@ -90,6 +91,15 @@ class Moves:
     async def status(self, job: JobId, step: str) -> StepStatus:
         """Where a step stands."""
         return StepStatus(await self.field(job, f"s:{step}", ":steps"))
+
+    async def wait_for(self, job: JobId, step: str, status: StepStatus, *, attempt: int = 1) -> None:
+        """Wait until a step's attempt stands there."""
+
+        async def there() -> bool:
+            record = await self.snapshots.step(job, step)
+            return record is not None and (record.status, record.attempt) == (status, attempt)
+
+        await wait_until(there)
 
     async def field(self, job: JobId, name: str, part: str = "") -> str:
         """A field of one of the job's hashes; empty when it is not there."""
