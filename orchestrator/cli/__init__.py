@@ -91,6 +91,8 @@ def call(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of our output has left: `troupe jobs | head`
         sys.stdout = sys.stderr
         return FAILED
+    if code == INTERRUPTED:  # what typer makes of Ctrl-C in a command
+        return _complain("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else OK
 
 

@@ -1,0 +1,24 @@
+"""Own agents of the acceptance ring. Stages copy this file into their working folder and name it in TROUPE_AGENTS."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from workers import Agent, StepContext
+
+
+async def nap(context: StepContext) -> str:
+    """Note who runs which attempt, then sleep: `nap 1.5` sleeps for 1.5 s."""
+    seconds = float(context.claim.step.description.split()[1])
+    claim = context.claim
+    await asyncio.to_thread(_note, f"{os.getpid()} {claim.job.id} {claim.step.id} {claim.attempt}\n")
+    await asyncio.sleep(seconds)
+    return f"Slept for {seconds:g} s."
+
+
+def _note(line: str) -> None:
+    with Path(os.environ["NAPS"]).open("a") as log:
+        log.write(line)
+
+
+napper = Agent(name=os.environ.get("NAPPER", "napper"), description="Sleeps as long as it is told to.", run=nap)

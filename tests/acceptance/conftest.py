@@ -1,0 +1,184 @@
+"""Stacks that the tests of this ring share: each is started once, by the first test that wants it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from orchestrator import Troupe
+from orchestrator.blocking import JobHandle
+from orchestrator.local.redis_server import free_port
+from tasks.models import Plan, PlannedStep
+from tasks.results import JobResult
+from tests.acceptance.stage import START_WITHIN_S, Command, Done, Stage, Stages, copy_actors, wait_until
+from workers.testing import FakeMessages, Hang, Say
+from workers.testing.responder import RuleResponder
+
+ROOT: Final = Path(__file__).parents[2]
+QUESTION: Final = "Compare refunds, returns and warranties. How many refunds and returns were there each month?"
+NOTES: Final = {
+    "refunds.md": "# Refunds\n\nA refund needs the signature of a manager.\n\n## Time\n\nA refund takes two weeks.\n",
+    "returns.md": "# Returns\n\nA return needs the original packaging.\n\n## Time\n\nA return takes thirty days.\n",
+    "warranty.txt": "Warranties\n\nA warranty claim needs the receipt.\nA warranty lasts for two years.\n",
+}
+TABLE: Final = "month,kind,count\n" + "".join(
+    f"2025-{month:02},refund,{month * 3}\n2025-{month:02},return,{month * 5}\n" for month in range(1, 7)
+)
+CLAUDE: Final = "claude-sonnet-5-5"
+CYCLE: Final = json.dumps(
+    {
+        "rationale": "In a circle.",
+        "steps": [
+            {"id": "hen", "description": "Lay the egg.", "agent": "search", "depends_on": ["egg"]},
+            {"id": "egg", "description": "Hatch the hen.", "agent": "search", "depends_on": ["hen"]},
+        ],
+    }
+)
+
+
+async def answer(body: dict[str, Any]) -> Say | Hang:
+    """What the fake Messages API does with a request: by a word in its task, else as the offline rules say."""
+    opening = json.dumps(body["messages"][0])
+    if "HANG" in opening:
+        return Hang()
+    if "CIRCLE" in opening:
+        return Say(content=CYCLE)
+    if "NONSENSE" in opening:
+        return Say(content="Let me think about that.")
+    return await RuleResponder()(body)
+
+
+@pytest.fixture(scope="session")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
+    """Makes stages; ends whatever still runs on them after the last test."""
+    made = Stages(tmp_path_factory.mktemp("a"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def stage(stages: Stages) -> Stage:
+    """A stage of the test's own."""
+    return stages.new()
+
+
+@pytest.fixture(scope="session")
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of documents."""
+    folder = tmp_path_factory.mktemp("notes")
+    for name, text in NOTES.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data file."""
+    path = tmp_path_factory.mktemp("data") / "cases.csv"
+    path.write_text(TABLE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def fake() -> Iterator[FakeMessages]:
+    """A Messages API on this machine."""
+    with FakeMessages(answer) as server:
+        yield server
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A `troupe run` that has ended."""
+
+    done: Done
+    left: list[str]
+    """What was there after it that should not be."""
+
+    @property
+    def result(self) -> JobResult:
+        """What it printed with --json."""
+        return JobResult.model_validate_json(self.done.stdout)
+
+
+@pytest.fixture(scope="session")
+def main_run(stages: Stages, notes: Path, table: Path) -> Run:
+    """The main job with --json."""
+    stage = stages.new()
+    done = stage.troupe("run", QUESTION, "--docs", str(notes), "--data", str(table), "--json", within=START_WITHIN_S)
+    return Run(done, stage.leavings())
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """A `troupe up` that is ready."""
+
+    stage: Stage
+    up: Command
+    url: str
+    flower: str
+    troupe: Troupe
+
+    def nap(self, *seconds: float, agent: str = "napper") -> JobHandle:
+        """Submit a job of naps, one after the other."""
+        steps = [
+            PlannedStep(
+                id=f"nap-{at}", description=f"nap {length}", agent=agent, depends_on=[f"nap-{at - 1}"] if at else []
+            )
+            for at, length in enumerate(seconds)
+        ]
+        return self.troupe.submit("Sleep well.", plan=Plan(steps=steps))
+
+    def napping(self, job: JobHandle, step: str = "nap-0", attempt: int = 1) -> int:
+        """Wait until that attempt has begun; gives the process that runs it."""
+
+        def found() -> int | None:
+            naps = Path(self.stage.variables["NAPS"])
+            lines = naps.read_text().splitlines() if naps.exists() else []
+            wanted = [str(job.id), step, str(attempt)]
+            return next((int(line.split()[0]) for line in lines if line.split()[1:] == wanted), None)
+
+        return wait_until(found, within=20) or 0
+
+
+def start_fleet(stage: Stage, *options: str, flower: bool) -> tuple[Command, str, str]:
+    """Start `troupe up` on free ports and wait until it is ready; gives the addresses of Redis and Flower."""
+    redis_port, flower_port = free_port(), free_port()
+    options = (*options, *(("--flower-port", str(flower_port)) if flower else ("--no-flower",)))
+    up = stage.start("up", "--redis-port", str(redis_port), *options)
+
+    def ready() -> bool:
+        assert up.process.poll() is None, up.said
+        return "Ctrl-C ends it." in up.said
+
+    wait_until(ready, within=START_WITHIN_S)
+    return up, f"redis://127.0.0.1:{redis_port}/0", f"http://127.0.0.1:{flower_port}"
+
+
+@pytest.fixture(scope="session")
+def fleet(stages: Stages, fake: FakeMessages) -> Iterator[Fleet]:
+    """A whole stack with Flower, own agents and a fake Claude, that loses its workers sooner than others."""
+    stage = stages.new(
+        TROUPE_AGENTS="actors,finance",
+        TROUPE_MODEL="offline",
+        TROUPE_LEASE_S="5",
+        TROUPE_REPUBLISH_S="1",
+        ANTHROPIC_API_KEY="sk-ant-test",
+        ANTHROPIC_BASE_URL=fake.url,
+    )
+    stage.variables["NAPS"] = str(stage.folder / "naps.txt")
+    copy_actors(stage)
+    (stage.work / "finance.py").write_text(readme_example("finance = Agent("))
+    up, url, flower = start_fleet(stage, "--concurrency", "20", flower=True)
+    with Troupe(url) as troupe:
+        yield Fleet(stage, up, url, flower, troupe)
+    up.process.terminate()
+    up.wait()
+
+
+def readme_example(phrase: str) -> str:
+    """The Python code of README that has a phrase in it."""
+    blocks = (ROOT / "README.md").read_text().split("```python\n")[1:]
+    return next(code for code in (block.split("```")[0] for block in blocks) if phrase in code)

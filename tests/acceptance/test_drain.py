@@ -1,0 +1,57 @@
+"""SIGTERM to a worker: short steps end, long ones are handed back to somebody else at once."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tasks.states import TaskStatus
+from tests.acceptance.conftest import Fleet
+from tests.acceptance.stage import START_WITHIN_S, Command, wait_until
+
+LEASE_S = 60.0
+"""Much longer than the test: what is taken over was handed back."""
+
+
+@pytest.fixture
+def start_worker(fleet: Fleet) -> Iterator[Callable[..., Command]]:
+    """Starts a worker beside the shared stack, on a queue of the test's own."""
+    started: list[Command] = []
+
+    def start(queue: str, **variables: str) -> Command:
+        known = {worker.pid for worker in fleet.troupe.workers()}
+        settings = {"TROUPE_REDIS_URL": fleet.url, "TROUPE_AGENTS": "actors", "NAPPER": queue, **variables}
+        started.append(fleet.stage.start("worker", queue, **settings))
+        wait_until(lambda: started[-1].pid in {worker.pid for worker in fleet.troupe.workers()}, within=START_WITHIN_S)
+        assert started[-1].pid not in known
+        return started[-1]
+
+    yield start
+    for command in started:
+        command.process.terminate()
+        command.wait()
+
+
+def test_a_stopping_worker_lets_a_short_step_end(fleet: Fleet, start_worker: Callable[..., Command]) -> None:
+    worker = start_worker("short")
+    job = fleet.nap(1.5, agent="short")
+    assert fleet.napping(job) == worker.pid
+    worker.process.terminate()
+    result = job.wait(30)
+    assert (result.status, result.steps[0].attempts) == (TaskStatus.COMPLETED, 1)
+    assert worker.wait(10).code == 0
+
+
+def test_a_stopping_worker_hands_a_long_step_back(fleet: Fleet, start_worker: Callable[..., Command]) -> None:
+    first = start_worker("long", TROUPE_DRAIN_S="1")
+    job = fleet.nap(3.0, agent="long")
+    assert fleet.napping(job) == first.pid
+    second = start_worker("long")
+    first.process.terminate()
+    begun = time.monotonic()
+    assert fleet.napping(job, attempt=2) == second.pid
+    assert time.monotonic() - begun < 4.5, "taken over only when the lease had run out"
+    result = job.wait(30)
+    assert (result.status, result.steps[0].attempts) == (TaskStatus.COMPLETED, 2)
+    assert result.missing == ()
+    assert first.wait(10).code == 0

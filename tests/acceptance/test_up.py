@@ -1,0 +1,144 @@
+"""`troupe up`: a stack that stays, its commands from another shell, Flower, and its end."""
+
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from tasks.results import JobResult
+from tasks.states import TaskStatus
+from tests.acceptance.conftest import CLAUDE, Fleet, start_fleet
+from tests.acceptance.stage import Stage, Stages, get_json, objects, wait_until
+
+PRODUCER = """
+import sys
+from orchestrator import Troupe
+
+troupe = Troupe(sys.argv[1])
+jobs = [troupe.submit(f"What is said about order {n}?", idempotency_key=f"order-{n}") for n in range(20)]
+jobs[7].cancel()
+print(*(job.id for job in jobs), flush=True)
+print(*(job.wait(timeout=120).status.value for job in jobs))
+"""
+AGENTS = {"planner", "search", "analysis", "summary", "napper", "finance"}
+
+
+@pytest.fixture(scope="module")
+def produced(fleet: Fleet) -> Any:
+    producer = fleet.stage.start_program([sys.executable, "-c", PRODUCER, fleet.url])
+    ids = wait_until(lambda: producer.out.read_text().split("\n")[0].split())
+    watched = fleet.stage.troupe("watch", ids[-1])
+    done = producer.wait()
+    assert done.code == 0, done.stderr
+    return ids, done.stdout.splitlines()[1].split(), watched
+
+
+def test_all_jobs_of_a_producer_end_and_the_cancelled_one_is_cancelled(produced: Any) -> None:
+    _, statuses, _ = produced
+    assert statuses == ["completed"] * 7 + ["cancelled"] + ["completed"] * 12
+
+
+def test_a_watched_job_is_followed_to_its_end(produced: Any) -> None:
+    _, _, watched = produced
+    assert watched.code == 0
+    assert watched.stderr.splitlines()[0].endswith("accepted")
+    assert watched.stderr.splitlines()[-1] == "job completed"
+
+
+def test_the_list_of_jobs_has_them_all(fleet: Fleet, produced: Any) -> None:
+    listed = objects(fleet.stage.troupe("jobs", "--json", "-n", "1000").stdout)
+    assert {one["job_id"] for one in listed} >= set(produced[0])
+
+
+@pytest.mark.parametrize("command", ["show", "result"])
+def test_a_job_is_shown_as_the_published_object(command: str, fleet: Fleet, produced: Any) -> None:
+    done = fleet.stage.troupe(command, produced[0][0], "--json")
+    assert done.code == 0
+    assert JobResult.model_validate_json(done.stdout).job_id == produced[0][0]
+
+
+def test_the_result_of_a_cancelled_job_is_a_failure(fleet: Fleet, produced: Any) -> None:
+    done = fleet.stage.troupe("result", produced[0][7])
+    assert done.code == 1
+    assert "job_cancelled" in done.complaint
+
+
+def test_all_agents_are_listed(fleet: Fleet) -> None:
+    assert {one["name"] for one in objects(fleet.stage.troupe("agents", "--json").stdout)} == AGENTS
+
+
+def test_the_doctor_finds_nothing_wrong(fleet: Fleet) -> None:
+    done = fleet.stage.troupe("doctor", "--json")
+    findings = objects(done.stdout)
+    assert done.code == 0, findings
+    assert {one["check"] for one in findings} >= {"store", "broker", "orchestrator", "queue search", "queue napper"}
+
+
+def test_flower_lists_every_worker(fleet: Fleet) -> None:
+    def queues() -> bool:
+        workers: dict[str, Any] = get_json(f"{fleet.flower}/api/workers?refresh=1")
+        return {name.split("-")[0] for name in workers} >= AGENTS
+
+    wait_until(queues, within=20)
+
+
+def test_flower_names_tasks_by_agent_with_job_and_step_readable(fleet: Fleet) -> None:
+    wait_until(lambda: get_json(f"{fleet.flower}/api/workers"), within=20)
+    job = fleet.nap(0.1)
+    assert job.wait(30).status is TaskStatus.COMPLETED
+    wanted = f"{job.id}:nap-0:1"
+    tasks = wait_until(lambda: _with(get_json(f"{fleet.flower}/api/tasks?limit=1000"), wanted), within=20)
+    task = tasks[wanted]
+    assert (task["name"], task["uuid"]) == ("napper", wanted)
+    assert job.id in task["kwargs"]
+    assert "'nap-0'" in task["kwargs"]
+    assert "nap 0.1" in task["kwargs"]
+
+
+def test_a_second_stack_on_the_same_home_is_refused(fleet: Fleet) -> None:
+    done = fleet.stage.troupe("up", "--no-flower")
+    assert done.code == 2
+    assert f"process {fleet.up.pid}" in done.complaint
+
+
+def test_a_second_stack_is_refused_while_the_first_one_starts(stage: Stage) -> None:
+    first = stage.start("up", "--no-flower")
+    wait_until(lambda: (stage.home / "stack.lock").exists())
+    second = stage.troupe("up", "--no-flower")
+    assert second.code == 2
+    assert "a stack runs here already" in second.complaint
+    first.process.terminate()
+    assert first.wait(30).code == 0
+    assert stage.processes() == {}
+
+
+def test_a_port_that_is_taken_is_refused(fleet: Fleet, stage: Stage) -> None:
+    port = fleet.url.split(":")[2].split("/")[0]
+    done = stage.troupe("up", "--no-flower", "--redis-port", port)
+    assert (done.code, done.complaint) == (2, f"troupe: port {port} is taken; choose another one with --redis-port")
+
+
+@pytest.mark.parametrize(("task", "code"), [("Go round in a CIRCLE.", "invalid_plan"), ("NONSENSE.", "model_nonsense")])
+def test_a_planner_that_cannot_be_helped_fails_its_job(task: str, code: str, fleet: Fleet) -> None:
+    submitted = fleet.stage.troupe("submit", task, "--model", CLAUDE)
+    assert submitted.code == 0
+    done = fleet.stage.troupe("result", submitted.stdout.strip(), "--wait", "40")
+    assert done.code == 1
+    assert code in done.complaint
+
+
+def test_sigterm_ends_a_stack_in_order(stages: Stages) -> None:
+    stage = stages.new()
+    up, _, _ = start_fleet(stage, flower=True)
+    assert len(stage.processes()) >= 7
+    up.process.terminate()
+    done = up.wait(30)
+    assert (done.code, done.stderr.splitlines()[-1]) == (0, "stopping")
+    assert stage.processes() == {}
+    assert not (stage.home / "stack.json").exists()
+
+
+def _with(tasks: Any, name: str) -> Any:
+    """The tasks, once the wanted one is there and has its arguments."""
+    return tasks if name in tasks and json.dumps(tasks[name].get("kwargs")) != "null" else None
