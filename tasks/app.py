@@ -59,8 +59,13 @@ def queue(name: str) -> Queue:
     return Queue(name, routing_key=name)
 
 
+def is_redis(broker: str) -> bool:
+    """Whether the broker is a Redis, of whatever kind."""
+    return broker.startswith(("redis", "rediss", "sentinel"))
+
+
 def _transport(settings: StoreSettings, concurrency: int) -> dict[str, object]:
-    if not settings.broker.startswith(("redis", "rediss", "sentinel")):
+    if not is_redis(settings.broker):
         return {}
     options: dict[str, object] = {
         "socket_connect_timeout": settings.store_timeout_s,

