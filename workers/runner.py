@@ -10,7 +10,15 @@ from typing import Final, TypeVar
 import structlog
 from pydantic import JsonValue
 
-from tasks.errors import DeadlinePassed, ModelUnavailable, StepFailed, StoreUnavailable, TransientError, TroupeError
+from tasks.errors import (
+    DeadlinePassed,
+    IncompatibleVersion,
+    ModelUnavailable,
+    StepFailed,
+    StoreUnavailable,
+    TransientError,
+    TroupeError,
+)
 from tasks.ids import AttemptRef, WorkerName
 from tasks.models import MAX_TEXT_CHARS, Claim, Failure, StepKind, StepResult, Usage
 from tasks.store import AttemptStore, FleetStore, Refusal
@@ -71,7 +79,12 @@ class Runner:
             StoreUnavailable: the store was away for too long; the attempt is found again by the sweep.
         """
         with structlog.contextvars.bound_contextvars(**ref._asdict()):
-            claim = await _patiently(lambda: self.attempts.claim(ref, self.worker), CLAIM_WITHIN)
+            try:
+                claim = await _patiently(lambda: self.attempts.claim(ref, self.worker), CLAIM_WITHIN)
+            except IncompatibleVersion as error:
+                # The claim stands: left alone it would count as a lost worker. One of a later release may do better.
+                unreadable = Failure(code=error.code, message=str(error)[:MAX_MESSAGE_CHARS], retryable=True)
+                return await self._settle(ref, unreadable, Usage())
             if claim is None:
                 log.info("message_dropped", reason="stale, delivered before, or its job ended")
                 return "dropped"
