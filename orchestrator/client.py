@@ -216,9 +216,9 @@ class AsyncJobHandle:
             UnknownJob: never submitted here, or past its retention.
         """
         snapshots, events = self._troupe._snapshots, self._troupe._events  # pyright: ignore[reportPrivateUsage]
-        await snapshots.status(self.id)
+        status, last = await snapshots.status(self.id)
         seen = since
-        while True:
+        while status not in FINAL_JOB or seen < last:
             batch = await events.read(self.id, seen, wait=WAIT)
             for event in batch:
                 yield event
@@ -227,8 +227,6 @@ class AsyncJobHandle:
                     return
             if not batch:
                 status, last = await snapshots.status(self.id)
-                if status in FINAL_JOB and last <= seen:
-                    return
 
     async def cancel(self) -> TaskStatus:
         """Cancel the job on all workers. A job that is final stays what it is.
