@@ -234,6 +234,7 @@ def machine(store_settings: StoreSettings) -> type[Interleaved]:
     return Machine
 
 
+@pytest.mark.timeout(180)  # coverage of a traced interpreter costs much
 def test_no_interleaving_of_moves_breaks_a_job(machine: type[Interleaved]) -> None:
     run_state_machine_as_test(
         machine,
