@@ -318,6 +318,18 @@ async def test_a_step_that_was_given_up_has_failed(moves: Moves) -> None:
     assert await moves.everything(job) == before
 
 
+async def test_a_late_decision_about_an_earlier_attempt_changes_nothing(moves: Moves) -> None:
+    """Two attempts have failed; the decision about the first comes once more, from a replica that was slow."""
+    job = await moves.planned(DIAMOND)
+    ref = await moves.faltered(job, "a")
+    await moves.jobs.postpone(ref, 0)
+    await moves.faltered(job, "a", 2)
+    before = await moves.everything(job)
+    assert not await moves.jobs.give_up(ref, OUT_OF_LUCK)
+    assert not await moves.jobs.postpone(ref, 0)
+    assert await moves.everything(job) == before
+
+
 async def test_an_unclaimed_and_an_undispatched_step_can_be_given_up(moves: Moves) -> None:
     job = await moves.planned({"a": (), "b": (), "other": ()})
     assert await moves.jobs.give_up(await moves.dispatched(job, "a"), OUT_OF_LUCK)
@@ -386,6 +398,7 @@ async def test_a_message_that_nobody_claims_is_asked_about_again_and_again(moves
         (entry,) = await moves.entries()
         assert (entry.notice, entry.ref) == (Notice.STEP_UNCLAIMED, ref)
         assert int(entry.data) >= 0
+        assert await moves.jobs.sweep(0) == 0, "not before another while"
     assert await moves.status(job, "a") is StepStatus.DISPATCHED
     assert await moves.claim(ref) is not None
 
