@@ -8,9 +8,10 @@ from workers import Agent, StepContext
 
 
 async def nap(context: StepContext) -> str:
-    """Note who runs which attempt, then sleep: `nap 1.5` sleeps for 1.5 s."""
-    seconds = float(context.claim.step.description.split()[1])
+    """Note who runs which attempt, then sleep: `nap 60 0.1` sleeps for 60 s at first, later for 0.1 s."""
     claim = context.claim
+    lengths = [float(word) for word in claim.step.description.split()[1:]]
+    seconds = lengths[min(claim.attempt, len(lengths)) - 1]
     await asyncio.to_thread(_note, f"{os.getpid()} {claim.job.id} {claim.step.id} {claim.attempt}\n")
     await asyncio.sleep(seconds)
     return f"Slept for {seconds:g} s."

@@ -51,6 +51,13 @@ async def answer(body: dict[str, Any]) -> Say | Hang:
     return await RuleResponder()(body)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give these tests more time than others: whole stacks start in them, beside other tests."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(180))
+
+
 @pytest.fixture(scope="session")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
     """Makes stages; ends whatever still runs on them after the last test."""
@@ -121,13 +128,13 @@ class Fleet:
     flower: str
     troupe: Troupe
 
-    def nap(self, *seconds: float, agent: str = "napper") -> JobHandle:
-        """Submit a job of naps, one after the other."""
+    def nap(self, *lengths: str, agent: str = "napper") -> JobHandle:
+        """Submit a job of naps, one after the other; of each the seconds of its first attempt, its second …"""
         steps = [
             PlannedStep(
                 id=f"nap-{at}", description=f"nap {length}", agent=agent, depends_on=[f"nap-{at - 1}"] if at else []
             )
-            for at, length in enumerate(seconds)
+            for at, length in enumerate(lengths)
         ]
         return self.troupe.submit("Sleep well.", plan=Plan(steps=steps))
 

@@ -8,8 +8,8 @@ import pytest
 
 from tasks.results import JobResult
 from tasks.states import TaskStatus
-from tests.acceptance.conftest import CLAUDE, Fleet, start_fleet
-from tests.acceptance.stage import Stage, Stages, get_json, objects, wait_until
+from tests.acceptance.conftest import CLAUDE, Fleet
+from tests.acceptance.stage import Stage, get_json, objects, wait_until
 
 PRODUCER = """
 import sys
@@ -85,7 +85,7 @@ def test_flower_lists_every_worker(fleet: Fleet) -> None:
 
 def test_flower_names_tasks_by_agent_with_job_and_step_readable(fleet: Fleet) -> None:
     wait_until(lambda: get_json(f"{fleet.flower}/api/workers"), within=20)
-    job = fleet.nap(0.1)
+    job = fleet.nap("0.1")
     assert job.wait(30).status is TaskStatus.COMPLETED
     wanted = f"{job.id}:nap-0:1"
     tasks = wait_until(lambda: _with(get_json(f"{fleet.flower}/api/tasks?limit=1000"), wanted), within=20)
@@ -128,15 +128,11 @@ def test_a_planner_that_cannot_be_helped_fails_its_job(task: str, code: str, fle
     assert code in done.complaint
 
 
-def test_sigterm_ends_a_stack_in_order(stages: Stages) -> None:
-    stage = stages.new()
-    up, _, _ = start_fleet(stage, flower=True)
-    assert len(stage.processes()) >= 7
-    up.process.terminate()
-    done = up.wait(30)
-    assert (done.code, done.stderr.splitlines()[-1]) == (0, "stopping")
-    assert stage.processes() == {}
-    assert not (stage.home / "stack.json").exists()
+def test_a_job_that_runs_out_of_time_has_failed(fleet: Fleet) -> None:
+    submitted = fleet.stage.troupe("submit", "HANG until it is late.", "--timeout", "1", "--model", CLAUDE)
+    done = fleet.stage.troupe("result", submitted.stdout.strip(), "--wait", "20")
+    assert done.code == 1
+    assert "deadline_passed" in done.complaint
 
 
 def _with(tasks: Any, name: str) -> Any:
