@@ -23,8 +23,8 @@
 
 Fields of `:steps`, each followed by the step's id: s status · a attempt · n failures · x losses · w worker ·
 t started · f finished · q dispatched (Unix ms) · k kind · j join · i dependencies · d dependents · r dependencies
-not yet ended · o dependencies that succeeded · Q queue · g holds a slot. Fields of `:results`: r:<step> result · f:<step> failure ·
-a:<step>:<attempt> record of an ended attempt.
+not yet ended · o dependencies that succeeded · Q queue · g holds a slot. Fields of `:results`: r:<step> result ·
+f:<step> failure · a:<step>:<attempt> record of an ended attempt.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ PERMANENT: Final = (
     "job:finished",
     "job:load",
     "job:waits",
-    ":line",
+    "line",
     "workers",
     "workers:until",
     "orchestrators",
