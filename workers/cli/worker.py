@@ -1,6 +1,7 @@
 """`troupe worker`: one worker process on the queues that it is given."""
 
 import os
+import socket
 import sys
 from typing import Annotated, Any, cast
 
@@ -32,10 +33,18 @@ def worker(
         )
     end_with_parent()
     threads = concurrency or worker_main.worker_settings.concurrency
-    name = f"{'-'.join(wanted)[:40]}-{os.getpid()}@%h"
-    arguments = ["--quiet", "worker", "--pool", "threads", "--concurrency", str(threads), "--queues", ",".join(wanted)]
-    arguments += ["--hostname", name, "--without-gossip", "--without-mingle"]
-    cast(Any, worker_main.app).worker_main(arguments)
+    # Not `app.worker_main`: loading Celery's command line, with Flower's and a shell's, costs half a second of CPU.
+    celery_worker = cast(Any, worker_main.app).Worker(
+        hostname=f"{'-'.join(wanted)[:40]}-{os.getpid()}@{socket.gethostname()}",
+        pool_cls="threads",
+        concurrency=threads,
+        queues=wanted,
+        without_gossip=True,
+        without_mingle=True,
+        quiet=True,
+    )
+    celery_worker.start()
+    raise typer.Exit(int(celery_worker.exitcode or 0))
 
 
 def queues_of_agents() -> list[str]:
