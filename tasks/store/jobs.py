@@ -177,9 +177,8 @@ class JobStore:
 
 def _stored(spec: JobSpec) -> str:
     """The spec as it is stored: what was left at its default is left out, so that an older release can read it."""
-    return json.dumps(
-        {"version": spec.version} | spec.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False
-    )
+    fields = {"version": spec.version} | spec.model_dump(mode="json", exclude_defaults=True)
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 
 def _full(what: str, tenant: str) -> FleetFull:
