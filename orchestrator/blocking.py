@@ -46,6 +46,9 @@ class Troupe:
         budget_usd: float | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         idempotency_key: str | None = None,
+        tenant: str = "default",
+        priority: int = 5,
+        max_in_flight: int | None = None,
     ) -> "JobHandle":
         """Submit a job: see `AsyncTroupe.submit`."""
         submitting = self._troupe.submit(
@@ -57,6 +60,9 @@ class Troupe:
             budget_usd=budget_usd,
             timeout=timeout,
             idempotency_key=idempotency_key,
+            tenant=tenant,
+            priority=priority,
+            max_in_flight=max_in_flight,
         )
         return JobHandle(self, self._run(submitting))
 

@@ -72,6 +72,9 @@ class AsyncTroupe:
         budget_usd: float | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         idempotency_key: str | None = None,
+        tenant: str = "default",
+        priority: int = 5,
+        max_in_flight: int | None = None,
     ) -> "AsyncJobHandle":
         """Submit a job; it is accepted when this returns, and reaches a final status whatever happens.
 
@@ -82,11 +85,15 @@ class AsyncTroupe:
             plan: Steps to run as they are; no planner is asked.
             timeout: Seconds (or a timedelta) from now after which it fails.
             idempotency_key: A second submit with the same key and request returns the first job.
+            tenant: On whose behalf; limits and fair shares are counted by it.
+            priority: 0 to 9: its share of free slots while others wait too, doubled by each point.
+            max_in_flight: Steps of it that may be dispatched or running at once.
 
         Raises:
             InvalidTask: empty, or longer than 100,000 characters.
             ContractError: another argument is wrong.
             IdempotencyConflict: the key was used for a different request.
+            FleetFull: as many jobs are open as may be; carries retry_after.
             StoreUnavailable: no answer in time.
         """
         spec = job_spec(
@@ -99,6 +106,9 @@ class AsyncTroupe:
             budget_usd=budget_usd,
             timeout=timeout,
             idempotency_key=idempotency_key,
+            tenant=tenant,
+            priority=priority,
+            max_in_flight=max_in_flight,
         )
         first = None if plan is not None else first_step(spec.task, BUILT_IN, self.limits)
         return AsyncJobHandle(self, await self._jobs.submit(spec, first))
@@ -255,6 +265,9 @@ def job_spec(
     budget_usd: float | None = None,
     timeout: float | timedelta = DEFAULT_TIMEOUT,
     idempotency_key: str | None = None,
+    tenant: str = "default",
+    priority: int = 5,
+    max_in_flight: int | None = None,
 ) -> JobSpec:
     """What is asked for, checked as far as that can be done without asking anybody: see `AsyncTroupe.submit`.
 
@@ -271,6 +284,9 @@ def job_spec(
         budget_microusd=None if budget_usd is None else _microusd(budget_usd),
         timeout_ms=_milliseconds(timeout),
         idempotency_key=idempotency_key,
+        tenant=tenant,
+        priority=priority,
+        max_in_flight=max_in_flight,
     )
 
 

@@ -16,6 +16,7 @@ import structlog
 
 from orchestrator.scheduling.acting import Actor
 from orchestrator.scheduling.dispatch import Publisher
+from orchestrator.scheduling.windows import windows
 from orchestrator.settings import OrchestratorSettings
 from tasks.app import make_app
 from tasks.errors import TransientError
@@ -93,10 +94,11 @@ class Orchestrator:
 
     async def _sweep(self) -> None:
         jobs = JobStore(self.store)
+        tenant_limit = -(-self.settings.tenant_in_flight // self.store_settings.partitions)
         while True:
             for partition in range(self.store_settings.partitions):
                 try:
-                    while await jobs.sweep(partition) == SWEEP_BATCH:
+                    while await jobs.sweep(partition, await self._windows(), tenant_limit) == SWEEP_BATCH:
                         pass
                     left = await self.outbox.take_over(partition, count=READ)
                     if left:
@@ -104,6 +106,9 @@ class Orchestrator:
                 except* TransientError as group:
                     log.warning("sweep_failed", partition=partition, reason=str(group.exceptions[0]))
             await asyncio.sleep(self.store_settings.sweep_s)
+
+    async def _windows(self) -> dict[str, int]:
+        return windows(await self.fleet.workers(), self.settings.queue_limits, self.store_settings.partitions)
 
     async def _announce(self) -> None:
         presence = self._presence()

@@ -24,5 +24,9 @@ class OrchestratorSettings(RoomSettings):
     """Tries of a step after failures that may pass."""
     no_worker_s: float = Field(default=60.0, gt=0)
     """How long a step waits while no living worker listens on its queue before it fails with `no_worker`."""
+    queue_limits: str = Field(default="", pattern=r"^([a-z][a-z0-9_-]*=[0-9]+(,[a-z][a-z0-9_-]*=[0-9]+)*)?$")
+    """Steps in flight for each queue across the fleet, `search=20,analysis=5`; others: what their workers can do."""
+    tenant_in_flight: int = Field(default=0, ge=0)
+    """Steps of one tenant in flight across the fleet; 0: any number."""
     orchestrator_drain_s: float = Field(default=10.0, ge=0)
     """Longest time that a stopping orchestrator finishes what it has read."""

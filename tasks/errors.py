@@ -8,6 +8,7 @@ TroupeError
 │   └── IncompatibleVersion
 ├── TransientError                try again later, with backoff
 │   ├── StoreUnavailable · BrokerUnavailable
+│   ├── FleetFull                 carries retry_after
 │   ├── ModelUnavailable          carries retry_after where the provider gave one
 │   └── ResultTimeout             also a TimeoutError
 └── WorkFailed                    the work was tried and did not succeed: settle and report
@@ -147,6 +148,16 @@ class ModelUnavailable(TransientError):
     code = "model_unavailable"
 
     def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class FleetFull(TransientError):
+    """The fleet, or the tenant, has as many open jobs as it may have; nothing was accepted."""
+
+    code = "fleet_full"
+
+    def __init__(self, message: str, *, retry_after: timedelta) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 

@@ -214,6 +214,12 @@ class JobSpec(Wire):
     timeout_ms: int = Field(default=int(DEFAULT_TIMEOUT / timedelta(milliseconds=1)), ge=1)
     """From submit; the job fails with `deadline_passed` after it."""
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=200)
+    tenant: Name = "default"
+    """On whose behalf; limits and shares are counted by it."""
+    priority: int = Field(default=5, ge=0, le=9)
+    """Share of free slots while others wait too: each point doubles it. None starves."""
+    max_in_flight: int | None = Field(default=None, ge=1)
+    """Steps of this job that may be dispatched or running at once."""
 
 
 class StepResult(Wire):

@@ -52,8 +52,13 @@ class StoreSettings(RoomSettings):
     """Celery's broker; unset: the store's server, in the database after the store's. RabbitMQ is fine too."""
     prefix: str = Field(default="troupe", pattern=r"^[a-z0-9_-]{1,32}$")
     """First part of every key; two fleets may share one Redis under two prefixes."""
-    partitions: int = Field(default=4, ge=1, le=MAX_PARTITIONS)
-    """Slots that new jobs are spread over. Raise it with a Redis Cluster; never lower it while jobs are open."""
+    partitions: int = Field(default=1, ge=1, le=MAX_PARTITIONS)
+    """Slots that new jobs are spread over. Raise it with a Redis Cluster, where limits then hold for each partition by
+    itself; never lower it while jobs are open."""
+    max_open_jobs: int = Field(default=10_000, ge=1)
+    """Jobs that may be open at once; past it a submit is refused with `fleet_full`."""
+    max_open_jobs_of_tenant: int = Field(default=0, ge=0)
+    """The same for each tenant; 0: no limit of its own."""
     store_timeout_s: float = Field(default=5.0, gt=0, le=60)
     """Longest wait for an answer of Redis before `StoreUnavailable`."""
     lease_s: float = Field(default=15.0, gt=0, le=3600)

@@ -36,7 +36,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 @pytest.fixture
 def store_settings(redis_server: RedisServer) -> Iterator[StoreSettings]:
     """Settings with a key prefix of the test's own; after the test, every key under it must have an end."""
-    settings = StoreSettings(redis_url=SecretStr(redis_server.url), prefix=f"test{next(NUMBERS)}")
+    settings = StoreSettings(redis_url=SecretStr(redis_server.url), prefix=f"test{next(NUMBERS)}", partitions=4)
     yield settings
     redis: Redis = cast(Any, Redis).from_url(redis_server.url, decode_responses=True)
     with redis:

@@ -1,11 +1,14 @@
 """The decider's door: accept, extend, dispatch, decide about failed attempts, sweep, end."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Final, cast
 
-from tasks.errors import IdempotencyConflict
+from tasks.errors import FleetFull, IdempotencyConflict
 from tasks.ids import AttemptRef, JobId, StepId, partition_of
 from tasks.models import MAX_TIMEOUT, Failure, JobSpec, Step
 from tasks.states import Move, TaskStatus, sources
@@ -17,6 +20,11 @@ SWEEP_BATCH: Final = 200
 
 LOST: Final = Failure(code="worker_lost", message="the worker went silent and its lease ran out", retryable=True)
 DEADLINE: Final = Failure(code="deadline_passed", message="the job did not end within its timeout")
+
+
+NO_WINDOWS: Final[Mapping[str, int]] = MappingProxyType({})
+BUSY: Final = timedelta(seconds=5)
+"""When a refused producer may try again: some of the open jobs will have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +68,25 @@ class JobStore:
                 partition,
                 [
                     spec.id,
-                    spec.model_dump_json(exclude_none=True),  # with its version, which a later release must see
+                    _stored(spec),
                     first.id if first else "",
                     first.model_dump_json() if first else "",
                     spec.timeout_ms,
                     int(self.settings.retention_s * 1000),
                     fingerprint,
                     int((MAX_TIMEOUT.total_seconds() + self.settings.retention_s) * 1000),
+                    self.settings.max_open_jobs,
+                    self.settings.max_open_jobs_of_tenant,
+                    spec.tenant,
+                    spec.priority,
+                    spec.max_in_flight or 0,
+                    first.queue if first else "",
                 ],
                 key=key or self.store.keys.job(spec.id),
             ),
         )
+        if int(reply[1]) < 0:
+            raise _full(reply[2], spec.tenant)
         if reply[2] != fingerprint:
             raise IdempotencyConflict(
                 f"idempotency key {spec.idempotency_key!r} was used for another request, job {reply[0]}"
@@ -95,6 +111,7 @@ class JobStore:
                 " ".join(step.depends_on),
                 " ".join(new.dependents),
                 step.model_dump_json(),
+                step.queue,
             ]
         return await self.store.move(EXTEND, partition_of(job), args) == 1
 
@@ -133,13 +150,17 @@ class JobStore:
         reply = await self.store.move(END_JOB, partition_of(job), [job, status, failure.model_dump_json()])
         return TaskStatus(str(reply)) if reply else None
 
-    async def sweep(self, partition: int) -> int:
-        """Act on due timers of a partition; several replicas may do it at once.
+    async def sweep(self, partition: int, windows: Mapping[str, int] = NO_WINDOWS, tenant_limit: int = 0) -> int:
+        """Act on due timers of a partition, and let waiting steps into free slots; several replicas may do it at once.
+
+        Args:
+            windows: Steps that may be in flight for each queue; a queue that is not named keeps its last window.
+            tenant_limit: Steps that may be in flight for each tenant; 0 for any number.
 
         Returns:
             How many were due; call again at once when it is SWEEP_BATCH.
         """
-        args = [
+        args: list[str | int] = [
             sources(Move.LOSE),
             sources(Move.RESUME),
             sources(Move.REPUBLISH),
@@ -147,5 +168,20 @@ class JobStore:
             int(self.settings.republish_s * 1000),
             LOST.model_dump_json(),
             DEADLINE.model_dump_json(),
+            tenant_limit,
         ]
+        for queue, window in windows.items():
+            args += [queue, window]
         return cast(int, await self.store.move(SWEEP, partition, args))
+
+
+def _stored(spec: JobSpec) -> str:
+    """The spec as it is stored: what was left at its default is left out, so that an older release can read it."""
+    fields = {"version": spec.version} | spec.model_dump(mode="json", exclude_defaults=True)
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+
+def _full(what: str, tenant: str) -> FleetFull:
+    whose = "the fleet has" if what == "jobs" else f"tenant {tenant!r} has"
+    after = f"try again in {BUSY.total_seconds():g} s"
+    return FleetFull(f"{whose} as many open jobs as it may have; {after}", retry_after=BUSY)

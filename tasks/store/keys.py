@@ -5,6 +5,10 @@
 | `<p>:{N}:control` | stream, group `orchestrators` | moves | permanent; an entry is deleted once acted on |
 | `<p>:{N}:timers` | sorted set: `job` or `job:step` → due, Unix ms | moves | permanent; empty when nothing is open |
 | `<p>:{N}:job:finished` | stream of ended jobs, a hint | moves | permanent; trimmed |
+| `<p>:{N}:job:load` | hash of counters for admission: lua/admission.lua | moves | permanent |
+| `<p>:{N}:job:waits` | set of queues that steps wait for | moves | permanent; empty when none waits |
+| `<p>:{N}:job:<queue>:line` | sorted set: job → its turn | moves | permanent; empty when none waits |
+| `<p>:{N}:job:<id>:wait:<queue>` | list of waiting steps | moves | as the job |
 | `<p>:{N}:job:index` | sorted set: job → created, Unix ms | submit | permanent; pruned past retention |
 | `<p>:{N}:job:<id>` | hash: spec, status, counters | moves | deadline + retention, then retention |
 | `<p>:{N}:job:<id>:steps` | hash: fields below | moves | as the job |
@@ -19,8 +23,8 @@
 
 Fields of `:steps`, each followed by the step's id: s status · a attempt · n failures · x losses · w worker ·
 t started · f finished · q dispatched (Unix ms) · k kind · j join · i dependencies · d dependents · r dependencies
-not yet ended · o dependencies that succeeded. Fields of `:results`: r:<step> result · f:<step> failure ·
-a:<step>:<attempt> record of an ended attempt.
+not yet ended · o dependencies that succeeded · Q queue · g holds a slot. Fields of `:results`: r:<step> result ·
+f:<step> failure · a:<step>:<attempt> record of an ended attempt.
 """
 
 import hashlib
@@ -40,6 +44,9 @@ PERMANENT: Final = (
     "timers",
     "job:index",
     "job:finished",
+    "job:load",
+    "job:waits",
+    "line",
     "workers",
     "workers:until",
     "orchestrators",

@@ -4,13 +4,13 @@ An entry is deleted only after it was acted on. One whose reader died is taken o
 `TAKE_OVER`; acting twice is harmless, because every move is fenced.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final, cast
 
-import structlog
 from redis.exceptions import ResponseError
 
 from tasks.ids import AttemptRef, JobId, StepId
@@ -18,7 +18,7 @@ from tasks.store.connection import translated
 from tasks.store.keys import GROUP
 from tasks.store.store import Store
 
-log = structlog.get_logger("store")
+log = logging.getLogger("store")
 
 TAKE_OVER: Final = timedelta(seconds=5)
 """Age at which an entry that somebody read and did not finish is taken over."""
@@ -141,7 +141,7 @@ def _readable(entries: Entries) -> list[Entry]:
     known = frozenset(Notice)
     for entry, fields in entries:
         if fields["kind"] not in known:
-            log.warning("entry_of_later_release", entry=entry, notice=fields["kind"], job=fields["job"])
+            log.warning("entry_of_later_release entry=%s notice=%s job=%s", entry, fields["kind"], fields["job"])
     return [_read(entry, fields) for entry, fields in entries if fields["kind"] in known]
 
 

@@ -11,6 +11,9 @@ from redis.exceptions import NoScriptError
 ALONE: Final = frozenset({"announce", "alive"})
 """Scripts of the fleet's own slot, which stand without the prelude of the job scripts."""
 
+BEFORE: Final = ("prelude", "admission", "steps")
+"""What stands before the text of every other script."""
+
 Arg = str | int
 Reply = object
 
@@ -22,7 +25,7 @@ class Script:
         folder = resources.files("tasks.store") / "lua"
         text = (folder / f"{name}.lua").read_text()
         if name not in ALONE:
-            text = (folder / "prelude.lua").read_text() + text
+            text = "".join((folder / f"{part}.lua").read_text() for part in BEFORE) + text
         self.name = name
         self.text = text
         self.digest = sha1(text.encode(), usedforsecurity=False).hexdigest()

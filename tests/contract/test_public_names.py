@@ -94,6 +94,7 @@ def test_the_blocking_client_takes_what_the_other_one_takes(name: str) -> None:
 def test_submitting_takes_these() -> None:
     assert list(inspect.signature(orchestrator.Troupe.submit).parameters) == [
         "self", "task", "model", "knowledge", "data", "plan", "budget_usd", "timeout", "idempotency_key",
+        "tenant", "priority", "max_in_flight",
     ]  # fmt: skip
 
 

@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 
 from tasks.errors import BadSetting, UnknownModel
 from tasks.settings import read_settings
-from workers.llm.claude import ClaudeModel
 from workers.llm.catalog import make_model
+from workers.llm.claude import ClaudeModel
 from workers.llm.settings import ModelSettings
 from workers.testing import forbid_model_calls
 

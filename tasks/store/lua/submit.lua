@@ -1,8 +1,9 @@
 -- Accept a job: nothing → pending, with its planning step ready (or its given plan proposed).
 -- KEYS[3] idempotency key of the job, or the job's own key when it has none
 -- ARGV[3] job id, [4] job spec, [5] planning step's id or '', [6] its spec, [7] timeout ms, [8] retention ms, [9] fingerprint or '',
--- [10] ms from submit after which no job is kept any more
--- Reply: {id of the job, 1 created | 0 there before, fingerprint of the one there}
+-- [10] ms from submit after which no job is kept any more, [11] most open jobs, [12] most open jobs of a tenant (0: any),
+-- [13] tenant, [14] priority, [15] most of its steps in flight (0: any), [16] planning step's queue
+-- Reply: {id of the job, 1 created | 0 there before | -1 refused, fingerprint of the one there | what is full}
 local id, spec, step, step_spec = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local timeout, retention, fingerprint = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
 local job = open_job(id)
@@ -12,19 +13,25 @@ if fingerprint ~= '' then
   if split and redis.call('EXISTS', base .. string.sub(first, 1, split - 1)) == 1 then -- a job that is gone gives its key free
     return { string.sub(first, 1, split - 1), 0, string.sub(first, split + 1) }
   end
-  redis.call('SET', KEYS[3], id .. ' ' .. fingerprint, 'PX', timeout + retention)
 end
 if redis.call('EXISTS', job.key) == 1 then return { id, 0, fingerprint } end
+local open = redis.call('HMGET', load, 'jobs', 'J:' .. ARGV[13])
+if tonumber(open[1] or '0') >= tonumber(ARGV[11]) then return { id, -1, 'jobs' } end
+if ARGV[12] ~= '0' and tonumber(open[2] or '0') >= tonumber(ARGV[12]) then return { id, -1, 'tenant' } end
+redis.call('HINCRBY', load, 'jobs', 1)
+redis.call('HINCRBY', load, 'J:' .. ARGV[13], 1)
+if fingerprint ~= '' then redis.call('SET', KEYS[3], id .. ' ' .. fingerprint, 'PX', timeout + retention) end
 
 local expires = ms(now + timeout + retention)
 redis.call('HSET', job.key, 'spec', spec, 'status', 'pending', 'created', ms(now), 'deadline', ms(now + timeout),
-  'expires', expires, 'keep', ARGV[8], 'open', 0, 'done', 0, 'total', 0, 'cost', 0, 'revision', 0, 'order', step)
+  'expires', expires, 'keep', ARGV[8], 'open', 0, 'done', 0, 'total', 0, 'cost', 0, 'revision', 0, 'order', step,
+  'tenant', ARGV[13], 'priority', ARGV[14], 'cap', ARGV[15])
 emit(job, 'job_submitted')
 if step ~= '' then
   redis.call('HSET', job.key, 'open', 1, 'total', 1)
-  redis.call('HSET', job.steps, 's:' .. step, 'ready', 'k:' .. step, 'plan', 'q:' .. step, ms(now))
+  redis.call('HSET', job.steps, 'k:' .. step, 'plan', 'q:' .. step, ms(now), 'Q:' .. step, ARGV[16])
   redis.call('HSET', job.specs, step, step_spec)
-  tell('step_ready', job, step, 1)
+  to_ready(job, step)
 else
   redis.call('HSET', job.steps, 'v', 1)
   redis.call('HSET', job.specs, ' ', '')

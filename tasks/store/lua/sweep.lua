@@ -2,7 +2,11 @@
 -- orchestrator, a passed deadline → job failed.
 -- ARGV[3] sources of lose, [4] sources of resume, [5] sources of republish, [6] at most this many,
 -- [7] ms until an unclaimed message is looked at again, [8] failure of a lost attempt, [9] failure of a passed deadline
+-- [10] most steps of a tenant in flight (0: any), then two a queue: its name, its window of slots
 -- Reply: how many timers were due (at most [6]); the caller comes again at once when it was the most
+redis.call('HSET', load, 'TL', ARGV[10])
+for at = 11, #ARGV, 2 do redis.call('HSET', load, 'W:' .. ARGV[at], ARGV[at + 1]) end
+grant_all()
 local due = redis.call('ZRANGEBYSCORE', timers, '-inf', ms(now), 'LIMIT', 0, ARGV[6])
 for _, member in ipairs(due) do
   local split = string.find(member, ':', 1, true)

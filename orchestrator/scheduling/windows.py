@@ -1,0 +1,31 @@
+"""How many steps may be in flight for each queue: what its living workers can do, or what is set. Pure."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from tasks.models import WorkerPresence
+
+AHEAD: Final = 1.5
+"""Steps in flight for each thread: half as many again wait in the queue, so that no thread waits for a dispatch."""
+LEAST: Final = 8
+"""Smallest window: a worker that is just starting finds something to do."""
+
+
+def windows(workers: Sequence[WorkerPresence], limits: str, partitions: int) -> dict[str, int]:
+    """The window of each queue, for one partition.
+
+    Args:
+        limits: `queue=steps` pairs, separated by commas; they win over what the workers could do.
+        partitions: A limit holds for the fleet; each partition gets its share of it, at least one.
+    """
+    threads: Counter[str] = Counter()
+    for worker in workers:
+        for queue in worker.queues:
+            threads[queue] += worker.concurrency
+    found = {queue: max(math.ceil(count * AHEAD), LEAST) for queue, count in threads.items()}
+    for pair in filter(None, limits.split(",")):
+        queue, _, steps = pair.partition("=")
+        found[queue] = min(int(steps), found.get(queue, int(steps)))
+    return {queue: max(math.ceil(window / partitions), 1) for queue, window in sorted(found.items())}

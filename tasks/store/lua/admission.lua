@@ -1,0 +1,102 @@
+-- Admission: which ready steps may go out. Stands after the prelude.
+-- A queue has a window of slots (its workers' capacity, or a limit); a ready step takes one and is told to the
+-- orchestrator, or waits. A slot that comes free goes to the waiting job that has had least, weighed by priority
+-- (start-time fair queueing): one wide job cannot hold up the others, and none starves. O(1) a step.
+-- load: W:q window, F:q steps in flight, N:q waiting, V:q virtual time, T:tenant in flight, TL limit of a tenant
+-- q:line sorted set of jobs by virtual time; job:wait:q list of its waiting steps
+
+local load, waits = base .. 'load', base .. 'waits'
+
+local function has_room(job, queue)
+  local of_job = redis.call('HMGET', job.key, 'tenant', 'flying', 'cap')
+  local facts = redis.call('HMGET', load, 'W:' .. queue, 'F:' .. queue, 'TL', 'T:' .. (of_job[1] or ''))
+  local function below(count, limit) return not limit or limit == '0' or tonumber(count or '0') < tonumber(limit) end
+  if facts[1] and tonumber(facts[2] or '0') >= tonumber(facts[1]) then return false, false end
+  return below(facts[4], facts[3]) and below(of_job[2], of_job[3]), true
+end
+
+local function take_slot(job, step, queue)
+  redis.call('HSET', job.steps, 'g:' .. step, 1)
+  redis.call('HINCRBY', load, 'F:' .. queue, 1)
+  redis.call('HINCRBY', load, 'T:' .. (redis.call('HGET', job.key, 'tenant') or ''), 1)
+  redis.call('HINCRBY', job.key, 'flying', 1)
+  local attempt = tonumber(redis.call('HGET', job.steps, 'a:' .. step) or '0') + 1
+  tell('step_ready', job, step, attempt)
+end
+
+local function share(job) return 2 ^ (5 - tonumber(redis.call('HGET', job.key, 'priority') or '5')) end
+
+local function queue_up(job, step, queue)
+  local list = job.key .. ':wait:' .. queue
+  if redis.call('RPUSH', list, step) == 1 then
+    redis.call('PEXPIREAT', list, redis.call('HGET', job.key, 'expires'))
+    local turn = math.max(tonumber(redis.call('HGET', load, 'V:' .. queue) or '0'),
+                          tonumber(redis.call('HGET', job.key, 'v:' .. queue) or '0'))
+    redis.call('ZADD', base .. queue .. ':line', turn + share(job), job.id)
+  end
+  redis.call('HINCRBY', load, 'N:' .. queue, 1)
+  redis.call('SADD', waits, queue)
+end
+
+-- Gives free slots of a queue to waiting jobs in turn; one that is at its own or its tenant's limit goes behind.
+local function grant(queue)
+  local line = base .. queue .. ':line'
+  for _ = 1, 100 do
+    local first = redis.call('ZRANGE', line, 0, 0, 'WITHSCORES')
+    if not first[1] then
+      redis.call('SREM', waits, queue)
+      return
+    end
+    local job = open_job(first[1])
+    local list, turn = job.key .. ':wait:' .. queue, tonumber(first[2])
+    local room, slots = has_room(job, queue)
+    if not slots then return end
+    local step = room and redis.call('LPOP', list)
+    if step then
+      redis.call('HINCRBY', load, 'N:' .. queue, -1)
+      redis.call('HSET', load, 'V:' .. queue, turn)
+      redis.call('HSET', job.key, 'v:' .. queue, turn)
+      if redis.call('HGET', job.steps, 's:' .. step) == 'ready' then take_slot(job, step, queue) end
+    end
+    if redis.call('EXISTS', list) == 0 then redis.call('ZREM', line, job.id)
+    else redis.call('ZADD', line, turn + share(job), job.id) end
+  end
+end
+
+local function grant_all()
+  for _, queue in ipairs(redis.call('SMEMBERS', waits)) do grant(queue) end
+end
+
+local function release(job, step)
+  if redis.call('HDEL', job.steps, 'g:' .. step) == 0 then return end
+  local queue = redis.call('HGET', job.steps, 'Q:' .. step)
+  redis.call('HINCRBY', load, 'F:' .. queue, -1)
+  redis.call('HINCRBY', load, 'T:' .. (redis.call('HGET', job.key, 'tenant') or ''), -1)
+  redis.call('HINCRBY', job.key, 'flying', -1)
+  if redis.call('EXISTS', waits) == 1 then grant_all() end
+end
+
+-- A job has ended: what it has waiting goes.
+local function leave_lines(job)
+  for _, queue in ipairs(redis.call('SMEMBERS', waits)) do
+    local list = job.key .. ':wait:' .. queue
+    local count = redis.call('LLEN', list)
+    if count > 0 then
+      redis.call('DEL', list)
+      redis.call('ZREM', base .. queue .. ':line', job.id)
+      redis.call('HINCRBY', load, 'N:' .. queue, -count)
+    end
+  end
+end
+
+local function to_ready(job, step)
+  redis.call('HSET', job.steps, 's:' .. step, 'ready')
+  redis.call('ZREM', timers, job.id .. ':' .. step)
+  local queue = redis.call('HGET', job.steps, 'Q:' .. step)
+  if tonumber(redis.call('HGET', load, 'N:' .. queue) or '0') == 0 and has_room(job, queue) then
+    take_slot(job, step, queue)
+  else
+    queue_up(job, step, queue)
+    grant(queue)
+  end
+end

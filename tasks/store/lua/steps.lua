@@ -1,0 +1,86 @@
+-- What several moves have in common: a step ends, an attempt falters, a job ends. Stands after admission.
+
+local function close_step(job, step, status)
+  redis.call('HSET', job.steps, 's:' .. step, status, 'f:' .. step, ms(now))
+  redis.call('HINCRBY', job.key, 'open', -1)
+  redis.call('HINCRBY', job.key, 'done', 1)
+  redis.call('ZREM', timers, job.id .. ':' .. step)
+  release(job, step)
+end
+
+-- Ends the job: open steps are cancelled, the retention clock starts. O(steps), once in a job's life.
+local function finish_job(job, status, failure)
+  leave_lines(job)
+  if tonumber(redis.call('HGET', job.key, 'open') or '0') > 0 then
+    for step in string.gmatch(redis.call('HGET', job.key, 'order') or '', '%S+') do
+      if is_open(redis.call('HGET', job.steps, 's:' .. step)) then
+        close_step(job, step, 'cancelled')
+        emit(job, 'step_cancelled', step)
+      end
+    end
+  end
+  redis.call('HSET', job.key, 'status', status, 'finished', ms(now), 'failure', failure or '')
+  redis.call('HINCRBY', load, 'jobs', -1)
+  redis.call('HINCRBY', load, 'J:' .. (redis.call('HGET', job.key, 'tenant') or ''), -1)
+  redis.call('ZREM', timers, job.id)
+  local data = '"status":"' .. status .. '"'
+  if failure and failure ~= '' then data = data .. ',"failure":' .. failure end
+  emit(job, 'job_finished', nil, nil, '{' .. data .. '}')
+  redis.call('XADD', base .. 'finished', 'MAXLEN', '~', 10000, '*', 'job', job.id)
+  local retention = redis.call('HGET', job.key, 'keep')
+  for _, key in ipairs({ job.key, job.steps, job.specs, job.results, job.events }) do
+    redis.call('PEXPIRE', key, retention)
+  end
+end
+
+local function no_result(job, step)
+  local failure = redis.call('HGET', job.results, 'f:' .. step)
+  local reason = 'nothing it depends on succeeded'
+  if failure then
+    local fact = cjson.decode(failure)
+    reason = 'step ' .. step .. ': ' .. fact['message']
+  end
+  return cjson.encode({ code = 'no_result', message = 'no step gave a result to answer from; ' .. reason,
+                        retryable = false })
+end
+
+-- A step has ended: count it for those that depend on it; ready, skip (and go on from there) or wait. O(changes).
+local function advance(job, ended)
+  local cause, work = ended, { ended }
+  while #work > 0 do
+    local step = table.remove(work)
+    local ok = redis.call('HGET', job.steps, 's:' .. step) == 'succeeded'
+    for child in string.gmatch(redis.call('HGET', job.steps, 'd:' .. step) or '', '%S+') do
+      local rest = redis.call('HINCRBY', job.steps, 'r:' .. child, -1)
+      local good = redis.call('HINCRBY', job.steps, 'o:' .. child, ok and 1 or 0)
+      local now_is = redis.call('HMGET', job.steps, 's:' .. child, 'j:' .. child, 'k:' .. child)
+      local join, runs, skips = now_is[2], false, false
+      if join == 'all' then runs, skips = (ok and rest == 0 and good > 0), not ok
+      elseif join == 'any' then runs, skips = good > 0, (rest == 0 and good == 0)
+      else runs, skips = (rest == 0 and good > 0), (rest == 0 and good == 0) end
+      if now_is[1] == 'blocked' and runs then
+        to_ready(job, child)
+      elseif now_is[1] == 'blocked' and skips then
+        close_step(job, child, 'skipped')
+        emit(job, 'step_skipped', child)
+        work[#work + 1] = child
+        if now_is[3] == 'synthesis' then return finish_job(job, 'failed', no_result(job, cause)) end
+      end
+    end
+  end
+end
+
+-- The attempt ended without success; what follows is the orchestrator's decision.
+local function falter(job, step, attempt, outcome, usage, failure)
+  local was = redis.call('HMGET', job.steps, 'w:' .. step, 't:' .. step)
+  redis.call('HSET', job.steps, 's:' .. step, 'delayed')
+  if outcome == 'lost' then redis.call('HINCRBY', job.steps, 'x:' .. step, 1)
+  elseif outcome == 'failed' then redis.call('HINCRBY', job.steps, 'n:' .. step, 1) end
+  redis.call('ZREM', timers, job.id .. ':' .. step)
+  release(job, step)
+  keep(job, 'a:' .. step .. ':' .. attempt, '{"step":"' .. step .. '","number":' .. attempt ..
+    ',"outcome":"' .. outcome .. '","worker":' .. cjson.encode(was[1]) .. ',"started_at":' .. was[2] ..
+    ',"finished_at":' .. ms(now) .. ',"usage":' .. usage .. ',"failure":' .. failure .. '}')
+  emit(job, 'step_faltered', step, attempt, '{"failure":' .. failure .. '}')
+  tell('attempt_ended', job, step, attempt, failure)
+end
