@@ -1,0 +1,106 @@
+"""What has to hold in every state, and of every action."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
+
+from tasks.models import Join
+from tasks.states import FINAL_JOB, FINAL_STEP, MOVES, StepStatus, TaskStatus
+from tasks.store import Notice
+from tests.model.actions import Label
+from tests.model.store import Entry, Graph, StoreState
+from tests.model.world import World
+
+LEGAL: Final = frozenset((source, target) for sources, target in MOVES.values() for source in sources)
+BEGUN: Final = frozenset(StepStatus) - {StepStatus.BLOCKED, StepStatus.SKIPPED, StepStatus.CANCELLED}
+SETTLED: Final = frozenset({"settle", "claim", "postpone", "give_up", "dispatch"})
+"""Scripts that name an attempt."""
+
+
+def broken(graph: Graph, before: World, label: Label, after: World) -> Iterator[str]:
+    """What an action has broken, in words."""
+    yield from _around(after)
+    if after.store is not before.store and after.store != before.store:
+        yield from _changed(graph, before.store, after.store)
+        yield from _stale(before.store, label)
+
+
+def _around(world: World) -> Iterator[str]:
+    if max(world.commits, default=0) > 1:
+        yield "a result was committed twice"
+    at_work = [worker for worker in world.workers if worker.claimed]
+    if len(at_work) > len(set(at_work)):
+        yield "two workers run one attempt"
+
+
+@lru_cache(maxsize=1 << 17)
+def _changes(graph: Graph, before: StoreState, after: StoreState) -> tuple[str, ...]:
+    return (*_moved(before, after), *_whole(graph, after))
+
+
+def _changed(graph: Graph, before: StoreState, after: StoreState) -> Iterator[str]:
+    yield from _changes(graph, before, after)
+
+
+def _stale(before: StoreState, label: Label) -> Iterator[str]:
+    """An attempt that is not the current one changes nothing; a dispatch takes the next one."""
+    name, step, attempt = (*label, 0, 0)[:3]
+    if name in SETTLED and isinstance(step, int) and isinstance(attempt, int) and step < len(before.steps):
+        current = before.steps[step].attempt + (name == "dispatch")
+        if attempt != current:
+            yield f"a stale attempt was heard: {name}"
+
+
+def _moved(before: StoreState, after: StoreState) -> Iterator[str]:
+    if before.status in FINAL_JOB and (after.status is not before.status or after.steps != before.steps):
+        yield "a final job changed"
+    for old, new in zip(before.steps, after.steps, strict=False):
+        if old.status is not new.status and (old.status, new.status) not in LEGAL:
+            yield f"no move leads from {old.status.value} to {new.status.value}"
+        if not old.attempt <= new.attempt <= old.attempt + 1:
+            yield "attempts do not count up one by one"
+        if new.failures < old.failures or new.losses < old.losses:
+            yield "a failure or a loss was forgotten"
+
+
+def _whole(graph: Graph, store: StoreState) -> Iterator[str]:
+    ended = sum(step.status in FINAL_STEP for step in store.steps)
+    if (store.open, store.done) != (len(store.steps) - ended, ended):
+        yield "the counters of the job are wrong"
+    if store.revision > 1 or len(set(store.control)) < len(store.control):
+        yield "something was asked for twice"
+    if store.status in FINAL_JOB:
+        if store.open or store.deadline or any(step.timer for step in store.steps):
+            yield "something is open in a final job"
+    elif not store.deadline or (store.status is TaskStatus.IN_PROGRESS and not store.open):
+        yield "a job is neither open nor final"
+    for at, step in enumerate(store.steps):
+        if step.status in BEGUN and not _may_run(graph, store, at):
+            yield "a step began before its parents had ended"
+        if not _has_a_way_on(store, at):
+            yield f"a {step.status.value} step is forgotten"
+
+
+def _may_run(graph: Graph, store: StoreState, at: int) -> bool:
+    ends = [store.steps[parent].status for parent in graph[at].needs]
+    if not ends:
+        return True
+    if graph[at].join is Join.ALL:
+        return all(end is StepStatus.SUCCEEDED for end in ends)
+    good = StepStatus.SUCCEEDED in ends
+    return good if graph[at].join is Join.ANY else good and all(end in FINAL_STEP for end in ends)
+
+
+def _has_a_way_on(store: StoreState, at: int) -> bool:
+    """An entry or a timer is there that moves the step on, whoever dies."""
+    step = store.steps[at]
+    match step.status:
+        case StepStatus.READY:
+            return Entry(Notice.STEP_READY, at, step.attempt + 1) in store.control
+        case StepStatus.DISPATCHED | StepStatus.RUNNING:
+            return step.timer
+        case StepStatus.DELAYED:
+            asked = (Notice.ATTEMPT_ENDED, at, step.attempt)
+            return step.timer or any(entry[:3] == asked for entry in store.control)
+        case _:
+            return True

@@ -1,0 +1,332 @@
+"""The store's scripts as pure functions: one for each file in `tasks/store/lua`, over the state of one job.
+
+Left out: results, events, costs and the clock. A timer is there or not; when it is due is the explorer's choice.
+The legal sources come from `tasks.states`, as they do for the scripts.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from tasks.models import Join, StepKind
+from tasks.states import FINAL_JOB, FINAL_STEP, MOVES, Move, StepStatus, TaskStatus
+from tasks.store import NewStep, Notice
+
+JOB: Final = -1
+"""Stands for a step where the job itself is meant: its deadline, and the proposal that it brings."""
+LOST: Final = "worker_lost"
+ACCEPTED: Final = ""
+STALE: Final = "stale"
+
+
+class Node(NamedTuple):
+    """What a plan says of one step."""
+
+    name: str
+    kind: StepKind
+    join: Join
+    needs: tuple[int, ...]
+    children: tuple[int, ...]
+
+
+class StepState(NamedTuple):
+    """The fields of one step."""
+
+    status: StepStatus
+    attempt: int
+    failures: int
+    losses: int
+    rest: int
+    good: int
+    timer: bool
+
+
+class Entry(NamedTuple):
+    """One entry of the control stream."""
+
+    notice: Notice
+    step: int
+    attempt: int
+    code: str = ""
+
+
+class StoreState(NamedTuple):
+    """All that is stored of one job."""
+
+    status: TaskStatus | None = None
+    revision: int = 0
+    open: int = 0
+    done: int = 0
+    deadline: bool = False
+    steps: tuple[StepState, ...] = ()
+    control: tuple[Entry, ...] = ()
+
+
+Graph = tuple[Node, ...]
+Made = tuple[StoreState, str]
+"""A state and the reply: ACCEPTED, or why not."""
+
+
+def graph_of(steps: Sequence[NewStep]) -> Graph:
+    """The same plan in the model's form."""
+    at = {new.step.id: number for number, new in enumerate(steps)}
+    return tuple(
+        Node(
+            new.step.id,
+            new.step.kind,
+            new.step.join,
+            tuple(at[one] for one in new.step.depends_on),
+            tuple(at[one] for one in new.dependents),
+        )
+        for new in steps
+    )
+
+
+@dataclass(slots=True)
+class Draft:
+    """A state that is being changed."""
+
+    status: TaskStatus | None
+    revision: int
+    open: int
+    done: int
+    deadline: bool
+    steps: list[StepState]
+    control: list[Entry]
+
+    @classmethod
+    def of(cls, store: StoreState) -> "Draft":
+        """A copy."""
+        return cls(*store[:5], list(store.steps), list(store.control))
+
+    def made(self, reply: str = ACCEPTED) -> Made:
+        """What it has become."""
+        steps, control = tuple(self.steps), tuple(sorted(self.control))
+        return StoreState(self.status, self.revision, self.open, self.done, self.deadline, steps, control), reply
+
+    def tell(self, notice: Notice, step: int, attempt: int, code: str = "") -> None:
+        """Leave something for the orchestrator to do."""
+        self.control.append(Entry(notice, step, attempt, code))
+
+
+class Scripts:
+    """The moves of jobs with one plan.
+
+    Args:
+        off: Guards to leave out, to see what they prevent.
+    """
+
+    def __init__(self, graph: Graph, off: Collection[str] = ()) -> None:
+        self.graph = graph
+        self.off = frozenset(off)
+
+    def may(self, guard: str, move: Move, step: StepState) -> bool:
+        """The check of the status, unless it is off."""
+        return step.status in MOVES[move][0] or f"{guard}.status" in self.off
+
+    def current(self, guard: str, step: StepState, attempt: int) -> bool:
+        """The check of the attempt, unless it is off."""
+        return step.attempt == attempt or f"{guard}.attempt" in self.off
+
+    def submit(self, store: StoreState) -> Made:
+        """A job that brings its plan."""
+        if store.status is not None:
+            return store, STALE
+        draft = Draft.of(StoreState(TaskStatus.PENDING, deadline=True))
+        draft.tell(Notice.PLAN_PROPOSED, JOB, 0)
+        return draft.made()
+
+    def extend(self, store: StoreState, revision: int) -> Made:
+        """Write the plan's steps."""
+        fenced = store.revision == revision or "extend.revision" in self.off
+        if store.status is None or store.status in FINAL_JOB or not fenced:
+            return store, STALE
+        draft = Draft.of(store)
+        draft.status, draft.revision = TaskStatus.IN_PROGRESS, store.revision + 1
+        draft.open += len(self.graph)
+        draft.steps = [StepState(StepStatus.BLOCKED, 0, 0, 0, len(node.needs), 0, False) for node in self.graph]
+        for at, node in enumerate(self.graph):
+            if not node.needs:
+                self._to_ready(draft, at)
+        return draft.made()
+
+    def dispatch(self, store: StoreState, at: int, attempt: int) -> Made:
+        """Take the next attempt, or say again that this one is to be published."""
+        if at >= len(store.steps):
+            return store, STALE
+        step = store.steps[at]
+        fresh = step.attempt + 1 == attempt or "dispatch.attempt" in self.off
+        if self.may("dispatch", Move.DISPATCH, step) and fresh:
+            draft = Draft.of(store)
+            draft.steps[at] = step._replace(status=StepStatus.DISPATCHED, attempt=attempt, timer=True)
+            return draft.made()
+        again = step.status in MOVES[Move.REPUBLISH][0] and step.attempt == attempt
+        return store, ACCEPTED if again and "dispatch.again" not in self.off else STALE
+
+    def claim(self, store: StoreState, at: int, attempt: int) -> Made:
+        """Give an attempt to a worker, with its lease."""
+        if at >= len(store.steps):
+            return store, STALE
+        step = store.steps[at]
+        if not (self.may("claim", Move.CLAIM, step) and self.current("claim", step, attempt)):
+            return store, STALE
+        draft = Draft.of(store)
+        draft.steps[at] = step._replace(status=StepStatus.RUNNING, timer=True)
+        return draft.made()
+
+    def heartbeat(self, store: StoreState, at: int, attempt: int) -> Made:
+        """Learn whether the lease is still the caller's: changes nothing here, where time is not told."""
+        return store, self._refusal(store, at, attempt, Move.FALTER, "heartbeat")
+
+    def report(self, store: StoreState, at: int, attempt: int) -> Made:
+        """Write events, which are not kept here."""
+        return store, STALE if self._refusal(store, at, attempt, Move.FALTER, "report") else ACCEPTED
+
+    def settle(self, store: StoreState, at: int, attempt: int, code: str = "") -> Made:
+        """End an attempt well, or with a failure code."""
+        move = Move.FALTER if code else Move.SUCCEED
+        refusal = self._refusal(store, at, attempt, move, "settle")
+        if refusal:
+            return store, refusal
+        draft = Draft.of(store)
+        if code:
+            self._falter(draft, at, attempt, code)
+            return draft.made()
+        self._close(draft, at, StepStatus.SUCCEEDED)
+        if self.graph[at].kind is StepKind.SYNTHESIS:
+            self._finish(draft, TaskStatus.COMPLETED)
+        else:
+            self._advance(draft, at)
+        return draft.made()
+
+    def postpone(self, store: StoreState, at: int, attempt: int, *, later: bool) -> Made:
+        """Let the next attempt begin, now or later."""
+        if at >= len(store.steps):
+            return store, STALE
+        step = store.steps[at]
+        if not (self.may("postpone", Move.POSTPONE, step) and self.current("postpone", step, attempt)):
+            return store, STALE
+        if step.timer and "postpone.timer" not in self.off:
+            return store, STALE
+        draft = Draft.of(store)
+        if later:
+            draft.steps[at] = step._replace(timer=True)
+        else:
+            self._to_ready(draft, at)
+        return draft.made()
+
+    def give_up(self, store: StoreState, at: int, attempt: int) -> Made:
+        """End a step for good."""
+        if at >= len(store.steps):
+            return store, STALE
+        step = store.steps[at]
+        if not (self.may("give_up", Move.GIVE_UP, step) and self.current("give_up", step, attempt)):
+            return store, STALE
+        draft = Draft.of(store)
+        self._close(draft, at, StepStatus.FAILED)
+        if self.graph[at].kind is StepKind.WORK:
+            self._advance(draft, at)
+        else:
+            self._finish(draft, TaskStatus.FAILED)
+        return draft.made()
+
+    def end_job(self, store: StoreState, status: TaskStatus = TaskStatus.CANCELLED) -> Made:
+        """End the job from outside."""
+        final = store.status in FINAL_JOB and "end_job.status" not in self.off
+        if store.status is None or final:
+            return store, store.status or ""
+        draft = Draft.of(store)
+        self._finish(draft, status)
+        return draft.made(status)
+
+    def sweep(self, store: StoreState, at: int) -> Made:
+        """Act on one timer that is due: a step's, or the JOB's deadline."""
+        draft = Draft.of(store)
+        if at == JOB:
+            if store.deadline and store.status not in FINAL_JOB:
+                self._finish(draft, TaskStatus.FAILED)
+            draft.deadline = False
+            return draft.made()
+        step = store.steps[at]
+        if not step.timer:
+            return store, STALE
+        if step.status in MOVES[Move.LOSE][0]:
+            self._falter(draft, at, step.attempt, LOST)
+        elif step.status in MOVES[Move.RESUME][0]:
+            self._to_ready(draft, at)
+        elif step.status in MOVES[Move.REPUBLISH][0]:
+            draft.tell(Notice.STEP_UNCLAIMED, at, step.attempt)
+        else:
+            draft.steps[at] = step._replace(timer=False)
+        return draft.made()
+
+    def done(self, store: StoreState, entry: Entry) -> Made:
+        """Delete an entry that was acted on."""
+        if entry not in store.control:
+            return store, STALE
+        draft = Draft.of(store)
+        draft.control.remove(entry)
+        return draft.made()
+
+    def _refusal(self, store: StoreState, at: int, attempt: int, move: Move, guard: str) -> str:
+        if at >= len(store.steps):
+            return "gone"
+        step = store.steps[at]
+        if not self.current(guard, step, attempt):
+            return "superseded"
+        return ACCEPTED if self.may(guard, move, step) else step.status.value
+
+    def _to_ready(self, draft: Draft, at: int) -> None:
+        draft.steps[at] = draft.steps[at]._replace(status=StepStatus.READY, timer=False)
+        draft.tell(Notice.STEP_READY, at, draft.steps[at].attempt + 1)
+
+    def _close(self, draft: Draft, at: int, status: StepStatus) -> None:
+        draft.steps[at] = draft.steps[at]._replace(status=status, timer=False)
+        draft.open -= 1
+        draft.done += 1
+
+    def _falter(self, draft: Draft, at: int, attempt: int, code: str) -> None:
+        step = draft.steps[at]
+        draft.steps[at] = step._replace(
+            status=StepStatus.DELAYED,
+            losses=step.losses + (code == LOST),
+            failures=step.failures + (code not in (LOST, "handed_back")),
+            timer=False,
+        )
+        draft.tell(Notice.ATTEMPT_ENDED, at, attempt, code)
+
+    def _finish(self, draft: Draft, status: TaskStatus) -> None:
+        if draft.open > 0:
+            for at, step in enumerate(draft.steps):
+                if step.status not in FINAL_STEP:
+                    self._close(draft, at, StepStatus.CANCELLED)
+        draft.status, draft.deadline = status, False
+
+    def _advance(self, draft: Draft, ended: int) -> None:
+        work = [ended]
+        while work:
+            at = work.pop()
+            ok = draft.steps[at].status is StepStatus.SUCCEEDED
+            for child in self.graph[at].children:
+                step = draft.steps[child]
+                step = step._replace(rest=step.rest - 1, good=step.good + ok)
+                draft.steps[child] = step
+                runs, skips = _joined(self.graph[child].join, ok, step)
+                if step.status is StepStatus.BLOCKED and runs:
+                    self._to_ready(draft, child)
+                elif step.status is StepStatus.BLOCKED and skips:
+                    self._close(draft, child, StepStatus.SKIPPED)
+                    work.append(child)
+                    if self.graph[child].kind is StepKind.SYNTHESIS:
+                        self._finish(draft, TaskStatus.FAILED)
+                        return
+
+
+def _joined(join: Join, ok: bool, step: StepState) -> tuple[bool, bool]:
+    """Whether a step that lost one of those it waits for now runs, or is skipped."""
+    over = step.rest == 0
+    if join is Join.ALL:
+        return ok and over and step.good > 0, not ok
+    if join is Join.ANY:
+        return step.good > 0, over and step.good == 0
+    return over and step.good > 0, over and step.good == 0
