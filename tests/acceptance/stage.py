@@ -155,16 +155,20 @@ class Stage:
 
     def processes(self) -> dict[int, str]:
         """All living processes of the stage with their command lines, whoever their parent is now."""
-        mark = f"{MARK}={self.folder}".encode()
         found: dict[int, str] = {}
         for place in Path("/proc").iterdir():
             if place.name.isdecimal():
                 try:
-                    if mark in (place / "environ").read_bytes().split(b"\0"):
+                    if self._holds(place):
                         found[int(place.name)] = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 except OSError:
                     continue
         return found
+
+    def _holds(self, place: Path) -> bool:
+        """Whether a process was started with our mark, or works in our folder: Redis writes its title over its mark."""
+        marked = f"{MARK}={self.folder}".encode() in (place / "environ").read_bytes().split(b"\0")
+        return marked or (place / "cwd").readlink().is_relative_to(self.folder)
 
     def leavings(self) -> list[str]:
         """What a run must not leave: processes, its folder, sockets."""
