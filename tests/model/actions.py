@@ -48,16 +48,24 @@ class Actions:
     """What may happen in one setting.
 
     Args:
+        window: Steps that may be in flight; 0 for any number.
         busy: Entries that one replica works on at the same time.
         off: Guards to leave out: those of the scripts, and `delete.after` (an entry is deleted only after it was acted
             on), `republish` (messages that nobody claims are looked for), `depth` (only when the queue is empty).
     """
 
     def __init__(
-        self, graph: Graph, *, workers: int = 2, replicas: int = 2, busy: int = 1, off: tuple[str, ...] = ()
+        self,
+        graph: Graph,
+        *,
+        workers: int = 2,
+        replicas: int = 2,
+        busy: int = 1,
+        off: tuple[str, ...] = (),
+        window: int = 0,
     ) -> None:
         self.graph = graph
-        self.scripts = Scripts(graph, off)
+        self.scripts = Scripts(graph, off, window)
         self.workers, self.replicas, self.busy = workers, replicas, busy
         self.off = frozenset(off)
 
@@ -153,7 +161,7 @@ class Actions:
                 yield ("extend", 0), self.scripts.extend(store, 0)[0], DELETE, sent
             case "retry_now" | "retry_later":
                 later = todo == RETRY_LATER
-                made = self.scripts.postpone(store, step, attempt, later=later)
+                made = self.scripts.postpone(store, step, attempt, later)
                 yield ("postpone", step, attempt, later), made[0], DELETE, sent
             case "give_up":
                 yield ("give_up", step, attempt), self.scripts.give_up(store, step, attempt)[0], DELETE, sent

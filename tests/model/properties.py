@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from tasks.models import Join
+from tasks.models import Join, StepKind
 from tasks.states import FINAL_JOB, FINAL_STEP, MOVES, StepStatus, TaskStatus
 from tasks.store import Notice
 from tests.model.actions import Label
@@ -13,6 +13,7 @@ from tests.model.world import World
 
 LEGAL: Final = frozenset((source, target) for sources, target in MOVES.values() for source in sources)
 BEGUN: Final = frozenset(StepStatus) - {StepStatus.BLOCKED, StepStatus.SKIPPED, StepStatus.CANCELLED}
+FLYING: Final = frozenset({StepStatus.DISPATCHED, StepStatus.RUNNING})
 SETTLED: Final = frozenset({"settle", "claim", "postpone", "give_up", "dispatch"})
 """Scripts that name an attempt."""
 
@@ -74,6 +75,8 @@ def _whole(graph: Graph, store: StoreState) -> Iterator[str]:
             yield "something is open in a final job"
     elif not store.deadline or (store.status is TaskStatus.IN_PROGRESS and not store.open):
         yield "a job is neither open nor final"
+    if any(step.slot is not _holds(store, at) for at, step in enumerate(store.steps)):
+        yield "a slot is lost, or held by a step that does not fly"
     for at, step in enumerate(store.steps):
         if step.status in BEGUN and not _may_run(graph, store, at):
             yield "a step began before its parents had ended"
@@ -87,8 +90,16 @@ def _may_run(graph: Graph, store: StoreState, at: int) -> bool:
         return True
     if graph[at].join is Join.ALL:
         return all(end is StepStatus.SUCCEEDED for end in ends)
+    if graph[at].kind is StepKind.SYNTHESIS:  # it hands on whatever has succeeded
+        return all(end in FINAL_STEP for end in ends) and any(one.status is StepStatus.SUCCEEDED for one in store.steps)
     good = StepStatus.SUCCEEDED in ends
     return good if graph[at].join is Join.ANY else good and all(end in FINAL_STEP for end in ends)
+
+
+def _holds(store: StoreState, at: int) -> bool:
+    """Whether the step is in flight, and so takes a slot of its queue."""
+    status = store.steps[at].status
+    return status in FLYING or (status is StepStatus.READY and at not in store.line)
 
 
 def _has_a_way_on(store: StoreState, at: int) -> bool:
@@ -96,7 +107,8 @@ def _has_a_way_on(store: StoreState, at: int) -> bool:
     step = store.steps[at]
     match step.status:
         case StepStatus.READY:
-            return Entry(Notice.STEP_READY, at, step.attempt + 1) in store.control
+            flying = any(one.slot for one in store.steps)
+            return Entry(Notice.STEP_READY, at, step.attempt + 1) in store.control or (at in store.line and flying)
         case StepStatus.DISPATCHED | StepStatus.RUNNING:
             return step.timer
         case StepStatus.DELAYED:

@@ -39,6 +39,7 @@ class StepState(NamedTuple):
     rest: int
     good: int
     timer: bool
+    slot: bool = False
 
 
 class Entry(NamedTuple):
@@ -60,6 +61,8 @@ class StoreState(NamedTuple):
     deadline: bool = False
     steps: tuple[StepState, ...] = ()
     control: tuple[Entry, ...] = ()
+    line: tuple[int, ...] = ()
+    """Ready steps that wait for a slot of their queue."""
 
 
 Graph = tuple[Node, ...]
@@ -93,16 +96,18 @@ class Draft:
     deadline: bool
     steps: list[StepState]
     control: list[Entry]
+    line: list[int]
 
     @classmethod
     def of(cls, store: StoreState) -> "Draft":
         """A copy."""
-        return cls(*store[:5], list(store.steps), list(store.control))
+        return cls(*store[:5], list(store.steps), list(store.control), list(store.line))
 
     def made(self, reply: str = ACCEPTED) -> Made:
         """What it has become."""
         steps, control = tuple(self.steps), tuple(sorted(self.control))
-        return StoreState(self.status, self.revision, self.open, self.done, self.deadline, steps, control), reply
+        of_job = (self.status, self.revision, self.open, self.done, self.deadline)
+        return StoreState(*of_job, steps, control, tuple(self.line)), reply
 
     def tell(self, notice: Notice, step: int, attempt: int, code: str = "") -> None:
         """Leave something for the orchestrator to do."""
@@ -114,10 +119,12 @@ class Scripts:
 
     Args:
         off: Guards to leave out, to see what they prevent.
+        window: Steps that may be in flight; 0 for any number.
     """
 
-    def __init__(self, graph: Graph, off: Collection[str] = ()) -> None:
+    def __init__(self, graph: Graph, off: Collection[str] = (), window: int = 0) -> None:
         self.graph = graph
+        self.window = window
         self.off = frozenset(off)
 
     def may(self, guard: str, move: Move, step: StepState) -> bool:
@@ -199,7 +206,7 @@ class Scripts:
             self._advance(draft, at)
         return draft.made()
 
-    def postpone(self, store: StoreState, at: int, attempt: int, *, later: bool) -> Made:
+    def postpone(self, store: StoreState, at: int, attempt: int, later: bool) -> Made:
         """Let the next attempt begin, now or later."""
         if at >= len(store.steps):
             return store, STALE
@@ -242,14 +249,15 @@ class Scripts:
     def sweep(self, store: StoreState, at: int) -> Made:
         """Act on one timer that is due: a step's, or the JOB's deadline."""
         draft = Draft.of(store)
+        self._grant(draft)
         if at == JOB:
             if store.deadline and store.status not in FINAL_JOB:
                 self._finish(draft, TaskStatus.FAILED)
             draft.deadline = False
             return draft.made()
-        step = store.steps[at]
+        step = draft.steps[at]
         if not step.timer:
-            return store, STALE
+            return draft.made(STALE)
         if step.status in MOVES[Move.LOSE][0]:
             self._falter(draft, at, step.attempt, LOST)
         elif step.status in MOVES[Move.RESUME][0]:
@@ -278,12 +286,26 @@ class Scripts:
 
     def _to_ready(self, draft: Draft, at: int) -> None:
         draft.steps[at] = draft.steps[at]._replace(status=StepStatus.READY, timer=False)
-        draft.tell(Notice.STEP_READY, at, draft.steps[at].attempt + 1)
+        draft.line.append(at)
+        self._grant(draft)
+
+    def _grant(self, draft: Draft) -> None:
+        while draft.line and not (self.window and sum(step.slot for step in draft.steps) >= self.window):
+            at = draft.line.pop(0)
+            if draft.steps[at].status is StepStatus.READY:
+                draft.steps[at] = draft.steps[at]._replace(slot=True)
+                draft.tell(Notice.STEP_READY, at, draft.steps[at].attempt + 1)
+
+    def _release(self, draft: Draft, at: int) -> None:
+        if draft.steps[at].slot and "release" not in self.off:
+            draft.steps[at] = draft.steps[at]._replace(slot=False)
+            self._grant(draft)
 
     def _close(self, draft: Draft, at: int, status: StepStatus) -> None:
         draft.steps[at] = draft.steps[at]._replace(status=status, timer=False)
         draft.open -= 1
         draft.done += 1
+        self._release(draft, at)
 
     def _falter(self, draft: Draft, at: int, attempt: int, code: str) -> None:
         step = draft.steps[at]
@@ -293,9 +315,11 @@ class Scripts:
             failures=step.failures + (code not in (LOST, "handed_back")),
             timer=False,
         )
+        self._release(draft, at)
         draft.tell(Notice.ATTEMPT_ENDED, at, attempt, code)
 
     def _finish(self, draft: Draft, status: TaskStatus) -> None:
+        draft.line.clear()
         if draft.open > 0:
             for at, step in enumerate(draft.steps):
                 if step.status not in FINAL_STEP:
@@ -311,7 +335,7 @@ class Scripts:
                 step = draft.steps[child]
                 step = step._replace(rest=step.rest - 1, good=step.good + ok)
                 draft.steps[child] = step
-                runs, skips = _joined(self.graph[child].join, ok, step)
+                runs, skips = self._joined(draft, child, ok)
                 if step.status is StepStatus.BLOCKED and runs:
                     self._to_ready(draft, child)
                 elif step.status is StepStatus.BLOCKED and skips:
@@ -321,12 +345,14 @@ class Scripts:
                         self._finish(draft, TaskStatus.FAILED)
                         return
 
-
-def _joined(join: Join, ok: bool, step: StepState) -> tuple[bool, bool]:
-    """Whether a step that lost one of those it waits for now runs, or is skipped."""
-    over = step.rest == 0
-    if join is Join.ALL:
-        return ok and over and step.good > 0, not ok
-    if join is Join.ANY:
-        return step.good > 0, over and step.good == 0
-    return over and step.good > 0, over and step.good == 0
+    def _joined(self, draft: Draft, at: int, ok: bool) -> tuple[bool, bool]:
+        """Whether a step that lost one of those it waits for now runs, or is skipped."""
+        node, step = self.graph[at], draft.steps[at]
+        over, good = step.rest == 0, step.good > 0
+        if node.join is Join.ALL:
+            return ok and over and good, not ok
+        if node.join is Join.ANY:
+            return good, over and not good
+        if node.kind is StepKind.SYNTHESIS:
+            good = any(one.status is StepStatus.SUCCEEDED for one in draft.steps)
+        return over and good, over and not good

@@ -33,6 +33,7 @@ class Setting(NamedTuple):
     faults: Faults
     states: int
     busy: int = 1
+    window: int = 0
 
 
 SETTINGS: Final = {
@@ -47,6 +48,7 @@ SETTINGS: Final = {
     "a join, a crash, a loss": Setting(PAIR, Faults(crashes=1, losses=1), 11_000),
     "a join, a crash, a failure": Setting(PAIR, Faults(crashes=1, failures=1), 27_000),
     "a join that is cancelled": Setting(PAIR, Faults(freezes=1, ends=1), 9_000),
+    "a queue with one slot": Setting(PAIR, Faults(crashes=1, freezes=1), 5_000, 1, 1),
     "a join of any, a failure": Setting(ANY, Faults(failures=1), 10_000),
     "a join of any, a frozen worker": Setting(ANY, Faults(freezes=1), 13_000),
 }
@@ -64,6 +66,7 @@ GUARDS: Final = {
     "dispatch.attempt": (Faults(freezes=1, take_overs=1), "a stale attempt was heard: dispatch"),
     "extend.revision": (Faults(take_overs=1), "the counters of the job are wrong"),
     "end_job.status": (Faults(ends=2), "a final job changed"),
+    "release": (Faults(crashes=1), "a slot is lost"),
     "delete.after": (Faults(crashes=1), "is forgotten"),
     "republish": (Faults(losses=1), "no way leads to a final job"),
 }
@@ -74,7 +77,7 @@ def explore(setting: Setting) -> Explored:
     faults = setting.faults
     if MORE:
         faults = faults._replace(crashes=faults.crashes + 1, waits=faults.waits + 1)
-    return Search(Actions(setting.graph, busy=setting.busy), faults).run()
+    return Search(Actions(setting.graph, busy=setting.busy, window=setting.window), faults).run()
 
 
 @pytest.mark.timeout(0 if MORE else 300)
