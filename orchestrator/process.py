@@ -31,6 +31,8 @@ log = structlog.get_logger("orchestrator")
 READ: Final = 256
 """Entries read at once: one dispatch script and one batch of publishes."""
 BLOCK: Final = timedelta(seconds=1)
+GRACE_HEARTBEATS: Final = 3
+"""Heartbeats that pass between the end of an outage and the next sweep, at least."""
 PAUSE: Final = timedelta(seconds=0.5)
 """Wait after the store or the broker was away."""
 
@@ -53,7 +55,8 @@ class Orchestrator:
         """Work until `stop`; then finish what was read, say goodbye, and return."""
         partitions = range(self.store_settings.partitions)
         readers = [asyncio.create_task(self._read(partition)) for partition in partitions]
-        others = [asyncio.create_task(self._sweep()), asyncio.create_task(self._announce())]
+        chores = (self._sweep(), self._take_over(), self._announce())
+        others = [asyncio.create_task(chore) for chore in chores]
         log.info("orchestrator_started", name=self.name, partitions=len(partitions))
         stopped = asyncio.create_task(self.stopping.wait())
         try:
@@ -100,11 +103,22 @@ class Orchestrator:
                 try:
                     while await jobs.sweep(partition, await self._windows(), tenant_limit) == SWEEP_BATCH:
                         pass
+                except* TransientError as group:
+                    log.warning("sweep_failed", partition=partition, reason=str(group.exceptions[0]))
+                    # After an outage the workers come first: their leases ran out while nobody could renew them.
+                    await asyncio.sleep(GRACE_HEARTBEATS * self.store_settings.heartbeat_s)
+            await asyncio.sleep(self.store_settings.sweep_s)
+
+    async def _take_over(self) -> None:
+        """Act on what another reader, or an outage, has left. Apart from the sweep, which waits for no broker."""
+        while True:
+            for partition in range(self.store_settings.partitions):
+                try:
                     left = await self.outbox.take_over(partition, count=READ)
                     if left:
                         await self.actor.act(partition, left)
                 except* TransientError as group:
-                    log.warning("sweep_failed", partition=partition, reason=str(group.exceptions[0]))
+                    log.warning("take_over_failed", partition=partition, reason=str(group.exceptions[0]))
             await asyncio.sleep(self.store_settings.sweep_s)
 
     async def _windows(self) -> dict[str, int]:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from secrets import token_hex
 from typing import Final, TypeVar
 
 import structlog
@@ -80,7 +81,8 @@ class Runner:
         """
         with structlog.contextvars.bound_contextvars(**ref._asdict()):
             try:
-                claim = await _patiently(lambda: self.attempts.claim(ref, self.worker), CLAIM_WITHIN)
+                token = token_hex(8)
+                claim = await _patiently(lambda: self.attempts.claim(ref, self.worker, token), CLAIM_WITHIN)
             except IncompatibleVersion as error:
                 # The claim stands: left alone it would count as a lost worker. One of a later release may do better.
                 unreadable = Failure(code=error.code, message=str(error)[:MAX_MESSAGE_CHARS], retryable=True)

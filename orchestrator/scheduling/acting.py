@@ -29,6 +29,8 @@ from tasks.store import Entry, FleetStore, JobRecord, JobStore, NewStep, Notice,
 
 log = structlog.get_logger("orchestrator")
 
+LOOK_AGAIN_S: Final = 1.0
+"""How long a look at a queue holds. Each unclaimed message asks for one; a thousand may wait in one queue."""
 AT_ONCE: Final = 32
 """Entries other than dispatches that are worked on at the same time, a partition."""
 MAX_REASON_CHARS: Final = 2000
@@ -46,6 +48,8 @@ class Actor:
         self.settings = settings
         self.absences = Absences(forget_s=3 * store.settings.republish_s)
         self.slots = asyncio.Semaphore(AT_ONCE)
+        self.looks: dict[str, tuple[float, bool, int]] = {}
+        self.looking = asyncio.Lock()
 
     async def act(self, partition: int, entries: Sequence[Entry]) -> None:
         """Act on entries and delete those that are done.
@@ -139,8 +143,9 @@ class Actor:
         record = await self.snapshots.step(entry.ref.job, entry.ref.step)
         if record is None or record.status is not StepStatus.DISPATCHED or record.attempt != entry.ref.attempt:
             return
-        queue, waited_ms = record.step.queue, int(entry.data)
-        living = any(queue in worker.queues for worker in await self.fleet.workers())
+        waited, _, overtaken = entry.data.partition(" ")
+        queue, waited_ms = record.step.queue, int(waited)
+        living, depth = await self._look_at(queue)
         absent_s = self.absences.look(queue, living=living, now=time.monotonic())
         if min(absent_s, waited_ms / 1000) >= self.settings.no_worker_s:
             reason = (
@@ -149,9 +154,19 @@ class Actor:
             )
             log.warning("step_given_up", **_bound(entry), code=NO_WORKER, reason=reason)
             await self.jobs.give_up(entry.ref, Failure(code=NO_WORKER, message=reason))
-        elif await self.publisher.depth(queue) == 0:
+        elif depth == 0 or overtaken:
             log.warning("message_published_again", **_bound(entry), queue=queue, waited_ms=waited_ms)
             await self.publisher.publish([Dispatch.of(entry.ref.job, record.step, entry.ref.attempt)])
+
+    async def _look_at(self, queue: str) -> tuple[bool, int]:
+        """Whether somebody listens on a queue, and how many messages wait there; looked up once for many steps."""
+        async with self.looking:
+            at, living, depth = self.looks.get(queue, (-LOOK_AGAIN_S, False, 0))
+            if time.monotonic() - at >= LOOK_AGAIN_S:
+                living = any(queue in worker.queues for worker in await self.fleet.workers())
+                depth = await self.publisher.depth(queue)
+                self.looks[queue] = (time.monotonic(), living, depth)
+        return living, depth
 
     async def _plan(self, entry: Entry) -> None:
         record = await self.snapshots.job(entry.ref.job)

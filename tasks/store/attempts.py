@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
+from secrets import token_hex
 from typing import Final, cast
 
 from tasks.errors import IncompatibleVersion
@@ -36,11 +37,15 @@ class AttemptStore:
         self.store = store
         self.lease_ms = int(store.settings.lease_s * 1000)
 
-    async def claim(self, ref: AttemptRef, worker: WorkerName) -> Claim | None:
+    async def claim(self, ref: AttemptRef, worker: WorkerName, token: str | None = None) -> Claim | None:
         """Take one dispatched attempt for this worker, or learn that it is not to be had.
 
         One round trip; dispatched → running is written together with the lease, so two deliveries of the same
         message never both run.
+
+        Args:
+            token: The caller's own mark. A claim whose answer was lost is made again with the same one, and answered
+                again; without one, each call is a claim of its own.
 
         Returns:
             The claim with the step and its inputs. None when the attempt is stale, running, settled or cancelled:
@@ -50,7 +55,7 @@ class AttemptStore:
             IncompatibleVersion: the job or step was written by a release that this one cannot read.
             StoreUnavailable: no answer in time; the message is found again when its lease or timer ends.
         """
-        args = [sources(Move.CLAIM), ref.job, ref.step, ref.attempt, worker, self.lease_ms]
+        args = [sources(Move.CLAIM), ref.job, ref.step, ref.attempt, worker, self.lease_ms, token or token_hex(8)]
         reply = cast("list[str]", await self.store.move(CLAIM, partition_of(ref.job), args))
         if not reply:
             return None

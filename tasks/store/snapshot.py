@@ -79,9 +79,28 @@ class Snapshots:
         return _job(*reply)
 
     async def step(self, job: JobId, step: str) -> StepRecord | None:
-        """One step of a job; None when there is no such step. O(steps of the job)."""
-        record = await self.job(job)
-        return next((one for one in record.steps if one.step.id == step), None)
+        """One step of a job; None when there is no such step. O(its attempts), however wide the plan.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+            StoreUnavailable: no answer in time.
+        """
+        key = self.store.keys.job(job)
+        names = [f"{kind}:{step}" for kind in "sanxwtf"]
+        async with translated(self.store.settings):
+            async with self.store.redis.pipeline(transaction=True) as pipe:
+                pipe.exists(key)
+                pipe.hget(f"{key}:specs", step)
+                pipe.hmget(f"{key}:steps", names)
+                there, spec, facts = cast("tuple[int, str | None, list[str | None]]", await pipe.execute())
+            fields = {name: value for name, value in zip(names, facts, strict=True) if value is not None}
+            wanted = [f"r:{step}", f"f:{step}"]
+            wanted += [f"a:{step}:{number}" for number in range(1, int(fields.get(f"a:{step}", "0")) + 1)]
+            found = cast("list[str | None]", await self.store.redis.hmget(f"{key}:results", wanted))
+        if not there:
+            raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
+        results = {name: value for name, value in zip(wanted, found, strict=True) if value is not None}
+        return _step(step, fields, spec, results) if spec else None
 
     async def status(self, job: JobId) -> tuple[TaskStatus, int]:
         """Status of a job and the number of its last event.

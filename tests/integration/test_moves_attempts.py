@@ -462,3 +462,16 @@ async def test_the_time_of_an_attempt_is_kept(moves: Moves) -> None:
     assert record.finished_at is not None
     assert timedelta(0) <= record.finished_at - record.started_at < timedelta(seconds=10)
     assert record.attempts[0].finished_at == record.finished_at
+
+
+async def test_a_claim_whose_answer_was_lost_is_answered_again_and_to_nobody_else(moves: Moves) -> None:
+    ref = await moves.dispatched(await moves.planned({"a": ()}), "a")
+    first = await moves.attempts.claim(ref, WORKER, "token")
+    before = await moves.everything(ref.job)
+    again = await moves.attempts.claim(ref, WORKER, "token")
+    assert again is not None
+    assert first is not None
+    assert again.model_copy(update={"deadline_ms": first.deadline_ms}) == first
+    assert await moves.everything(ref.job) == before
+    assert await moves.attempts.claim(ref, WORKER, "other") is None
+    assert await moves.attempts.claim(ref, WORKER) is None

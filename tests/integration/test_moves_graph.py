@@ -305,3 +305,12 @@ async def test_a_wait_in_vain_is_an_empty_list(moves: Moves) -> None:
     job = await moves.planned({"a": ()})
     seq = (await moves.snapshots.job(job)).seq
     assert await moves.events.read(job, seq, wait=timedelta(milliseconds=20)) == []
+
+
+async def test_the_answer_is_written_from_what_succeeded_before_the_last_steps_failed(moves: Moves) -> None:
+    job = await moves.planned({"a": (), "b": ("a",)})
+    await moves.succeed(job, "a", "what was found")
+    await moves.fail(job, "b")
+    claim = await moves.claim(await moves.dispatched(job, "synthesis"))
+    assert claim is not None
+    assert {item.step: item.status.value for item in claim.inputs} == {"b": "failed", "a": "succeeded"}

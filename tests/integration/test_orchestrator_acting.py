@@ -316,7 +316,7 @@ async def test_a_defect_in_acting_on_one_entry_fails_that_job_only(deciding: Dec
     for job in (good, bad):
         await moves.attempts.claim(AttemptRef(job, StepId("plan"), 1), a_worker().name)
         await moves.attempts.fail(AttemptRef(job, StepId("plan"), 1), OUT_OF_LUCK, COST)
-    await moves.redis.hset(moves.store.keys.job(bad), "spec", "nonsense")
+    await moves.redis.hset(f"{moves.store.keys.job(bad)}:specs", "plan", "nonsense")
     await deciding.turn()
     assert await failure(moves, good) == OUT_OF_LUCK
     assert await moves.field(bad, "status") == "failed"
@@ -366,3 +366,19 @@ async def test_two_replicas_share_the_entries_without_doubling(moves_with: Calla
     assert [len(one) for one in sent] == [10, 10]
     assert len({*sent[0], *sent[1]}) == 20
     assert await moves.outbox.waiting(PARTITION) == 0
+
+
+async def test_a_message_that_later_ones_have_overtaken_is_published_again(deciding: Deciding) -> None:
+    moves, publisher = deciding.moves, deciding.publisher
+    lost = await moves.submitted()
+    await deciding.turn()
+    publisher.depths["planner"] = 40
+    later = await moves.submitted()
+    await deciding.turn()
+    await moves.redis.hincrby(f"{moves.store.keys.job(later)}:steps", "q:plan", 60_000)
+    await moves.claim(AttemptRef(later, StepId("plan"), 1))
+    await moves.make_due(lost, "plan")
+    await moves.jobs.sweep(PARTITION)
+    publisher.sent.clear()
+    await deciding.turn()
+    assert [dispatch.message.job for dispatch in publisher.sent] == [lost]

@@ -67,7 +67,7 @@ class FakeAttempts:
         if self.errors:
             raise self.errors.pop(0)
 
-    async def claim(self, ref: AttemptRef, worker: WorkerName) -> Claim | None:
+    async def claim(self, ref: AttemptRef, worker: WorkerName, token: str | None = None) -> Claim | None:
         self._meet()
         return self.given
 

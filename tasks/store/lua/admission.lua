@@ -2,7 +2,8 @@
 -- A queue has a window of slots (its workers' capacity, or a limit); a ready step takes one and is told to the
 -- orchestrator, or waits. A slot that comes free goes to the waiting job that has had least, weighed by priority
 -- (start-time fair queueing): one wide job cannot hold up the others, and none starves. O(1) a step.
--- load: W:q window, F:q steps in flight, N:q waiting, V:q virtual time, T:tenant in flight, TL limit of a tenant
+-- load: W:q window, F:q steps in flight, N:q waiting, V:q virtual time, T:tenant in flight, TL limit of a tenant,
+-- C:q dispatch time of the latest message that was claimed
 -- q:line sorted set of jobs by virtual time; job:wait:q list of its waiting steps
 
 local load, waits = base .. 'load', base .. 'waits'

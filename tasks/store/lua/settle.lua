@@ -21,5 +21,8 @@ close_step(job, step, 'succeeded')
 emit(job, 'step_succeeded', step, attempt, '{"usage":' .. ARGV[9] .. '}')
 if facts[3] == 'plan' then tell('plan_proposed', job, step, attempt)
 elseif facts[3] == 'synthesis' then finish_job(job, 'completed')
-else advance(job, step) end
+else
+  redis.call('HINCRBY', job.key, 'won', 1)
+  advance(job, step)
+end
 return ''

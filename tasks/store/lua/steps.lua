@@ -57,7 +57,11 @@ local function advance(job, ended)
       local join, runs, skips = now_is[2], false, false
       if join == 'all' then runs, skips = (ok and rest == 0 and good > 0), not ok
       elseif join == 'any' then runs, skips = good > 0, (rest == 0 and good == 0)
-      else runs, skips = (rest == 0 and good > 0), (rest == 0 and good == 0) end
+      else
+        -- The answer is written also when no last step succeeded, as long as any step did: its result is handed on.
+        local any = good > 0 or (now_is[3] == 'synthesis' and redis.call('HGET', job.key, 'won') ~= '0')
+        runs, skips = (rest == 0 and any), (rest == 0 and not any)
+      end
       if now_is[1] == 'blocked' and runs then
         to_ready(job, child)
       elseif now_is[1] == 'blocked' and skips then

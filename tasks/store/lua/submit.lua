@@ -24,7 +24,7 @@ if fingerprint ~= '' then redis.call('SET', KEYS[3], id .. ' ' .. fingerprint, '
 
 local expires = ms(now + timeout + retention)
 redis.call('HSET', job.key, 'spec', spec, 'status', 'pending', 'created', ms(now), 'deadline', ms(now + timeout),
-  'expires', expires, 'keep', ARGV[8], 'open', 0, 'done', 0, 'total', 0, 'cost', 0, 'revision', 0, 'order', step,
+  'expires', expires, 'keep', ARGV[8], 'open', 0, 'done', 0, 'total', 0, 'cost', 0, 'revision', 0, 'won', 0, 'order', step,
   'tenant', ARGV[13], 'priority', ARGV[14], 'cap', ARGV[15])
 emit(job, 'job_submitted')
 if step ~= '' then

@@ -17,14 +17,17 @@ for _, member in ipairs(due) do
     if status == 'pending' or status == 'in_progress' then finish_job(job, 'failed', ARGV[9]) end
   else
     local step = string.sub(member, split + 1)
-    local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'q:' .. step)
+    local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'q:' .. step, 'Q:' .. step)
     if may(ARGV[3], facts[1]) then
       falter(job, step, facts[2], 'lost', '{}', ARGV[8])
     elseif may(ARGV[4], facts[1]) then
       to_ready(job, step)
     elseif may(ARGV[5], facts[1]) then
       redis.call('ZADD', timers, ms(now + tonumber(ARGV[7])), member)
-      tell('step_unclaimed', job, step, facts[2], ms(now - tonumber(facts[3])))
+      -- Queues are first in, first out: one that a much later message has overtaken is lost.
+      local latest = tonumber(redis.call('HGET', load, 'C:' .. facts[4]) or '0')
+      local overtaken = latest > tonumber(facts[3]) + tonumber(ARGV[7]) / 2
+      tell('step_unclaimed', job, step, facts[2], ms(now - tonumber(facts[3])) .. (overtaken and ' overtaken' or ''))
     else
       redis.call('ZREM', timers, member)
     end
