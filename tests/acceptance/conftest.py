@@ -1,8 +1,10 @@
 """Stacks that the tests of this ring share: each is started once, by the first test that wants it."""
 
+import fcntl
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +15,7 @@ from orchestrator.blocking import JobHandle
 from orchestrator.local.redis_server import free_port
 from tasks.models import Plan, PlannedStep
 from tasks.results import JobResult
-from tests.acceptance.stage import START_WITHIN_S, Command, Done, Stage, Stages, copy_actors, wait_until
+from tests.acceptance.stage import START_WITHIN_S, Command, Stage, Stages, copy_actors, wait_until
 from workers.testing import FakeMessages, Hang, Say
 from workers.testing.responder import RuleResponder
 
@@ -96,26 +98,54 @@ def fake() -> Iterator[FakeMessages]:
         yield server
 
 
+Once = Callable[[str, Callable[[], Any]], Any]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Makes something of JSON once for all test processes: the first that wants it; the others wait and read it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def get(name: str, make: Callable[[], Any]) -> Any:
+        place = folder / f"{name}.json"
+        with place.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not place.exists():
+                place.write_text(json.dumps(make()))
+        return json.loads(place.read_text())
+
+    return get
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A `troupe run` that has ended."""
 
-    done: Done
+    code: int
+    stdout: str
+    stderr: str
     left: list[str]
     """What was there after it that should not be."""
+
+    @classmethod
+    def of(cls, stage: Stage, *options: str, **variables: str) -> dict[str, Any]:
+        """Run a job; gives the fields of a Run."""
+        done = stage.troupe("run", QUESTION, *options, within=START_WITHIN_S, **variables)
+        return {**asdict(done), "left": stage.leavings()}
 
     @property
     def result(self) -> JobResult:
         """What it printed with --json."""
-        return JobResult.model_validate_json(self.done.stdout)
+        return JobResult.model_validate_json(self.stdout)
 
 
 @pytest.fixture(scope="session")
-def main_run(stages: Stages, notes: Path, table: Path) -> Run:
+def main_run(once: Once, stages: Stages, notes: Path, table: Path) -> Run:
     """The main job with --json."""
-    stage = stages.new()
-    done = stage.troupe("run", QUESTION, "--docs", str(notes), "--data", str(table), "--json", within=START_WITHIN_S)
-    return Run(done, stage.leavings())
+    options = ("--docs", str(notes), "--data", str(table), "--json")
+    return Run(**once("main_run", lambda: Run.of(stages.new(), *options)))
 
 
 @dataclass(frozen=True, slots=True)

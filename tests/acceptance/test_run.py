@@ -12,8 +12,8 @@ import pytest
 from tasks.models import StepKind
 from tasks.results import JobResult, StepReport
 from tasks.states import StepStatus, TaskStatus
-from tests.acceptance.conftest import QUESTION, ROOT, Run
-from tests.acceptance.stage import START_WITHIN_S, Stage
+from tests.acceptance.conftest import ROOT, Once, Run
+from tests.acceptance.stage import Stages
 
 
 def published_schema() -> dict[str, Any]:
@@ -30,8 +30,8 @@ def overlap(one: StepReport, other: StepReport) -> bool:
 
 
 def test_a_run_prints_one_object_of_the_published_form(main_run: Run) -> None:
-    assert main_run.done.code == 0, main_run.done.stderr
-    found = json.loads(main_run.done.stdout)
+    assert main_run.code == 0, main_run.stderr
+    found = json.loads(main_run.stdout)
     cast(Any, jsonschema).validate(found, published_schema())
     assert found["status"] == "completed"
 
@@ -77,12 +77,12 @@ def test_a_run_leaves_no_process_no_folder_and_no_socket(main_run: Run) -> None:
 
 
 @pytest.fixture(scope="module")
-def text_run(main_run: Run, stages: Any, notes: Path, table: Path) -> Any:
-    stage: Stage = stages.new()
-    return stage.troupe("run", QUESTION, "--docs", str(notes), "--data", str(table), within=START_WITHIN_S)
+def text_run(once: Once, stages: Stages, notes: Path, table: Path) -> Run:
+    options = ("--docs", str(notes), "--data", str(table))
+    return Run(**once("text_run", lambda: Run.of(stages.new(), *options)))
 
 
-def test_the_answer_is_on_stdout_and_the_progress_on_stderr_in_plain_lines(text_run: Any) -> None:
+def test_the_answer_is_on_stdout_and_the_progress_on_stderr_in_plain_lines(text_run: Run) -> None:
     assert text_run.code == 0
     assert "\x1b" not in text_run.stdout + text_run.stderr
     assert re.search(r"^search-1: started on search-\d+@", text_run.stderr, re.MULTILINE)
@@ -91,10 +91,10 @@ def test_the_answer_is_on_stdout_and_the_progress_on_stderr_in_plain_lines(text_
     assert "\nSources\n[1] " in text_run.stdout
 
 
-def test_an_offline_answer_says_that_no_language_model_was_used(text_run: Any) -> None:
+def test_an_offline_answer_says_that_no_language_model_was_used(text_run: Run) -> None:
     assert "No language model was used" in text_run.stdout
 
 
-def test_the_same_question_has_the_same_answer(main_run: Run, text_run: Any) -> None:
+def test_the_same_question_has_the_same_answer(main_run: Run, text_run: Run) -> None:
     assert text_run.stdout.startswith((main_run.result.answer or "-").strip())
     assert main_run.result.status is TaskStatus.COMPLETED

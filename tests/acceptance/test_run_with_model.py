@@ -1,5 +1,6 @@
 """`troupe run --model claude-…` against a Messages API on this machine: real HTTP, no language model."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from orchestrator.local.redis_server import free_port
 from tasks.results import JobResult, UsageReport
 from tasks.states import StepStatus, TaskStatus
-from tests.acceptance.conftest import CLAUDE, QUESTION
+from tests.acceptance.conftest import CLAUDE, Once, Run
 from tests.acceptance.stage import START_WITHIN_S, Stage, Stages
 from workers.testing import FakeMessages
 
@@ -26,28 +27,46 @@ def sums(reports: list[UsageReport]) -> dict[str, float]:
     return {name: round(sum(getattr(report, name) for report in reports), 6) for name in names}
 
 
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A run, and what the provider says of it."""
+
+    run: dict[str, Any]
+    calls: int
+    violations: list[str]
+    usage: dict[str, int]
+
+    @property
+    def result(self) -> JobResult:
+        """What the run printed."""
+        return Run(**self.run).result
+
+
 @pytest.fixture(scope="module")
-def http_run(stages: Stages, notes: Path, table: Path) -> Any:
-    stage = stages.new(ANTHROPIC_API_KEY=KEY)
-    with FakeMessages(api_key=KEY) as fake:
-        words = ["run", QUESTION, "--docs", str(notes), "--data", str(table), "--json", "--model", CLAUDE]
-        done = stage.troupe(*words, within=START_WITHIN_S, ANTHROPIC_BASE_URL=fake.url)
-        assert done.code == 0, done.stderr
-        return JobResult.model_validate_json(done.stdout), fake
+def http(once: Once, stages: Stages, notes: Path, table: Path) -> Conversation:
+    options = ("--docs", str(notes), "--data", str(table), "--json", "--model", CLAUDE)
+
+    def converse() -> dict[str, Any]:
+        with FakeMessages(api_key=KEY) as fake:
+            run = Run.of(stages.new(), *options, ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL=fake.url)
+            return {"run": run, "calls": fake.calls, "violations": fake.violations, "usage": fake.usage_total}
+
+    return Conversation(**once("http_run", converse))
 
 
-def test_every_step_asks_the_model_over_http_and_breaks_no_rule(http_run: Any) -> None:
-    result, fake = http_run
+def test_every_step_asks_the_model_over_http_and_breaks_no_rule(http: Conversation) -> None:
+    result = http.result
     assert (result.status, result.model) == (TaskStatus.COMPLETED, CLAUDE)
     assert all(step.usage.requests >= 1 and step.status is StepStatus.SUCCEEDED for step in result.steps)
-    assert fake.violations == []
-    assert result.usage.requests == fake.calls
+    assert http.violations == []
+    assert result.usage.requests == http.calls
+    assert http.run["left"] == []
 
 
-def test_the_usage_of_the_steps_is_that_of_the_job_and_that_of_the_provider(http_run: Any) -> None:
-    result, fake = http_run
+def test_the_usage_of_the_steps_is_that_of_the_job_and_that_of_the_provider(http: Conversation) -> None:
+    result = http.result
     assert sums([step.usage for step in result.steps]) == sums([result.usage])
-    said = {ours: fake.usage_total.get(theirs, 0) for theirs, ours in API_NAMES.items()}
+    said = {ours: http.usage.get(theirs, 0) for theirs, ours in API_NAMES.items()}
     assert {name: getattr(result.usage, name) for name in said} == said
     assert result.usage.cost_usd > 0
 
