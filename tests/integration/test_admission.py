@@ -111,6 +111,24 @@ async def test_a_tenant_has_no_more_steps_in_flight_than_it_may(moves: Moves) ->
     assert len(await moves.asked_for(Notice.STEP_READY)) == 1
 
 
+async def test_a_job_at_its_limit_keeps_its_turn(moves: Moves) -> None:
+    """However long its step takes: when it may have the next one, it does not wait for a hundred steps of others."""
+    await window(moves, 2)
+    limited = await moves.planned(wide(9), max_in_flight=1)
+    flying = await moves.asked_for(Notice.STEP_READY)
+    for _ in range(10):
+        await moves.jobs.sweep(PARTITION)
+    await moves.planned(wide(30))
+    flying += await moves.asked_for(Notice.STEP_READY)
+    turns: list[JobId] = []
+    for _ in range(6):
+        await run(moves, flying.pop(0))
+        told = await moves.asked_for(Notice.STEP_READY)
+        flying += told
+        turns += [ref.job for ref in told]
+    assert turns.count(limited) >= 2
+
+
 async def test_a_failed_attempt_gives_its_slot_away_and_its_retry_waits_its_turn(moves: Moves) -> None:
     await window(moves, 1)
     await moves.planned(wide(2))

@@ -60,7 +60,11 @@ local function grant(queue)
       if redis.call('HGET', job.steps, 's:' .. step) == 'ready' then take_slot(job, step, queue) end
     end
     if redis.call('EXISTS', list) == 0 then redis.call('ZREM', line, job.id)
-    else redis.call('ZADD', line, turn + share(job), job.id) end
+    elseif step then redis.call('ZADD', line, turn + share(job), job.id)
+    else -- behind those that wait now, no further: it may be looked at a thousand times before it has room again
+      local last = redis.call('ZRANGE', line, -1, -1, 'WITHSCORES')
+      redis.call('ZADD', line, tonumber(last[2]) + 1e-6, job.id)
+    end
   end
 end
 
