@@ -16,8 +16,8 @@ from urllib.request import urlopen
 T = TypeVar("T")
 
 PAUSE_S: Final = 0.05
-START_WITHIN_S: Final = 45.0
-"""A whole stack on a machine that is busy with other tests."""
+START_WITHIN_S: Final = 90.0
+"""A whole stack, or a run, on a machine that is busy with other tests and measures coverage."""
 COMMAND_WITHIN_S: Final = 40.0
 OURS: Final = ("TROUPE_", "ANTHROPIC_", "FLOWER_")
 MARK: Final = "ACCEPTANCE_STAGE"
