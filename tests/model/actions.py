@@ -156,7 +156,10 @@ class Actions:
             case "publish":
                 yield ("publish", step, attempt), store, DELETE, _sorted(*sent, (step, attempt))
             case "look":
-                yield ("look", step, attempt), store, PUBLISH if not sent else DELETE, sent
+                if (step, attempt) not in sent:  # nothing waits, or what waits was published after it
+                    yield ("look", step, attempt), store, PUBLISH, sent
+                if sent:
+                    yield ("look", step, attempt), store, DELETE, sent
             case "extend":
                 yield ("extend", 0), self.scripts.extend(store, 0)[0], DELETE, sent
             case "retry_now" | "retry_later":

@@ -41,12 +41,11 @@ SETTINGS: Final = {
     "a frozen worker, a slow replica, a crash": Setting(CHAIN, Faults(freezes=1, take_overs=1, crashes=1), 30_000),
     "failures, a frozen worker, a slow replica": Setting(CHAIN, Faults(failures=1, freezes=1, take_overs=1), 10_000),
     "the end of the job, a frozen worker, a crash": Setting(CHAIN, Faults(ends=1, freezes=1, crashes=1), 15_000),
-    "a drain, lost answers, a flushed broker": Setting(CHAIN, Faults(drains=1, answers=1, flushes=1, waits=1), 10_000),
+    "a drain, lost answers, a flushed broker": Setting(CHAIN, Faults(drains=1, answers=1, flushes=1, losses=1), 4_000),
     "nobody listens, a long queue, a crash": Setting(CHAIN, Faults(absences=1, waits=1, crashes=1), 7_500),
     "replicas that do much at once": Setting(CHAIN, Faults(crashes=1), 1_000, 2),
     "a longer chain": Setting(LONGER, Faults(crashes=1, failures=1), 5_000),
-    "a join, a crash, a loss": Setting(PAIR, Faults(crashes=1, losses=1), 11_000),
-    "a join, a crash, a failure": Setting(PAIR, Faults(crashes=1, failures=1), 27_000),
+    "a join, a crash, a loss": Setting(PAIR, Faults(crashes=1, losses=1), 9_000),
     "a join that is cancelled": Setting(PAIR, Faults(freezes=1, ends=1), 9_000),
     "a queue with one slot": Setting(PAIR, Faults(crashes=1, freezes=1), 5_000, 1, 1),
     "a join of any, a failure": Setting(ANY, Faults(failures=1), 10_000),
@@ -91,7 +90,7 @@ def test_no_reachable_state_breaks_a_promise_and_each_has_a_way_to_the_end(setti
 
 
 def test_the_settings_together_have_many_states() -> None:
-    assert sum(setting.states for setting in SETTINGS.values()) > 200_000
+    assert sum(setting.states for setting in SETTINGS.values()) > 150_000
 
 
 @pytest.mark.timeout(300)
@@ -104,7 +103,7 @@ def test_without_a_guard_a_promise_is_broken(guard: str) -> None:
 
 
 def test_the_search_meets_every_status_and_every_script() -> None:
-    search = Search(Actions(LONGER), Faults(failures=1, ends=1, freezes=1))
+    search = Search(Actions(LONGER), Faults(failures=1, ends=1))
     assert not search.run().violation
     statuses = {step.status for world in search.worlds for step in world.store.steps}
     assert statuses == set(StepStatus) - {StepStatus.PARKED}

@@ -1,0 +1,252 @@
+"""The guards: where each stands, what it is without it, and the tests that should miss it."""
+
+from typing import Final, NamedTuple
+
+
+class Guard(NamedTuple):
+    """One guard and its removal."""
+
+    name: str
+    """What it keeps from happening, in short."""
+    file: str
+    text: str
+    """Found once in the file."""
+    without: str
+    tests: tuple[str, ...]
+
+
+LUA: Final = "tasks/store/lua/"
+MOVES: Final = tuple(
+    f"tests/integration/test_{name}.py"
+    for name in ("moves_legal", "moves_attempts", "moves_graph", "moves_submit", "admission", "model_conformance")
+)
+ACTING: Final = ("tests/integration/test_orchestrator_acting.py", "tests/integration/test_orchestrator.py")
+DOING: Final = (
+    "tests/unit/test_leases.py",
+    "tests/unit/test_handlers.py",
+    "tests/unit/test_runner.py",
+    "tests/integration/test_worker_runner.py",
+)
+
+
+def _lua(name: str, script: str, text: str, without: str = "") -> Guard:
+    return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, MOVES)
+
+
+def _acting(name: str, file: str, text: str, without: str) -> Guard:
+    return Guard(name, file, text, without, ACTING)
+
+
+def _doing(name: str, file: str, text: str, without: str) -> Guard:
+    return Guard(name, file, text, without, DOING)
+
+
+CLAIM: Final = "(not may(ARGV[3], facts[1]) or facts[2] ~= attempt)"
+MAY_AND_ATTEMPT: Final = "may(ARGV[3], facts[1]) and facts[2] == attempt"
+NEITHER: Final = "not may(ARGV[3], facts[1]) or facts[2] ~= attempt"
+GIVE_UP: Final = "not may(ARGV[3], facts[1]) or (facts[2] or '0') ~= attempt"
+NEXT: Final = "may(ARGV[3], facts[1]) and tonumber(facts[2] or '0') + 1 == tonumber(attempt)"
+AGAIN: Final = "may(ARGV[4], facts[1]) and facts[2] == attempt"
+ENDED: Final = "if status ~= 'pending' and status ~= 'in_progress' then return status end"
+EXTENDS: Final = "if (facts[1] ~= 'pending' and facts[1] ~= 'in_progress') or facts[2] ~= ARGV[4] then return 0 end"
+ACT: Final = "orchestrator/scheduling/acting.py"
+RUN: Final = "workers/runner.py"
+LEASE: Final = "workers/lease.py"
+
+GUARDS: Final = (
+    # The scripts' checks of status and attempt
+    _lua("the status is checked", "dispatch", NEXT, NEXT.partition(" and ")[2]),
+    _lua("the attempt is the next one", "dispatch", NEXT, NEXT.partition(" and ")[0]),
+    _lua("published again only while dispatched", "dispatch", AGAIN, AGAIN.partition(" and ")[2]),
+    _lua("published again only as the same attempt", "dispatch", AGAIN, AGAIN.partition(" and ")[0]),
+    _lua("an entry that is read twice is published again", "dispatch", AGAIN, "false"),
+    _lua("the status is checked", "claim", CLAIM, "facts[2] ~= attempt"),
+    _lua("the attempt is checked", "claim", CLAIM, "not may(ARGV[3], facts[1])"),
+    _lua("a repeated claim is known by its token", "claim", " and facts[4] == ARGV[9]"),
+    _lua("a repeated claim is answered", "claim", "local again = facts[1] == 'running'", "local again = false"),
+    _lua("the status is checked", "heartbeat", MAY_AND_ATTEMPT, "facts[2] == attempt"),
+    _lua("the attempt is checked", "heartbeat", MAY_AND_ATTEMPT, "may(ARGV[3], facts[1])"),
+    _lua("no timer is made", "heartbeat", "'XX', "),
+    _lua("the status is checked", "report", NEITHER, "facts[2] ~= attempt"),
+    _lua("the attempt is checked", "report", NEITHER, "not may(ARGV[3], facts[1])"),
+    _lua("the job is there", "settle", "if not facts[1] then return 'gone' end"),
+    _lua("the attempt is checked", "settle", "if facts[2] ~= attempt then return 'superseded' end"),
+    _lua("the status is checked", "settle", "if not may(ARGV[3], facts[1]) then return facts[1] end"),
+    _lua("the status is checked", "postpone", NEITHER, "facts[2] ~= attempt"),
+    _lua("the attempt is checked", "postpone", NEITHER, "not may(ARGV[3], facts[1])"),
+    _lua("decided once", "postpone", "if redis.call('ZSCORE', timers, job.id .. ':' .. step) then return 0 end"),
+    _lua("the status is checked", "give_up", GIVE_UP, "(facts[2] or '0') ~= attempt"),
+    _lua("the attempt is checked", "give_up", GIVE_UP, "not may(ARGV[3], facts[1])"),
+    _lua("a final job stays", "end_job", ENDED),
+    _lua("the job is not final", "extend", EXTENDS, "if facts[2] ~= ARGV[4] then return 0 end"),
+    _lua(
+        "the revision is checked",
+        "extend",
+        EXTENDS,
+        "if facts[1] ~= 'pending' and facts[1] ~= 'in_progress' then return 0 end",
+    ),
+    _lua("the job is not there yet", "submit", "if redis.call('EXISTS', job.key) == 1 then", "if false then"),
+    _lua(
+        "a key whose job is gone is free",
+        "submit",
+        "if split and redis.call('EXISTS', base .. string.sub(first, 1, split - 1)) == 1 then",
+        "if split then",
+    ),
+    _lua("the fleet is full", "submit", "then return { id, -1, 'jobs' } end", "then end"),
+    _lua("the tenant is full", "submit", "then return { id, -1, 'tenant' } end", "then end"),
+    # What the scripts do with timers
+    _lua(
+        "a final job has no deadline any more",
+        "sweep",
+        "if status == 'pending' or status == 'in_progress' then",
+        "if true then",
+    ),
+    _lua("a job's timer goes", "sweep", "    redis.call('ZREM', timers, member)\n    if status", "    if status"),
+    _lua(
+        "a timer without a use goes", "sweep", "    else\n      redis.call('ZREM', timers, member)\n    end", "    end"
+    ),
+    _lua(
+        "a step's message is looked for again and again",
+        "sweep",
+        "redis.call('ZADD', timers, ms(now + tonumber(ARGV[7])), member)",
+    ),
+    _lua("a bounded number of timers", "sweep", ", 'LIMIT', 0, ARGV[6]"),
+    _lua(
+        "a retry has no timer",
+        "admission",
+        "  redis.call('ZREM', timers, job.id .. ':' .. step)\n",
+    ),
+    _lua(
+        "an ended step has no timer",
+        "steps",
+        "  redis.call('HINCRBY', job.key, 'done', 1)\n  redis.call('ZREM', timers, job.id .. ':' .. step)",
+        "  redis.call('HINCRBY', job.key, 'done', 1)",
+    ),
+    _lua(
+        "an ended attempt has no timer",
+        "steps",
+        "'n:' .. step, 1) end\n  redis.call('ZREM', timers, job.id .. ':' .. step)",
+        "'n:' .. step, 1) end",
+    ),
+    _lua("an ended job has no timer", "steps", "  redis.call('ZREM', timers, job.id)\n"),
+    # What the end of a step does to others
+    _lua("only a blocked step becomes ready", "steps", "now_is[1] == 'blocked' and runs", "runs"),
+    _lua("only a blocked step is skipped", "steps", "now_is[1] == 'blocked' and skips", "skips"),
+    _lua(
+        "an ended step is not cancelled",
+        "steps",
+        "if is_open(redis.call('HGET', job.steps, 's:' .. step)) then",
+        "if true then",
+    ),
+    # What the scripts do with slots of queues
+    _lua("an ended step gives its slot back", "steps", "':' .. step)\n  release(job, step)\nend", "':' .. step)\nend"),
+    _lua(
+        "an ended attempt gives its slot back",
+        "steps",
+        "  release(job, step)\n  keep(",
+        "  keep(",
+    ),
+    _lua(
+        "a slot is given back once", "admission", "if redis.call('HDEL', job.steps, 'g:' .. step) == 0 then return end"
+    ),
+    _lua(
+        "only a ready step takes a slot",
+        "admission",
+        "if redis.call('HGET', job.steps, 's:' .. step) == 'ready' then",
+        "if true then",
+    ),
+    _lua("nobody overtakes a line", "admission", "tonumber(redis.call('HGET', load, 'N:' .. queue) or '0') == 0 and "),
+    _lua("a free slot is given on", "admission", "if redis.call('EXISTS', waits) == 1 then grant_all() end"),
+    _lua("an ended job leaves the line", "steps", "  leave_lines(job)\n"),
+    # The orchestrator
+    _acting(
+        "dispatch entries are deleted after their publish",
+        ACT,
+        "        try:\n            await self._publish(partition, entries)\n",
+        "        await self.outbox.done(partition, entries)\n"
+        "        try:\n            await self._publish(partition, entries)\n",
+    ),
+    _acting(
+        "entries are deleted after they were acted on",
+        ACT,
+        "                await self._handle(entry)\n",
+        "                await self.outbox.done(partition, [entry])\n                await self._handle(entry)\n",
+    ),
+    _acting("entries are deleted at all", ACT, "        await self.outbox.done(partition, [entry])\n", ""),
+    _acting(
+        "a plan is checked once",
+        ACT,
+        "if record.final or record.revision != (1 if entry.ref.step == REPAIR_STEP else 0):",
+        "if record.final:",
+    ),
+    _acting("only lost messages are published again", ACT, "elif depth == 0 or overtaken:", "else:"),
+    _acting("messages behind waiting ones are found", ACT, "elif depth == 0 or overtaken:", "elif depth == 0:"),
+    _acting(
+        "claimed attempts are not published again",
+        ACT,
+        "if record is None or record.status is not StepStatus.DISPATCHED or record.attempt != entry.ref.attempt:",
+        "if record is None:",
+    ),
+    _acting(
+        "one defective entry stops no neighbours", ACT, "            if len(entries) > 1:\n", "            if False:\n"
+    ),
+    _acting(
+        "entries of dead readers are taken over",
+        "orchestrator/process.py",
+        "                    if left:\n",
+        "                    if False:\n",
+    ),
+    _acting(
+        "entries of living readers are left to them",
+        "tasks/store/outbox.py",
+        "min_idle_time=idle_ms",
+        "min_idle_time=0",
+    ),
+    _acting("lost streams are opened again", "tasks/store/outbox.py", "        await self.open(partition)\n\n", "\n"),
+    Guard(
+        "a step that kills its workers is stopped",
+        "orchestrator/scheduling/decide.py",
+        "if losses >= policy.max_losses:",
+        "if False:",
+        ("tests/unit/test_decide.py", *ACTING),
+    ),
+    Guard(
+        "handing back counts for nothing",
+        "orchestrator/scheduling/decide.py",
+        "if failure.code == HANDED_BACK:",
+        "if False:",
+        ("tests/unit/test_decide.py", *ACTING),
+    ),
+    # The worker
+    _doing("a message without a claim is dropped", RUN, "            if claim is None:\n", "            if False:\n"),
+    _doing("a repeated claim has one token", RUN, "self.worker, token)", "self.worker)"),
+    _doing(
+        "agents cannot use the codes of lost workers",
+        RUN,
+        "if isinstance(error, TroupeError) and error.code in RESERVED:",
+        "if False:",
+    ),
+    _doing("a result is not stopped half-way", RUN, "        held.stopped = SETTLING\n", ""),
+    _doing("a lost lease stops the work", LEASE, "            held.task.cancel()\n", ""),
+    _doing("the first reason counts", LEASE, "held is not None and held.stopped is None:", "held is not None:"),
+    _doing(
+        "heartbeats go on after an error",
+        LEASE,
+        "            except Exception:",
+        "            except ZeroDivisionError:",
+    ),
+    _doing(
+        "unreadable messages are dropped",
+        "workers/handlers.py",
+        "except ValidationError as",
+        "except ZeroDivisionError as",
+    ),
+    _doing("a settle is tried again", RUN, "            if loop.time() + pause > end:\n", "            if True:\n"),
+    Guard(
+        "scripts are sent anew to a server that lost them",
+        "tasks/store/scripts.py",
+        "except NoScriptError:",
+        "except ZeroDivisionError:",
+        ("tests/integration/test_moves_submit.py",),
+    ),
+)
