@@ -1,13 +1,14 @@
 """The producer's client, asynchronous: submit jobs, follow them, get their results. One round trip a submit."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from math import isfinite
 from pathlib import Path
 from random import randrange
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 from zlib import crc32
 
 from pydantic import SecretStr, ValidationError
@@ -15,7 +16,15 @@ from pydantic import SecretStr, ValidationError
 from orchestrator.planning.check import first_step
 from orchestrator.report import report
 from orchestrator.settings import OrchestratorSettings
-from tasks.errors import ContractError, InvalidTask, JobCancelled, JobFailed, ResultTimeout, UnknownJob
+from tasks.errors import (
+    ContractError,
+    InvalidTask,
+    JobCancelled,
+    JobFailed,
+    ResultTimeout,
+    StoreUnavailable,
+    UnknownJob,
+)
 from tasks.events import JobEvent, ends_job
 from tasks.ids import JobId, new_job_id, parse_job_id
 from tasks.models import (
@@ -38,9 +47,15 @@ from tasks.store import Endings, EventStore, FleetStore, JobStore, Snapshots, St
 from tasks.store.endings import until
 from tasks.tables import table_refs
 
+T = TypeVar("T")
+
 CANCELLED: Final = Failure(code="job_cancelled", message="cancelled on request")
 WAIT: Final = timedelta(seconds=2)
 """Longest single wait for an event."""
+PATIENCE: Final = timedelta(seconds=60)
+"""Longest outage of the store that a waiting client sits out."""
+PAUSE_S: Final = 0.5
+"""Wait between two looks at a store that is away."""
 LOOK_AGAIN: Final = timedelta(seconds=5)
 """How often a waited-for job is looked at, whatever was or was not heard of it."""
 
@@ -188,6 +203,7 @@ class AsyncJobHandle:
 
         Raises:
             ResultTimeout: not final within `timeout` seconds; also a TimeoutError. The job goes on.
+            StoreUnavailable: the store was away for a minute, or at the end of `timeout`.
             UnknownJob: never submitted here, or past its retention.
         """
         snapshots, endings = self._troupe._snapshots, self._troupe._endings  # pyright: ignore[reportPrivateUsage]
@@ -195,14 +211,16 @@ class AsyncJobHandle:
         ended = endings.watch(self.id)
         try:
             await endings.placed(self.id)
-            while (status := (await snapshots.status(self.id))[0]) not in FINAL_JOB:
+            status, _ = await snapshots.status(self.id)  # a store that is away from the start is said at once
+            while status not in FINAL_JOB:
                 left = LOOK_AGAIN if end is None else timedelta(seconds=end - time.monotonic())
                 if left <= timedelta(0):
                     raise ResultTimeout(f"job {self.id} is still {status.value} after {timeout:g} s; it goes on")
                 await until(ended, min(left, LOOK_AGAIN))
+                status, _ = await patiently(lambda: snapshots.status(self.id), end)
         finally:
             ended.cancel()
-        return await self.snapshot()
+        return await patiently(self.snapshot, end)
 
     async def result(self, timeout: float | None = None) -> JobResult:
         """The job's outcome, once it has completed.
@@ -223,20 +241,21 @@ class AsyncJobHandle:
         """Events with a number above `since`, in order, until the job's last one; waits for those to come.
 
         Raises:
+            StoreUnavailable: the store was away for a minute; go on later with the last number seen.
             UnknownJob: never submitted here, or past its retention.
         """
         snapshots, events = self._troupe._snapshots, self._troupe._events  # pyright: ignore[reportPrivateUsage]
         status, last = await snapshots.status(self.id)
         seen = since
         while status not in FINAL_JOB or seen < last:
-            batch = await events.read(self.id, seen, wait=WAIT)
+            batch = await patiently(lambda after=seen: events.read(self.id, after, wait=WAIT))
             for event in batch:
                 yield event
                 seen = event.seq
                 if ends_job(event):
                     return
             if not batch:
-                status, last = await snapshots.status(self.id)
+                status, last = await patiently(lambda: snapshots.status(self.id))
 
     async def cancel(self) -> TaskStatus:
         """Cancel the job on all workers. A job that is final stays what it is.
@@ -252,6 +271,25 @@ class AsyncJobHandle:
         if status is None:
             raise UnknownJob(f"there is no job {self.id!r} here: never submitted, or past its retention")
         return status
+
+
+async def patiently(call: Callable[[], Awaitable[T]], end: float | None = None) -> T:
+    """Read again while the store is away: its restart is no reason to give a job up.
+
+    Args:
+        end: Time of `time.monotonic` at which to stop trying; at the latest after PATIENCE.
+
+    Raises:
+        StoreUnavailable: still away then.
+    """
+    last = time.monotonic() + PATIENCE.total_seconds()
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable:
+            if time.monotonic() + PAUSE_S > (last if end is None else min(end, last)):
+                raise
+        await asyncio.sleep(PAUSE_S)
 
 
 def job_spec(

@@ -19,7 +19,7 @@ from orchestrator.scheduling.dispatch import Publisher
 from orchestrator.scheduling.windows import windows
 from orchestrator.settings import OrchestratorSettings
 from tasks.app import make_app
-from tasks.errors import TransientError
+from tasks.errors import TransientError, TroupeError
 from tasks.ids import WorkerName
 from tasks.models import OrchestratorPresence
 from tasks.settings import StoreSettings
@@ -127,8 +127,10 @@ class Orchestrator:
     async def _announce(self) -> None:
         presence = self._presence()
         while True:
-            with suppress(TransientError):
+            try:
                 await self.fleet.announce(presence)
+            except TroupeError as error:
+                log.warning("announcement_failed", reason=str(error))
             await asyncio.sleep(self.store_settings.presence_s / 4)
 
     def _presence(self) -> OrchestratorPresence:

@@ -15,6 +15,8 @@ from workers.process import WorkerProcess
 log = structlog.get_logger("worker")
 
 FAILED: Final = "failed: "
+MAX_FIELDS: Final = 20
+MAX_REASON_CHARS: Final = 500
 
 
 def register(app: Celery, agents: AgentRegistry, process: WorkerProcess) -> None:
@@ -39,7 +41,7 @@ def _handler(process: WorkerProcess) -> Callable[..., str]:
             ref = StepMessage.model_validate(message).ref
         except ValidationError as error:
             # Dropping loses nothing: the step's timer brings it back, to a worker of a newer release perhaps.
-            log.error("message_unreadable", fields=sorted(message), reason=str(error))
+            log.error("message_unreadable", fields=sorted(map(str, message))[:MAX_FIELDS], reason=_faults(error))
             return "dropped: this release cannot read the message"
         outcome = process.run(ref)
         if outcome.startswith(FAILED):
@@ -47,3 +49,11 @@ def _handler(process: WorkerProcess) -> Callable[..., str]:
         return outcome
 
     return handle
+
+
+def _faults(error: ValidationError) -> str:
+    """What is wrong with a message, without what it said: whoever may write to the broker must not fill the log."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(str(part) for part in one['loc'])[:40]}: {one['msg']}" for one in faults)[
+        :MAX_REASON_CHARS
+    ]

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import structlog
 
-from tasks.errors import StoreUnavailable
+from tasks.errors import TroupeError
 from tasks.ids import AttemptRef, WorkerName
 from tasks.models import WorkerPresence
 from tasks.settings import StoreSettings
@@ -115,12 +115,14 @@ class WorkerProcess:
     async def _announce(self) -> None:
         while True:
             presence = self.presence.model_copy(update={"running": len(self.leases.held)})
-            with suppress(StoreUnavailable):
+            try:
                 await self.fleet.announce(presence)
+            except TroupeError as error:  # a worker that nobody sees still works
+                log.warning("announcement_failed", reason=str(error))
             await asyncio.sleep(self.store_settings.presence_s / 4)
 
     async def _disconnect(self) -> None:
-        with suppress(StoreUnavailable):
+        with suppress(TroupeError):
             await self.fleet.leave(self.presence)
         await self.answering.close()
         await self.store.close()

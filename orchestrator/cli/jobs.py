@@ -29,7 +29,7 @@ Knowledge = Annotated[
     typer.Option("--kb", metavar="NAME", help="Knowledge base; repeatable. Default: default."),
 ]
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Model of all agents: offline, claude-…")]
-Budget = Annotated[float | None, typer.Option("--budget-usd", min=0, metavar="X", help="Most that the job may cost.")]
+Budget = Annotated[float | None, typer.Option("--budget-usd", min=0, metavar="X", help="Budget; not enforced yet.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.001, metavar="S", help="Seconds until the job fails.")]
 DEFAULT_TIMEOUT_S: Final = 3600.0
 

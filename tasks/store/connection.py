@@ -25,6 +25,7 @@ AWAY: Final = (
     exceptions.ClusterDownError,
     exceptions.MasterDownError,
     exceptions.TryAgainError,
+    exceptions.InvalidResponse,  # something else listens there
     OSError,
     TimeoutError,
 )

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final, cast
 
-from tasks.errors import StoreUnavailable
+from tasks.errors import TroupeError
 from tasks.ids import JobId, partition_of
 from tasks.store.connection import translated
 from tasks.store.store import Store
@@ -73,7 +73,7 @@ class Endings:
                     for future in list(self._waiting[partition].get(JobId(fields["job"]), ())):
                         if not future.done():
                             future.set_result(None)
-            except StoreUnavailable:
+            except TroupeError:
                 self._placed[partition].set()  # who waits looks at the job, and meets the error there
                 await asyncio.sleep(PAUSE_S)
 

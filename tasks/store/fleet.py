@@ -1,5 +1,6 @@
 """Which processes are alive: workers and orchestrators announce themselves with an end; the silent are dropped."""
 
+import re
 from collections.abc import Sequence
 from typing import TypeVar, cast
 
@@ -63,9 +64,15 @@ def agents_of(workers: Sequence[WorkerPresence]) -> list[AgentDefinition]:
     for worker in workers:
         for agent in worker.agents:
             known = found.get(agent.name)
-            if known is None or known.version < agent.version:
+            if known is None or _rank(known.version) < _rank(agent.version):
                 found[agent.name] = agent
     return [found[name] for name in sorted(found)]
+
+
+def _rank(version: str) -> tuple[tuple[int, str], ...]:
+    """Versions in order: numbers by value, so that 10 comes after 9."""
+    parts = re.findall(r"\d+|[^\d.]+", version)
+    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts)
 
 
 def _role(presence: WorkerPresence | OrchestratorPresence) -> str:

@@ -155,6 +155,17 @@ async def test_a_refused_heartbeat_changes_nothing(moves: Moves) -> None:
     assert await moves.everything(job) == before
 
 
+async def test_a_heartbeat_of_an_earlier_attempt_does_not_renew_the_lease_of_the_current_one(moves: Moves) -> None:
+    job = await moves.planned(DIAMOND)
+    earlier = await moves.faltered(job, "a")
+    await moves.jobs.postpone(earlier, 0)
+    await moves.running(job, "a", 2)
+    await moves.make_due(job, "a")
+    assert await moves.attempts.heartbeat(0, [earlier]) == {earlier: Refusal.SUPERSEDED}
+    assert await moves.jobs.sweep(0) == 1
+    assert await moves.status(job, "a") is StepStatus.DELAYED
+
+
 async def test_a_heartbeat_of_nothing_is_fine(moves: Moves) -> None:
     assert await moves.attempts.heartbeat(0, []) == {}
 

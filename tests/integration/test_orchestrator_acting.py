@@ -298,6 +298,24 @@ async def test_entries_stay_while_the_broker_is_away_and_are_published_later(
     assert await moves.outbox.waiting(PARTITION) == 0
 
 
+async def test_a_lost_message_is_looked_for_again_when_the_broker_is_back(
+    deciding: Deciding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves = deciding.moves
+    await moves.fleet.announce(a_worker("w1", ["search"]))
+    ref = AttemptRef(await deciding.submitted(a_job(plan=a_plan())), StepId("one"), 1)
+    deciding.publisher.away = True
+    with pytest.raises(ExceptionGroup) as caught:
+        await unclaimed(deciding, ref)
+    assert caught.group_contains(BrokerUnavailable)
+    assert await moves.outbox.waiting(PARTITION) == 1
+    deciding.publisher.away = False
+    monkeypatch.setattr("tasks.store.outbox.TAKE_OVER", NO_WAIT)
+    assert await deciding.take_over() == 1
+    assert deciding.publisher.ids == ["one:1", "one:1"]
+    assert await moves.outbox.waiting(PARTITION) == 0
+
+
 async def test_a_job_that_cannot_be_dispatched_does_not_stop_its_neighbours(deciding: Deciding) -> None:
     moves = deciding.moves
     good, bad, other = [await moves.submitted() for _ in range(3)]

@@ -5,15 +5,18 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from redis import exceptions
 
-from orchestrator.local.redis_server import RedisServer
+from orchestrator import AsyncJobHandle, AsyncTroupe
+from orchestrator.local.redis_server import RedisServer, free_port
 from tasks.errors import BadSetting, StoreUnavailable
 from tasks.ids import new_job_id
 from tasks.settings import StoreSettings
+from tasks.states import TaskStatus
 from tasks.store.connection import translated
 from tests.support.builders import a_worker
 from tests.support.moves import Moves
@@ -115,3 +118,27 @@ async def test_scripts_that_the_server_has_lost_are_sent_again(moves: Moves) -> 
     await moves.submitted()
     await moves.redis.script_flush()
     assert await moves.submitted()
+
+
+async def test_a_waiting_client_sits_out_a_restart_of_the_server(tmp_path: Path) -> None:
+    port = free_port()
+    server = RedisServer.start(tmp_path, port=port)
+    settings = StoreSettings(redis_url=SecretStr(server.url), store_timeout_s=1)
+    try:
+        async with AsyncTroupe(settings=settings) as troupe:
+            job = await troupe.submit("Find out.")
+            waiting = asyncio.create_task(job.wait(30))
+            following = asyncio.create_task(_last_event(job))
+            while not await troupe.jobs():
+                pass
+            await asyncio.to_thread(server.stop)
+            server = RedisServer.start(tmp_path, port=port)
+            await job.cancel()
+            assert (await waiting).status is TaskStatus.CANCELLED
+            assert await following == "job_finished"
+    finally:
+        server.stop()
+
+
+async def _last_event(job: AsyncJobHandle) -> str:
+    return [event.type async for event in job.events()][-1]

@@ -66,7 +66,6 @@ GUARDS: Final = (
     _lua("a repeated claim is answered", "claim", "local again = facts[1] == 'running'", "local again = false"),
     _lua("the status is checked", "heartbeat", MAY_AND_ATTEMPT, "facts[2] == attempt"),
     _lua("the attempt is checked", "heartbeat", MAY_AND_ATTEMPT, "may(ARGV[3], facts[1])"),
-    _lua("no timer is made", "heartbeat", "'XX', "),
     _lua("the status is checked", "report", NEITHER, "facts[2] ~= attempt"),
     _lua("the attempt is checked", "report", NEITHER, "not may(ARGV[3], facts[1])"),
     _lua("the job is there", "settle", "if not facts[1] then return 'gone' end"),
@@ -155,7 +154,6 @@ GUARDS: Final = (
         "if redis.call('HGET', job.steps, 's:' .. step) == 'ready' then",
         "if true then",
     ),
-    _lua("nobody overtakes a line", "admission", "tonumber(redis.call('HGET', load, 'N:' .. queue) or '0') == 0 and "),
     _lua("a free slot is given on", "admission", "if redis.call('EXISTS', waits) == 1 then grant_all() end"),
     _lua("an ended job leaves the line", "steps", "  leave_lines(job)\n"),
     # The orchestrator

@@ -53,6 +53,8 @@ class FakeAttempts:
         self.settled: list[tuple[str, AttemptRef, StepResult | Failure | str, Usage]] = []
         self.events: list[tuple[str, str]] = []
         self.batches = 0
+        self.tokens: list[str | None] = []
+        """Of all claims."""
         self.renewed: list[tuple[int, list[AttemptRef]]] = []
         self.refused: dict[AttemptRef, Refusal] = {}
         self.refusal: Refusal | None = None
@@ -68,6 +70,7 @@ class FakeAttempts:
             raise self.errors.pop(0)
 
     async def claim(self, ref: AttemptRef, worker: WorkerName, token: str | None = None) -> Claim | None:
+        self.tokens.append(token)
         self._meet()
         return self.given
 

@@ -106,6 +106,20 @@ async def test_a_message_without_a_claim_is_dropped() -> None:
     assert scene.attempts.settled == []
 
 
+async def test_a_claim_whose_answer_was_lost_is_repeated_as_the_same_claim() -> None:
+    async def run(_: StepContext) -> str:
+        return "found"
+
+    scene = Scene(run)
+    scene.attempts.errors = [StoreUnavailable("no answer")]
+    assert await scene.run() == "succeeded"
+    first, second = scene.attempts.tokens
+    assert first == second
+    assert first
+    assert await scene.run() == "succeeded"
+    assert scene.attempts.tokens[2] != first
+
+
 async def test_a_result_that_comes_too_late_is_refused() -> None:
     async def run(_: StepContext) -> str:
         return "late"

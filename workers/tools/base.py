@@ -170,7 +170,7 @@ def tool(
     Args:
         name: What the model calls it by; the function's name unless given.
         timeout: Longest run, in seconds or as a timedelta.
-        rate_limit: Calls a minute, across the whole fleet.
+        rate_limit: Calls a minute, across the whole fleet; carried with the tool, not enforced yet.
         max_output_chars: Longest output that goes back to the model.
 
     Raises:
