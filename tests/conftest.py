@@ -1,9 +1,11 @@
 """Fixtures of all rings: a sealed environment, and a real server of our own for those that want one."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from typing import Any, cast
 
+import hypothesis
 import pytest
 from pydantic import SecretStr
 from redis import Redis
@@ -15,6 +17,11 @@ from tests.support.guards import endless_keys, remove_keys, seal_environment
 from tests.support.moves import Moves
 
 NUMBERS = count(1)
+
+# CI tries the same examples each time, so that it judges the change; a developer's runs go on searching.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI") == "true":
+    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -74,8 +74,8 @@ class TestMarkdown:
         found = read("a.md", "# Questions\n## Is it fast?\n## Is it safe?\nYes.\n## And then?\n")
         assert texts(found) == ["## Is it fast?", "Yes.", "## And then?"]
 
-    def test_an_empty_heading_is_none(self) -> None:
-        assert places(read("a.md", "# \ntext")) == [((), (2,))]
+    def test_an_empty_heading_is_text_so_that_passages_stay_verbatim(self) -> None:
+        assert places(read("a.md", "# \ntext")) == [((), (1, 2))]
 
     def test_a_rule_between_paragraphs_stays_with_them_but_is_no_text_of_its_own(self) -> None:
         assert texts(read("a.md", "***\n\n# T\n\n* * *\n\none\n\n* * *\n\ntwo")) == ["one", "* * *", "two"]

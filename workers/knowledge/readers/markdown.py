@@ -40,7 +40,7 @@ class _Reader:
             self.start = at + 1
         elif fence := _FENCE.match(line):
             return self._code(at, fence[1])
-        elif heading := _ATX.match(line):
+        elif (heading := _ATX.match(line)) and _plain(line[heading.end() :]):  # a bare # is text, and stays in it
             self._close(at)
             self.found.heading(len(heading[1]), _plain(line[heading.end() :]), line, at + 1)
             self.start = at + 1
@@ -51,7 +51,8 @@ class _Reader:
         return at + 1
 
     def _may_be_title(self, at: int) -> bool:
-        return self.start == at - 1 and not _NO_TITLE.match(self.lines[at - 1])
+        title = self.lines[at - 1]
+        return self.start == at - 1 and not _NO_TITLE.match(title) and bool(_plain(title))
 
     def _code(self, at: int, mark: str) -> int:
         self._close(at)
