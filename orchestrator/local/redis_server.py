@@ -79,7 +79,13 @@ class RedisServer:
 
     @classmethod
     def start(
-        cls, folder: Path, *, port: int | None = None, append_only: bool = True, leavings: Sequence[Path] = ()
+        cls,
+        folder: Path,
+        *,
+        port: int | None = None,
+        append_only: bool = True,
+        leavings: Sequence[Path] = (),
+        options: Sequence[str] = (),
     ) -> Self:
         """Start a server and wait until it answers.
 
@@ -87,6 +93,7 @@ class RedisServer:
             folder: Where its append-only file and log go; made if missing.
             port: Loopback port; None for a private Unix socket.
             leavings: Folders that are removed when the server's owners die without having ended it.
+            options: Further options of the server's command line.
 
         Raises:
             BadSetting: no server program, or the port is taken.
@@ -96,10 +103,10 @@ class RedisServer:
         program = find_server()
         where, url, socket_folder = _address(folder, port)
         log = folder / "redis.log"
-        options = ["--dir", str(folder), "--logfile", str(log), "--daemonize", "no", "--maxmemory-policy", "noeviction"]
-        options += ["--appendonly", "yes" if append_only else "no", "--save", "", "--protected-mode", "yes"]
+        fixed = ["--dir", str(folder), "--logfile", str(log), "--daemonize", "no", "--maxmemory-policy", "noeviction"]
+        fixed += ["--appendonly", "yes" if append_only else "no", "--save", "", "--protected-mode", "yes"]
         process = subprocess.Popen(  # noqa: S603 - the program was found by find_server
-            [str(program), *where, *options],
+            [str(program), *where, *fixed, *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
