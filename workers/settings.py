@@ -14,6 +14,9 @@ class WorkerSettings(RoomSettings):
     """Attempts at the same time in one process. Steps wait for models, so many threads cost little."""
     drain_s: float = Field(default=20.0, ge=0)
     """How long a stopping worker lets its attempts go on before it hands them back."""
+    task_events: bool = False
+    """Send events for Flower from the start. Without it Flower switches them on, some seconds after both have started.
+    They cost a fifth of what a message costs."""
     settle_s: float = Field(default=60.0, gt=0)
     """How long a finished attempt waits for a store that is away before its result is dropped and it runs again."""
 

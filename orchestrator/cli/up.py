@@ -45,6 +45,7 @@ def up(
         redis_port=_port(redis_port, USUAL_REDIS_PORT, "--redis-port") if url is None else None,
         keep=True,
         concurrency=concurrency,
+        environment={"TROUPE_TASK_EVENTS": "true"} if flower else {},  # else Flower misses the first seconds
     )
     flower_at = _port(flower_port, USUAL_FLOWER_PORT, "--flower-port") if flower else None
     ending = threading.Event()

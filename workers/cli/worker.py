@@ -39,6 +39,7 @@ def worker(
         pool_cls="threads",
         concurrency=threads,
         queues=wanted,
+        task_events=worker_main.worker_settings.task_events,
         without_gossip=True,
         without_mingle=True,
         quiet=True,
