@@ -3,9 +3,12 @@
 Importing it reads the settings and connects to nothing.
 """
 
+import signal
+import threading
 from typing import Any, Final, cast
 
 from celery import signals
+from kombu.asynchronous import get_event_loop
 
 from tasks.app import is_redis, make_app
 from tasks.ids import WorkerName
@@ -45,9 +48,28 @@ def on_after_setup(sender: str, instance: Any, **_: object) -> None:
     process.start(WorkerName(sender), queues, int(instance.concurrency))
 
 
+def on_ready(**_: object) -> None:
+    """SIGINT and SIGQUIT drain as SIGTERM does, and a second one of any hands back what runs.
+
+    Celery's own second step kills the jobs of its pool; the threads pool cannot do that, and raises.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, signal.getsignal(signal.SIGTERM))
+
+
 def on_shutting_down(**_: object) -> None:
-    """SIGTERM or SIGINT: no new messages; what runs may end."""
+    """A signal to stop: no new messages; what runs may end."""
     process.drain()
+    # The consumer would go on waiting for a message, and take one, until something wakes it. From a thread: this is a
+    # signal handler, and what it interrupted may hold the hub's lock.
+    threading.Thread(target=_wake_consumer, name="wake-consumer", daemon=True).start()
+
+
+def _wake_consumer() -> None:
+    hub = cast(Any, get_event_loop)()
+    if hub is not None:
+        hub.call_soon(lambda: None)
 
 
 def on_shutdown(**_: object) -> None:
@@ -55,10 +77,11 @@ def on_shutdown(**_: object) -> None:
     process.stop()
 
 
-for signal, receiver in (
+for event, receiver in (
     (signals.setup_logging, on_setup_logging),
     (signals.celeryd_after_setup, on_after_setup),
+    (signals.worker_ready, on_ready),
     (signals.worker_shutting_down, on_shutting_down),
     (signals.worker_shutdown, on_shutdown),
 ):
-    cast(Any, signal).connect(receiver, weak=False)
+    cast(Any, event).connect(receiver, weak=False)

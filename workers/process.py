@@ -64,7 +64,9 @@ class WorkerProcess:
         log.info("worker_started", name=name, queues=list(queues), model=self.presence.model)
 
     def run(self, ref: AttemptRef) -> Outcome:
-        """Run one attempt from a thread of Celery's, and wait for it."""
+        """Run one attempt from a thread of Celery's, and wait for it. One that comes late is declined."""
+        if self.stopping:
+            return self.loop.run(self.runner.decline(ref))
         return self.loop.run(self.runner.run(ref))
 
     def drain(self) -> None:

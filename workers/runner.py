@@ -39,6 +39,7 @@ T = TypeVar("T")
 CLAIM_WITHIN: Final = timedelta(seconds=30)
 """How long a claim waits for a store that is away; after it the message is dropped and published again by the sweep."""
 MAX_MESSAGE_CHARS: Final = 2000
+STOPPING: Final = "the worker is stopping"
 SETTLING: Final = "settling"
 """Marks an attempt that has its result: it is not stopped any more, or the result would be lost half-way."""
 HALF_CITATION: Final = re.compile(r"\[[^\]\n]{0,80}\Z")
@@ -97,6 +98,23 @@ class Runner:
             with self.leases.hold(ref, task) as held:
                 return await self._run(ref, claim, held)
 
+    async def decline(self, ref: AttemptRef) -> Outcome:
+        """Hand an attempt back without beginning it, so that another worker gets it at once.
+
+        To leave its message unread would delay it until the sweep looks for it.
+        """
+        token = token_hex(8)
+        try:
+            claim = await _patiently(lambda: self.attempts.claim(ref, self.worker, token), CLAIM_WITHIN)
+        except IncompatibleVersion:
+            pass  # the claim stands all the same
+        else:
+            if claim is None:
+                return "dropped"
+        log.info("attempt_declined", **ref._asdict())
+        await _patiently(lambda: self.attempts.hand_back(ref, STOPPING, Usage()), self.settle_within)
+        return f"stopped: {DRAINING}"
+
     async def _run(self, ref: AttemptRef, claim: Claim, held: Held) -> Outcome:
         reporter = Reporter(self.attempts, ref)
         context = StepContext(claim=claim, emit=reporter.emit)
@@ -136,7 +154,7 @@ class Runner:
         """The attempt was stopped: hand it back when it is still ours, else there is nothing to say."""
         log.info("attempt_stopped", reason=held.stopped)
         if held.stopped == DRAINING:
-            await _patiently(lambda: self.attempts.hand_back(ref, "the worker is stopping", usage), self.settle_within)
+            await _patiently(lambda: self.attempts.hand_back(ref, STOPPING, usage), self.settle_within)
         return f"stopped: {held.stopped}"
 
     async def _settle(self, ref: AttemptRef, fact: StepResult | Failure, usage: Usage) -> Outcome:

@@ -1,5 +1,6 @@
 """SIGTERM to a worker: short steps end, long ones are handed back to somebody else at once."""
 
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -51,3 +52,22 @@ def test_a_stopping_worker_hands_a_long_step_back(fleet: Fleet, start_worker: Ca
     codes = [event.failure.code for event in job.events() if isinstance(event, StepFaltered)]
     assert codes == ["handed_back"]
     assert first.wait(10).code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT], ids=lambda one: one.name)
+def test_a_second_signal_hands_a_step_back_at_once(
+    number: signal.Signals, fleet: Fleet, start_worker: Callable[..., Command]
+) -> None:
+    queue = f"twice-{number.name.lower()}"
+    first = start_worker(queue, TROUPE_DRAIN_S="600")
+    job = fleet.nap("600 0.1", agent=queue)
+    assert fleet.napping(job) == first.pid
+    second = start_worker(queue)
+    first.signal(number)
+    wait_until(lambda: "worker_draining" in first.said)
+    first.signal(number)
+    assert fleet.napping(job, attempt=2) == second.pid
+    assert job.wait(30).status is TaskStatus.COMPLETED
+    codes = [event.failure.code for event in job.events() if isinstance(event, StepFaltered)]
+    assert codes == ["handed_back"]
+    assert first.wait(20).code == 0

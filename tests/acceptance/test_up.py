@@ -85,7 +85,7 @@ def test_flower_lists_every_worker(fleet: Fleet) -> None:
 def test_flower_names_tasks_by_agent_with_job_and_step_readable(fleet: Fleet) -> None:
     jobs: list[str] = []
 
-    def shown() -> dict[str, Any] | None:  # Flower shows nothing from before it listens, and says nowhere that it does
+    def shown() -> dict[str, str] | None:  # Flower shows nothing from before it listens, and says nowhere that it does
         job = fleet.nap("0.1")
         assert job.wait(30).status is TaskStatus.COMPLETED
         jobs.append(job.id)
@@ -93,7 +93,7 @@ def test_flower_names_tasks_by_agent_with_job_and_step_readable(fleet: Fleet) ->
         ours = (found.get(f"{one}:nap-0:1") for one in jobs)
         return next((one for one in ours if one and one.get("kwargs")), None)  # first comes a task, then what it is
 
-    task = wait_until(shown, within=60)
+    task = wait_until(shown, within=60) or {}
     job_id = task["uuid"].split(":")[0]
     assert (task["name"], task["uuid"]) == ("napper", f"{job_id}:nap-0:1")
     assert job_id in jobs

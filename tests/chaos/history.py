@@ -162,9 +162,7 @@ def _result(step: StepRecord, commit: StepSucceeded, history: History) -> Iterat
     if commit.attempt != step.attempt:
         yield f"{name}: attempt {commit.attempt} was committed, the last one is {step.attempt}"
     marks = [
-        note.mark
-        for note in history.notes
-        if (note.what, note.step, note.attempt) == ("end", name, commit.attempt)
+        note.mark for note in history.notes if (note.what, note.step, note.attempt) == ("end", name, commit.attempt)
     ]
     if step.result is None or [step.result.text] != marks:
         yield f"{name}: the result is {step.result and step.result.text!r}, its attempt made {marks}"

@@ -10,6 +10,7 @@ import pytest
 from tasks.errors import (
     ContractError,
     DeadlinePassed,
+    IncompatibleVersion,
     ModelRefused,
     ModelUnavailable,
     StepFailed,
@@ -209,6 +210,29 @@ async def test_a_draining_worker_hands_the_attempt_back_with_what_it_spent() -> 
     scene = Scene(run)
     assert await scene.run() == "stopped: draining"
     assert scene.attempts.settled == [("returned", REF, "the worker is stopping", Usage(requests=1))]
+
+
+async def test_a_stopping_worker_hands_a_new_attempt_back_unbegun() -> None:
+    scene = Scene(raising(AssertionError("must not run")))
+    scene.attempts.errors = [StoreUnavailable("no answer")]
+    assert await scene.runner.decline(REF) == "stopped: draining"
+    assert scene.attempts.settled == [("returned", REF, "the worker is stopping", Usage())]
+    first, second = scene.attempts.tokens
+    assert first == second
+
+
+async def test_a_stopping_worker_hands_back_also_what_it_cannot_read() -> None:
+    scene = Scene(raising(AssertionError("must not run")))
+    scene.attempts.errors = [IncompatibleVersion("of a later release")]
+    assert await scene.runner.decline(REF) == "stopped: draining"
+    assert [how for how, *_ in scene.attempts.settled] == ["returned"]
+
+
+async def test_a_stopping_worker_drops_a_message_without_a_claim() -> None:
+    scene = Scene(raising(AssertionError("must not run")))
+    scene.attempts.given = None
+    assert await scene.runner.decline(REF) == "dropped"
+    assert scene.attempts.settled == []
 
 
 async def test_an_agent_that_turns_its_cancellation_into_an_error_is_handed_back_all_the_same() -> None:
