@@ -25,6 +25,7 @@ DOING: Final = (
     "tests/unit/test_leases.py",
     "tests/unit/test_handlers.py",
     "tests/unit/test_runner.py",
+    "tests/unit/test_worker_process.py",
     "tests/integration/test_worker_runner.py",
 )
 
@@ -216,8 +217,24 @@ GUARDS: Final = (
         ("tests/unit/test_decide.py", *ACTING),
     ),
     # The worker
-    _doing("a message without a claim is dropped", RUN, "            if claim is None:\n", "            if False:\n"),
-    _doing("a repeated claim has one token", RUN, "self.worker, token)", "self.worker)"),
+    _doing(
+        "a message without a claim is dropped",
+        RUN,
+        "            if claim is None:\n                log",
+        "            if False:\n                log",
+    ),
+    _doing(
+        "a repeated claim has one token",
+        RUN,
+        "                claim = await _patiently(lambda: self.attempts.claim(ref, self.worker, token)",
+        "                claim = await _patiently(lambda: self.attempts.claim(ref, self.worker)",
+    ),
+    _doing(
+        "a stopping worker begins nothing",
+        "workers/process.py",
+        "        if self.stopping:\n            return self.loop",
+        "        if False:\n            return self.loop",
+    ),
     _doing(
         "agents cannot use the codes of lost workers",
         RUN,
