@@ -12,10 +12,11 @@ from typing import Any, cast
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
 
+from tasks.address import hide_password
 from tasks.errors import TroupeError
 from tasks.models import Wire, WorkerPresence
 from tasks.queues import QUEUES
-from tasks.settings import StoreSettings, hide_password
+from tasks.settings import StoreSettings
 from tasks.store import FleetStore, Store
 from tasks.store.server import ServerFacts, read_server
 
@@ -87,10 +88,7 @@ def _server_findings(settings: StoreSettings, facts: ServerFacts) -> list[Findin
 
 
 def _broker(settings: StoreSettings) -> Finding:
-    try:
-        connection: Any = cast(Any, Connection)(settings.broker, connect_timeout=settings.store_timeout_s)
-    except KeyError as error:  # kombu's word for a scheme that it does not know
-        return _problem("broker", f"{hide_password(settings.broker)}: {error.args[0]}", "set TROUPE_BROKER_URL")
+    connection: Any = cast(Any, Connection)(settings.broker, connect_timeout=settings.store_timeout_s)
     try:
         with connection:
             connection.ensure_connection(max_retries=1, timeout=settings.store_timeout_s)

@@ -10,7 +10,9 @@ from typing import Any, Final, cast
 from celery import Celery
 from kombu.entity import Queue
 
+from tasks.broker import VISIBILITY_TIMEOUT_S, Broker, broker_for, is_redis
 from tasks.settings import StoreSettings
+from tasks.transport import install_transports
 
 CONNECTIONS_BESIDE_THREADS: Final = 50
 """Broker connections that a process needs beside one a thread: consumer, events, remote control."""
@@ -22,8 +24,14 @@ def make_app(settings: StoreSettings, *, concurrency: int = 10, current: bool = 
     Args:
         concurrency: Threads of a worker; sizes the connection pool.
         current: Make it the process's default app, which `celery -A` wants.
+
+    Raises:
+        BadSetting: the store is a cluster, and no broker was named.
     """
-    app = Celery("troupe", broker=settings.broker, set_as_current=current)
+    broker = _broker(settings)
+    if is_redis(broker.url):
+        install_transports()
+    app = Celery("troupe", broker=broker.url, set_as_current=current)
     cast(Any, app).conf.update(
         accept_content=["json"],
         task_serializer="json",
@@ -48,7 +56,8 @@ def make_app(settings: StoreSettings, *, concurrency: int = 10, current: bool = 
         broker_connection_max_retries=None,
         broker_connection_timeout=settings.store_timeout_s,
         broker_pool_limit=10,
-        broker_transport_options=_transport(settings, concurrency),
+        broker_transport_options=_transport(settings, broker, concurrency),
+        broker_use_ssl=broker.tls,
         timezone="UTC",
     )
     return app
@@ -59,22 +68,27 @@ def queue(name: str) -> Queue:
     return Queue(name, routing_key=name)
 
 
-def is_redis(broker: str) -> bool:
-    """Whether the broker is a Redis, of whatever kind."""
-    return broker.startswith(("redis", "rediss", "sentinel"))
-
-
-def _transport(settings: StoreSettings, concurrency: int) -> dict[str, object]:
-    if not is_redis(settings.broker):
+def _transport(settings: StoreSettings, broker: Broker, concurrency: int) -> dict[str, object]:
+    if not is_redis(broker.url):
         return {}
     options: dict[str, object] = {
         "socket_connect_timeout": settings.store_timeout_s,
         "socket_keepalive": True,
         "health_check_interval": 10,
         "max_connections": concurrency + CONNECTIONS_BESIDE_THREADS,
-        # Early acknowledgement leaves nothing to redeliver; a long timeout keeps kombu from trying.
-        "visibility_timeout": 7 * 86_400,
+        "visibility_timeout": VISIBILITY_TIMEOUT_S,
     }
-    if settings.broker.startswith("redis+socket"):
+    if broker.url.startswith("redis+socket"):
         del options["socket_keepalive"]  # Unix sockets have none, and redis-py refuses the option
+    if "sentinel_kwargs" in broker.options:
+        timeout = settings.store_timeout_s  # else a Sentinel that is gone without a word would be waited for, for ever
+        given = cast("dict[str, object]", broker.options["sentinel_kwargs"])
+        bounded = {"socket_timeout": timeout, "socket_connect_timeout": timeout, **given}
+        return {**options, **broker.options, "sentinel_kwargs": bounded}
     return options
+
+
+def _broker(settings: StoreSettings) -> Broker:
+    password = settings.sentinel_password.get_secret_value()
+    login: dict[str, object] = {"username": settings.sentinel_username or None, "password": password}
+    return broker_for(settings.broker, settings.tls, login if password else {})

@@ -8,6 +8,7 @@ TroupeError
 │   └── IncompatibleVersion
 ├── TransientError                try again later, with backoff
 │   ├── StoreUnavailable · BrokerUnavailable
+│   │   └── StoreFull             a StoreUnavailable; carries retry_after
 │   ├── FleetFull                 carries retry_after
 │   ├── ModelUnavailable          carries retry_after where the provider gave one
 │   └── ResultTimeout             also a TimeoutError
@@ -134,6 +135,16 @@ class StoreUnavailable(TransientError):
     """The store (Redis) gave no answer in time, or refused the connection."""
 
     code = "store_unavailable"
+
+
+class StoreFull(StoreUnavailable):
+    """The store's memory is full: it takes no new jobs. What was accepted goes on."""
+
+    code = "store_full"
+
+    def __init__(self, message: str, *, retry_after: timedelta) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class BrokerUnavailable(TransientError):

@@ -4,20 +4,18 @@ Read once in a main, then passed on. One class a room; this one holds what both 
 """
 
 import os
-import re
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from tasks.address import Address, Kind, hide_password, next_database, parse_address
+from tasks.broker import check_broker
 from tasks.errors import BadSetting
 from tasks.ids import MAX_PARTITIONS
 
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
-
-SCHEMES = ("redis", "rediss", "unix")
 
 S = TypeVar("S", bound="RoomSettings")
 
@@ -47,9 +45,23 @@ class StoreSettings(RoomSettings):
     """Where the shared state is, and the periods that judge who is alive. Equal in every process of a fleet."""
 
     redis_url: SecretStr = SecretStr(DEFAULT_REDIS_URL)
-    """The store: redis://, rediss:// or unix://."""
+    """The store: `redis://`, `rediss://` (TLS), `unix://`, `sentinel://host,host/SERVICE/DB` or
+    `redis+cluster://host,host`; Redis 7.0 or newer."""
     broker_url: SecretStr | None = None
-    """Celery's broker; unset: the store's server, in the database after the store's. RabbitMQ is fine too."""
+    """Celery's broker; unset: the store's server, in the database after the store's. RabbitMQ (`amqp://`) is fine too.
+    A Redis Cluster is no broker."""
+    redis_ca_file: Path | None = None
+    """Certificates that vouch for the servers of `rediss://` URLs, store and broker; unset: those of this machine."""
+    redis_cert_file: Path | None = None
+    """Our own certificate, for servers that ask for one."""
+    redis_key_file: Path | None = None
+    """The key of our own certificate."""
+    redis_insecure: bool = False
+    """Take any certificate. Whoever is in between can then read and change everything."""
+    sentinel_username: str = ""
+    """User at the Sentinels; the one in the URL is for the servers behind them."""
+    sentinel_password: SecretStr = SecretStr("")
+    """Password of the Sentinels."""
     prefix: str = Field(default="troupe", pattern=r"^[a-z0-9_-]{1,32}$")
     """First part of every key; two fleets may share one Redis under two prefixes."""
     partitions: int = Field(default=1, ge=1, le=MAX_PARTITIONS)
@@ -81,13 +93,16 @@ class StoreSettings(RoomSettings):
     def _is_redis_url(cls, value: SecretStr) -> SecretStr:
         url = value.get_secret_value()
         try:
-            parts = urlsplit(url)
-            _ = parts.port  # reads it, and refuses what is no port
-            if parts.scheme not in SCHEMES:
-                raise ValueError(f"it must begin with one of {', '.join(f'{name}://' for name in SCHEMES)}")
+            parse_address(url)
         except ValueError as error:
             raise ValueError(f"{hide_password(url)!r} is not a Redis URL: {error}") from error
-        broker_beside(url)
+        return value
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_broker_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_broker(value.get_secret_value())
         return value
 
     @model_validator(mode="after")
@@ -99,11 +114,39 @@ class StoreSettings(RoomSettings):
         return self
 
     @property
+    def address(self) -> Address:
+        """The store's address."""
+        return parse_address(self.redis_url.get_secret_value())
+
+    @property
+    def tls(self) -> dict[str, str | bool]:
+        """What redis-py is told of certificates when it connects with TLS, to the store or the broker."""
+        names = {
+            "ssl_ca_certs": self.redis_ca_file,
+            "ssl_certfile": self.redis_cert_file,
+            "ssl_keyfile": self.redis_key_file,
+        }
+        options: dict[str, str | bool] = {name: str(path) for name, path in names.items() if path is not None}
+        options["ssl_cert_reqs"] = "none" if self.redis_insecure else "required"
+        options["ssl_check_hostname"] = not self.redis_insecure
+        return options
+
+    @property
     def broker(self) -> str:
-        """Celery's broker URL, secrets included."""
+        """Celery's broker URL, secrets included.
+
+        Raises:
+            BadSetting: the store is a cluster, which is no broker, and none was named.
+        """
         if self.broker_url is not None:
             return self.broker_url.get_secret_value()
-        return broker_beside(self.redis_url.get_secret_value())
+        address = self.address
+        if address.kind is Kind.CLUSTER:
+            raise BadSetting(
+                "TROUPE_BROKER_URL: a Redis Cluster is a store and no broker: Celery cannot use it; "
+                "name one Redis server (redis://…) or RabbitMQ (amqp://…)"
+            )
+        return next_database(address)
 
 
 def read_settings(kind: type[S], **values: Any) -> S:
@@ -127,31 +170,3 @@ def _explain(error: ValidationError) -> str:
         variable = f"TROUPE_{name.upper()}: " if name else ""
         faults.append(f"{variable}{fault['msg'].removeprefix('Value error, ')}")
     return "; ".join(faults)
-
-
-def broker_beside(redis_url: str) -> str:
-    """The broker URL that goes with a store URL: same server, next database.
-
-    kombu writes Unix sockets as `redis+socket://` with the database in `virtual_host`.
-
-    Raises:
-        BadSetting: it is no URL, or the database is no number.
-    """
-    try:
-        url = urlsplit(redis_url)
-    except ValueError as error:
-        raise BadSetting(f"TROUPE_REDIS_URL: {hide_password(redis_url)!r} is not a URL: {error}") from error
-    query = dict(parse_qsl(url.query))
-    number = query.pop("db", None) or ("" if url.scheme == "unix" else url.path.strip("/")) or "0"
-    if not number.isdecimal():
-        raise BadSetting(f"TROUPE_REDIS_URL: {number!r} is not a database number")
-    if url.scheme == "unix":
-        rest = urlencode({**query, "virtual_host": str(int(number) + 1)})
-        return f"redis+socket://{url.netloc}{url.path}?{rest}"
-    return urlunsplit((url.scheme, url.netloc, f"/{int(number) + 1}", urlencode(query), ""))
-
-
-def hide_password(url: str) -> str:
-    """The URL without its password, for logs and error messages; also one that is malformed."""
-    hidden = re.sub(r"^([^/]*//[^/@:]*):.*@", r"\1:***@", url, flags=re.DOTALL)
-    return re.sub(r"(?i)([?&]password=)[^&]*", r"\1***", hidden)

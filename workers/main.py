@@ -10,7 +10,8 @@ from typing import Any, Final, cast
 from celery import signals
 from kombu.asynchronous import get_event_loop
 
-from tasks.app import is_redis, make_app
+from tasks.app import make_app
+from tasks.broker import is_redis
 from tasks.ids import WorkerName
 from tasks.logs import LogSettings, configure_logs
 from tasks.settings import StoreSettings, read_settings

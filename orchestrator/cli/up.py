@@ -10,9 +10,10 @@ from rich.console import Console
 from orchestrator.cli.place import given_redis_url, home
 from orchestrator.local.redis_server import free_port, port_is_free
 from orchestrator.local.stack import LocalStack, only_stack, write_state
+from tasks.address import hide_password
 from tasks.errors import BadSetting
 from tasks.logs import LogSettings
-from tasks.settings import hide_password, read_settings
+from tasks.settings import read_settings
 
 USUAL_REDIS_PORT: Final = 6379
 USUAL_FLOWER_PORT: Final = 5555

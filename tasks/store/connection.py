@@ -1,40 +1,27 @@
-"""The connection to Redis, and the one place where its errors become ours."""
+"""The connection to Redis: one server, a master behind Sentinels, or a cluster."""
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
 from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialBackoff
 
-from tasks.errors import BadSetting, StoreUnavailable
-from tasks.settings import StoreSettings, hide_password
+from tasks.address import Address, Kind, hide_password
+from tasks.errors import BadSetting
+from tasks.settings import StoreSettings
 
 POOL_SIZE: Final = 512
-"""Connections of one process; calls past it wait for one."""
+"""Connections of one process to one server; calls past it wait for one."""
+CLUSTER_POOL_SIZE: Final = 5000
+"""The same for each node of a cluster, whose client refuses calls past it: as many as a process may have attempts."""
 
-AWAY: Final = (
-    exceptions.ConnectionError,
-    exceptions.TimeoutError,
-    exceptions.BusyLoadingError,
-    exceptions.ReadOnlyError,
-    exceptions.OutOfMemoryError,
-    exceptions.ClusterDownError,
-    exceptions.MasterDownError,
-    exceptions.TryAgainError,
-    exceptions.InvalidResponse,  # something else listens there
-    OSError,
-    TimeoutError,
-)
-"""Errors that pass: the server is away, starting, failing over or full."""
 
-REFUSED: Final = (exceptions.AuthenticationError, exceptions.NoPermissionError)
-
-BUSY: Final = frozenset({"BUSY", "MISCONF", "NOREPLICAS", "UNKILLABLE"})
-"""Replies that pass, too: a script of somebody else's runs, the disk is full, no replica is there."""
+class SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Connections to the master that Sentinels name; calls past the pool's size wait, as with a single server."""
 
 
 def connect(settings: StoreSettings) -> Redis:
@@ -46,56 +33,67 @@ def connect(settings: StoreSettings) -> Redis:
     Raises:
         BadSetting: the URL is not one.
     """
-    url = settings.redis_url.get_secret_value()
+    address = settings.address
     try:
-        pool = cast(Any, BlockingConnectionPool).from_url(
-            url,
-            decode_responses=True,
-            timeout=settings.store_timeout_s,
-            socket_timeout=settings.store_timeout_s,
-            socket_connect_timeout=settings.store_timeout_s,
-            health_check_interval=10,
+        match address.kind:
+            case Kind.SENTINEL:
+                return _behind_sentinels(settings, address)
+            case Kind.CLUSTER:
+                # The cluster's client has the same commands; what differs is met in tasks/store/server.py.
+                return cast(Redis, _cluster(settings, address))
+            case Kind.SERVER | Kind.SOCKET:
+                return _server(settings, address)
+    except (ValueError, TypeError, exceptions.RedisError, exceptions.RedisClusterException) as error:
+        raise BadSetting(f"TROUPE_REDIS_URL: {hide_password(address.url)!r} is not a Redis URL: {error}") from error
+
+
+def _server(settings: StoreSettings, address: Address) -> Redis:
+    options = {**_options(settings, address), "max_connections": POOL_SIZE, "timeout": settings.store_timeout_s}
+    return Redis.from_pool(cast(Any, BlockingConnectionPool).from_url(address.url, **options))
+
+
+def _behind_sentinels(settings: StoreSettings, address: Address) -> Redis:
+    options = {**_options(settings, address), **_from_url(address), "ssl": address.tls}
+    sentinels = {name: value for name, value in options.items() if name.startswith(("socket_", "ssl"))}
+    if settings.sentinel_password.get_secret_value():
+        sentinels["username"] = settings.sentinel_username or None
+        sentinels["password"] = settings.sentinel_password.get_secret_value()
+    finder = Sentinel(address.hosts, sentinel_kwargs=sentinels)
+    # master_for gives the client the keys of its pool as they are, and the pool, which blocks, its size and patience.
+    return cast(
+        Redis,
+        cast(Any, finder).master_for(
+            address.service,
+            connection_pool_class=SentinelPool,
             max_connections=POOL_SIZE,
-            retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), 1),
-        )
-    except (ValueError, exceptions.RedisError) as error:
-        raise BadSetting(f"TROUPE_REDIS_URL: {hide_password(url)!r} is not a Redis URL: {error}") from error
-    return Redis.from_pool(pool)
+            timeout=settings.store_timeout_s,
+            **options,
+        ),
+    )
 
 
-@asynccontextmanager
-async def translated(settings: StoreSettings) -> AsyncGenerator[None]:
-    """Turn an absent server into `StoreUnavailable`, and refused credentials into `BadSetting`.
-
-    The whole of the call ends within `store_timeout_s`: redis-py's own timeouts hold for each step of it (connect,
-    greet, ask, and all once more).
-
-    A cancellation that came while redis-py was sending is raised at the end: on Python 3.11 `asyncio.wait_for`, which
-    it sends with, loses one that arrives with the answer, and a task that was told to stop would run on for ever.
-    """
-    cancellations = _cancellations()
-    try:
-        async with asyncio.timeout(settings.store_timeout_s):
-            yield
-    except REFUSED as error:
-        raise BadSetting(f"Redis at {_where(settings)} refuses us: {error}") from error
-    except AWAY as error:
-        if isinstance(error.__cause__, REFUSED):  # met while connecting, where redis-py wraps it
-            raise BadSetting(f"Redis at {_where(settings)} refuses us: {error}") from error
-        reason = str(error) or f"nothing came within {settings.store_timeout_s:g} s"
-        raise StoreUnavailable(f"Redis at {_where(settings)} does not answer: {reason}") from error
-    except exceptions.ResponseError as error:
-        if str(error).partition(" ")[0] not in BUSY:
-            raise
-        raise StoreUnavailable(f"Redis at {_where(settings)} takes no commands: {error}") from error
-    if _cancellations() > cancellations:
-        raise asyncio.CancelledError
+def _cluster(settings: StoreSettings, address: Address) -> RedisCluster:
+    options = {**_options(settings, address), **_from_url(address), "ssl": address.tls}
+    options.pop("db")
+    nodes = [ClusterNode(host, port) for host, port in address.hosts]
+    return cast(Any, RedisCluster)(startup_nodes=nodes, max_connections=CLUSTER_POOL_SIZE, **options)
 
 
-def _cancellations() -> int:
-    task = asyncio.current_task()
-    return task.cancelling() if task is not None else 0
+def _options(settings: StoreSettings, address: Address) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_timeout": settings.store_timeout_s,
+        "socket_connect_timeout": settings.store_timeout_s,
+        "health_check_interval": 10,
+        "retry": Retry(ExponentialBackoff(cap=0.2, base=0.05), 1),
+    }
+    return {**options, **(settings.tls if address.tls else {})}
 
 
-def _where(settings: StoreSettings) -> str:
-    return hide_password(settings.redis_url.get_secret_value())
+def _from_url(address: Address) -> dict[str, Any]:
+    """Login, database and options of a URL whose form redis-py does not know, as it would read them."""
+    query = address.url.partition("?")[2]
+    options: dict[str, Any] = {**parse_url(f"redis://host/?{query}"), "db": address.database}
+    options.pop("host")
+    login = {"username": address.username, "password": address.password}
+    return options | {name: value for name, value in login.items() if value}

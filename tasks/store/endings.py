@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from tasks.errors import TroupeError
 from tasks.ids import JobId, partition_of
-from tasks.store.connection import translated
+from tasks.store.failures import translated
 from tasks.store.store import Store
 
 BLOCK: Final = timedelta(seconds=2)

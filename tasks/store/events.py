@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from tasks.errors import IncompatibleVersion
 from tasks.events import EVENT, JobEvent
 from tasks.ids import JobId
-from tasks.store.connection import translated
+from tasks.store.failures import translated
 from tasks.store.store import Store
 
 BATCH: Final = 500

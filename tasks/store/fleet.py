@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 from pydantic import ValidationError
 
 from tasks.models import AgentDefinition, OrchestratorPresence, WorkerPresence
-from tasks.store.connection import translated
+from tasks.store.failures import translated
 from tasks.store.keys import ORCHESTRATORS, WORKERS
 from tasks.store.scripts import ALIVE, ANNOUNCE
 from tasks.store.store import Store

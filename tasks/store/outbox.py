@@ -14,7 +14,7 @@ from typing import Final, cast
 from redis.exceptions import ResponseError
 
 from tasks.ids import AttemptRef, JobId, StepId
-from tasks.store.connection import translated
+from tasks.store.failures import translated
 from tasks.store.keys import GROUP
 from tasks.store.store import Store
 

@@ -14,6 +14,10 @@ ALONE: Final = frozenset({"announce", "alive"})
 BEFORE: Final = ("prelude", "admission", "steps")
 """What stands before the text of every other script."""
 
+REFUSED_WHEN_FULL: Final = frozenset({"submit", "report"})
+"""Scripts that Redis refuses at `maxmemory`, whole, before their first line. All others pass: what was accepted goes on
+to its end, leases are kept, and jobs can be cancelled. So memory grows by the open jobs at most."""
+
 Arg = str | int
 Reply = object
 
@@ -26,6 +30,8 @@ class Script:
         text = (folder / f"{name}.lua").read_text()
         if name not in ALONE:
             text = "".join((folder / f"{part}.lua").read_text() for part in BEFORE) + text
+        # Redis reads the first line (since 7.0). With it, a script runs to its end or not at all.
+        text = f"#!lua{'' if name in REFUSED_WHEN_FULL else ' flags=allow-oom'}\n{text}"
         self.name = name
         self.text = text
         self.digest = sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from redis.exceptions import ResponseError
 
-from tasks.store.connection import translated
+from tasks.store.failures import translated
 from tasks.store.store import Store
 
 

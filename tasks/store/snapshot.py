@@ -9,7 +9,7 @@ from tasks.errors import UnknownJob
 from tasks.ids import JobId
 from tasks.models import Attempt, Failure, JobSpec, JobSummary, Step, StepResult
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
-from tasks.store.connection import translated
+from tasks.store.failures import translated
 from tasks.store.store import Store
 
 Hash = dict[str, str]

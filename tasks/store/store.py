@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from redis.asyncio import Redis
 
 from tasks.settings import StoreSettings
-from tasks.store.connection import connect, translated
+from tasks.store.connection import connect
+from tasks.store.failures import translated
 from tasks.store.keys import Keys
 from tasks.store.scripts import Arg, Reply, Script
 

@@ -17,7 +17,7 @@ from tasks.errors import BadSetting, StoreUnavailable
 from tasks.ids import new_job_id
 from tasks.settings import StoreSettings
 from tasks.states import TaskStatus
-from tasks.store.connection import translated
+from tasks.store.failures import translated
 from tests.support.builders import a_worker
 from tests.support.moves import Moves
 from tests.support.waiting import wait_until

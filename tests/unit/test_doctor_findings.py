@@ -81,12 +81,6 @@ def test_a_home_that_is_or_lies_in_a_file_is_a_problem(tmp_path: Path) -> None:
     assert doctor._home(tmp_path / "file" / "below").verdict is Verdict.PROBLEM
 
 
-def test_a_broker_of_an_unknown_kind_is_a_problem() -> None:
-    finding = doctor._broker(StoreSettings(broker_url=SecretStr("nonsense://u:geheim@h")))
-    assert (finding.verdict, finding.check) == (Verdict.PROBLEM, "broker")
-    assert "geheim" not in finding.message
-
-
 class FakeConnection:
     """A broker connection that is refused, or not."""
 

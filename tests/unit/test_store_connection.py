@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from tasks.settings import StoreSettings
-from tasks.store.connection import translated
+from tasks.store.failures import translated
 
 
 async def _call_that_loses_a_cancellation(begun: asyncio.Event) -> str:

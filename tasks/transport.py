@@ -1,0 +1,104 @@
+"""kombu's Redis transports, made to drop what is no message.
+
+Whoever may push to a queue's list could else end every worker on it: kombu takes a list's element apart in the worker's
+main loop and lets the error through, which ends the process; the next worker takes the next element.
+"""
+
+import logging
+from typing import Any, Final, cast
+
+from kombu import transport as transports
+from kombu.transport import redis, virtual
+
+log = logging.getLogger("worker")
+
+ALIASES: Final = {
+    "redis": "tasks.transport:Transport",
+    "rediss": "tasks.transport:Transport",
+    "sentinel": "tasks.transport:SentinelTransport",
+}
+DAMAGE: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What taking something apart can raise that is no JSON, or other JSON than a message."""
+
+
+class NotAMessage(Exception):
+    """It was in a queue, and is no message."""
+
+
+def install_transports() -> None:
+    """Let kombu use ours for its own schemes, in this process. A second call changes nothing.
+
+    A transport that is named in Celery's settings instead would not do: for `redis+socket://` kombu takes it from the
+    URL.
+    """
+    known = transports.TRANSPORT_ALIASES
+    if known["redis"] != ALIASES["redis"]:
+        known.update(ALIASES)
+        cast(Any, transports)._transport_cache.clear()
+
+
+class Message(cast(Any, virtual.Message)):
+    """A message; says so when it cannot be one."""
+
+    def __init__(self, payload: Any, channel: Any = None, **kwargs: Any) -> None:
+        try:
+            cast(Any, super()).__init__(payload, channel=channel, **kwargs)
+            names = [cast("dict[str, object]", self.headers or {}).get(name, "") for name in ("task", "id")]
+        except DAMAGE as error:
+            raise NotAMessage(type(error).__name__) from error
+        if not all(isinstance(name, str) for name in names):
+            raise NotAMessage("its task or id is no text")
+
+
+class Dropping:
+    """Mixed into kombu's channels: an element that is no message is dropped, and logged without what it said."""
+
+    Message = Message
+
+    def _brpop_read(self, **options: Any) -> Any:
+        channel = cast(Any, self)
+        delivered = channel.connection.delivered
+        try:
+            return cast(Any, super())._brpop_read(**options)
+        except NotAMessage as error:
+            _log(error)
+        except DAMAGE as error:
+            if channel.connection.delivered != delivered:
+                raise  # a defect further in, in what was done with a message
+            _log(error)
+        return True
+
+
+class Counting:
+    """Mixed into kombu's transports: how often one has begun to hand something on."""
+
+    delivered = 0
+
+    def _deliver(self, message: object, queue: str) -> None:
+        self.delivered += 1
+        cast(Any, super())._deliver(message, queue)
+
+
+class Channel(Dropping, cast(Any, redis.Channel)):
+    """A channel of one server."""
+
+
+class SentinelChannel(Dropping, cast(Any, redis.SentinelChannel)):
+    """A channel of the master behind Sentinels."""
+
+
+class Transport(Counting, cast(Any, redis.Transport)):
+    """One server."""
+
+    Channel = Channel
+
+
+class SentinelTransport(Counting, cast(Any, redis.SentinelTransport)):
+    """The master behind Sentinels."""
+
+    Channel = SentinelChannel
+
+
+def _log(error: Exception) -> None:
+    size = len(getattr(error, "doc", getattr(error, "object", "")))
+    log.error("message_dropped reason=not a message (%s) bytes=%s", type(error).__name__, size or "unknown")
