@@ -4,6 +4,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 # Least share of lines and branches that the tests must reach, in percent.
 COVERAGE ?= 90
+# Options of a chaos run, see `python -m tests.chaos --help`.
+CHAOS ?=
 # Test processes at a time.
 JOBS ?= 2
 UV ?= uv
@@ -24,15 +26,16 @@ help: ## This list
 demo: set-up ## One real job from a bare clone: no key, no services
 	@$(BIN)/troupe demo
 
-test: set-up-dev ## All checks and all tests but chaos, with coverage
+test: set-up-dev ## All checks and all tests, with coverage; of chaos a short part
 	@$(MAKE) --no-print-directory -j2 --keep-going $(SYNC) static
 	@$(BIN)/pytest $(RINGS) -n $(JOBS) --dist worksteal --cov --cov-report=term --cov-fail-under=$(COVERAGE)
+	@$(BIN)/pytest tests/chaos -n $(JOBS)
 
 check: set-up-dev ## Format, lint, types, import law and the unit tests, in under a minute
 	@$(MAKE) --no-print-directory -j2 --keep-going $(SYNC) static unit
 
-chaos: ## Kill workers, Redis and messages while jobs run
-	@echo "make chaos: the suite comes with the reliability release" >&2; exit 2
+chaos: set-up-dev ## Kill workers, Redis and messages while jobs run (CHAOS="--full": some 20 minutes)
+	@$(BIN)/python -m tests.chaos $(CHAOS)
 
 bench: ## Measure Troupe against bare Celery
 	@echo "make bench: the suite comes with the reliability release" >&2; exit 2

@@ -20,7 +20,7 @@ from tasks.settings import StoreSettings
 from tests.chaos import workload
 from tests.chaos.agents import LOG_VARIABLE, SEED_VARIABLE
 from tests.chaos.deliveries import Deliveries
-from tests.chaos.faults import Hands, schedule
+from tests.chaos.faults import Fault, Hands, schedule
 from tests.chaos.fleet import Fleet, free_ports
 from tests.chaos.proxy import Proxy
 from tests.chaos.quiet import Leftovers, wait_for_quiet
@@ -50,6 +50,10 @@ class Options:
     """Each message is delivered three times; else up to three times."""
     shipped: bool
     """Periods (lease, heartbeat, sweep, republish) as they are shipped; else a fifth of them."""
+    faults: tuple[Fault, ...] | None = None
+    """Instead of drawn ones."""
+    copies: int = 2
+    """Most further deliveries of a message."""
     settle_s: float = 120.0
     """Longest time from the last fault until all jobs are final: after it they are stuck."""
 
@@ -93,7 +97,7 @@ async def conduct(options: Options, folder: Path, judge: Callable[[Run], Awaitab
     fleet.start_redis()
     proxy = Proxy(proxy_port, port)
     await proxy.start()
-    deliveries = Deliveries(port, Random(f"{options.seed} copies"), copies=2, every=options.every_copy)
+    deliveries = Deliveries(port, Random(f"{options.seed} copies"), copies=options.copies, every=options.every_copy)
     settings = StoreSettings.model_validate(
         {"redis_url": SecretStr(f"redis://127.0.0.1:{port}/0"), "store_timeout_s": 3, "prefix": "chaos"}
         | options.periods
@@ -106,7 +110,7 @@ async def conduct(options: Options, folder: Path, judge: Callable[[Run], Awaitab
         return run, await judge(run)
     finally:
         await deliveries.close()
-        fleet.stop()
+        await asyncio.to_thread(fleet.stop)
         await proxy.close()
 
 
@@ -123,7 +127,7 @@ def _environment(run: Run, port: int, home: Path) -> dict[str, str]:
     fixed: dict[str, object] = {
         "TROUPE_REDIS_URL": f"redis://127.0.0.1:{port}/0",
         "TROUPE_HOME": home / "home",
-        "TROUPE_CONFIG": home / "none.toml",
+        "TROUPE_CONFIG": os.devnull,
         "TROUPE_PREFIX": run.settings.prefix,
         "TROUPE_STORE_TIMEOUT_S": run.settings.store_timeout_s,
         "TROUPE_AGENTS": "tests.chaos.agents",
@@ -148,11 +152,12 @@ async def _act(run: Run) -> None:
         await _until_alive(client)
         say(f"seed {options.seed}: {options.jobs} jobs, {options.kills} kills, {options.restarts} Redis restarts")
         begin = time.monotonic()
-        faults = schedule(options.seed, options.seconds, options.kills, options.restarts)
+        drawn = schedule(options.seed, options.seconds, options.kills, options.restarts)
+        faults = drawn if options.faults is None else list(options.faults)
         reporting = asyncio.create_task(_report(run, begin))
         await asyncio.gather(run.hands.carry_out(faults, begin), _submit(run, client, begin))
         await asyncio.sleep(max(begin + options.seconds - time.monotonic(), 0))
-        run.hands.proxy.delay_s, run.hands.proxy.refuses = 0.0, False
+        run.hands.proxy.delay_s, run.hands.proxy.bytes_per_s, run.hands.proxy.refuses = 0.0, None, False
         await asyncio.to_thread(run.hands.fleet.heal)
         healed = time.monotonic()
         say("no more faults")

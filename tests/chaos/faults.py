@@ -40,6 +40,8 @@ class Kind(StrEnum):
     """The proxy resets all its connections, and lets nobody in for a while."""
     SLOW = "slow"
     """The proxy delays all that it hands on."""
+    THROTTLE = "throttle"
+    """The proxy lets few bytes through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ def schedule(seed: int, seconds: float, kills: int, restarts: int) -> list[Fault
         Kind.FLUSH: 2,
         Kind.CUT: max(kills // 6, 2),
         Kind.SLOW: max(kills // 10, 2),
+        Kind.THROTTLE: max(kills // 12, 1),
     }
     found: list[Fault] = []
     for kind, count in wanted.items():
@@ -79,6 +82,13 @@ def schedule(seed: int, seconds: float, kills: int, restarts: int) -> list[Fault
             begin = seconds * (at + draw.random()) / count
             found.append(Fault(begin, kind, draw.random(), draw.random()))
     return sorted(found, key=lambda fault: fault.at)
+
+
+def rolling(rounds: int, workers: int, orchestrators: int, pause_s: float) -> list[Fault]:
+    """A restart of everything, one process after the other, by SIGTERM alone."""
+    members = [(Kind.DRAIN_WORKER, (at + 0.5) / workers) for at in range(workers)]
+    members += [(Kind.DRAIN_ORCHESTRATOR, (at + 0.5) / orchestrators) for at in range(orchestrators)]
+    return [Fault((at + 1) * pause_s, kind, pick, 0.0) for at, (kind, pick) in enumerate(members * rounds)]
 
 
 @dataclass(slots=True)
@@ -146,6 +156,10 @@ class Hands:
                 self.proxy.delay_s = 0.02 + 0.2 * fault.strength
                 await asyncio.sleep(1 + 3 * fault.pick)
                 self.proxy.delay_s = 0.0
+            case Kind.THROTTLE:
+                self.proxy.bytes_per_s = 4_000 + 40_000 * fault.strength
+                await asyncio.sleep(1 + 3 * fault.pick)
+                self.proxy.bytes_per_s = None
             case _:
                 assert_never(fault.kind)
 
@@ -180,7 +194,7 @@ class Hands:
         member.frozen, pid = True, member.pid
         member.signal(signal.SIGTERM)
         end = time.monotonic() + DRAIN_WITHIN_S
-        while not member.dead and time.monotonic() < end:
+        while not member.dead and time.monotonic() < end:  # noqa: ASYNC110 - a process, not a coroutine, ends
             await asyncio.sleep(0.05)
         if member.pid != pid:  # killed meanwhile
             return

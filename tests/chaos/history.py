@@ -182,7 +182,7 @@ def _failure(step: StepRecord, end: StepFailed) -> Iterator[str]:
 def _order(history: History) -> Iterator[str]:
     """Parents end before their children start, and what they found is what the children get."""
     ends = {event.step: event for event in history.events if isinstance(event, tuple(ENDINGS))}
-    steps = {step.step.id: step for step in history.record.steps}
+    steps = {str(step.step.id): step for step in history.record.steps}
     for event in history.events:
         if not isinstance(event, StepDispatched | StepStarted) or event.step not in steps:
             continue
