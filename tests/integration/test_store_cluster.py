@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from pydantic import SecretStr
@@ -21,6 +22,7 @@ from tests.support.servers import Cluster, client, cluster
 from tests.support.waiting import wait_until
 
 PARTITIONS = 8
+NUMBERS = count()
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 async def there(nodes: Cluster) -> AsyncIterator[Moves]:
     settings = StoreSettings(
-        redis_url=SecretStr(nodes.url), broker_url=SecretStr("memory://"), partitions=PARTITIONS, store_timeout_s=5
+        redis_url=SecretStr(nodes.url), prefix=f"test{next(NUMBERS)}", partitions=PARTITIONS, store_timeout_s=5
     )
     store = Store(settings)
     yield Moves(store)

@@ -11,11 +11,13 @@ from redis import Redis
 from tasks.store.keys import PERMANENT
 
 OURS = ("TROUPE_", "ANTHROPIC_")
+KEPT = "TROUPE_REDIS_SERVER"
+"""Which server the tests run on is whoever starts them to say."""
 
 
 def seal_environment(patch: pytest.MonkeyPatch, home: Path) -> None:
     """Take the developer's keys and settings away; forbid model calls that leave this machine."""
-    for name in [name for name in os.environ if name.startswith(OURS)]:
+    for name in [name for name in os.environ if name.startswith(OURS) and name != KEPT]:
         patch.delenv(name)
     patch.setenv("TROUPE_ALLOW_MODEL_REQUESTS", "false")
     patch.setenv("TROUPE_HOME", str(home))
