@@ -42,7 +42,7 @@ class Message(cast(Any, virtual.Message)):
 
     def __init__(self, payload: Any, channel: Any = None, **kwargs: Any) -> None:
         try:
-            cast(Any, super()).__init__(payload, channel=channel, **kwargs)
+            cast(Any, virtual.Message.__init__)(self, payload, channel=channel, **kwargs)
             names = [cast("dict[str, object]", self.headers or {}).get(name, "") for name in ("task", "id")]
         except DAMAGE as error:
             raise NotAMessage(type(error).__name__) from error

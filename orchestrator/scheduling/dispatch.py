@@ -26,6 +26,10 @@ class Publisher:
         if options:  # Redis: without it a broker that accepts and never answers would hold the thread for ever
             timeout = self.app.conf.broker_connection_timeout
             self.app.conf.broker_transport_options = {**options, "socket_timeout": timeout}
+        connection = self.app.connection_for_write()
+        # What the broker's own library raises: also that it is full, which is no connection error.
+        errors = {KombuError, OperationalError, OSError, *connection.connection_errors, *connection.channel_errors}
+        self.failures: tuple[type[Exception], ...] = tuple(errors - {KeyError})  # kombu's, and a defect's, too
         self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="publisher")
 
     async def publish(self, dispatches: Sequence[Dispatch]) -> None:
@@ -54,7 +58,7 @@ class Publisher:
             with self.app.producer_pool.acquire(block=True) as producer, producer.batch():
                 for dispatch in dispatches:
                     self._add(producer, dispatch)
-        except (KombuError, OperationalError, OSError) as error:
+        except self.failures as error:
             raise BrokerUnavailable(f"the broker does not take messages: {error}") from error
 
     def _add(self, producer: Any, dispatch: Dispatch) -> None:
@@ -89,5 +93,5 @@ class Publisher:
             with self.app.connection_for_write() as connection:
                 declared: Any = cast(Any, queue(name)(connection.default_channel)).queue_declare()
                 return int(declared.message_count)
-        except (KombuError, OperationalError, OSError) as error:
+        except self.failures as error:
             raise BrokerUnavailable(f"the broker does not answer: {error}") from error

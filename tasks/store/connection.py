@@ -47,6 +47,14 @@ def connect(settings: StoreSettings) -> Redis:
         raise BadSetting(f"TROUPE_REDIS_URL: {hide_password(address.url)!r} is not a Redis URL: {error}") from error
 
 
+async def disconnect(redis: Redis) -> None:
+    """Give all connections back, also those to the Sentinels."""
+    await redis.aclose()
+    pool: object = getattr(redis, "connection_pool", None)  # a cluster has one for each node
+    if isinstance(pool, SentinelPool):
+        await cast(Any, pool).sentinel_manager.aclose()
+
+
 def _server(settings: StoreSettings, address: Address) -> Redis:
     options = {**_options(settings, address), "max_connections": POOL_SIZE, "timeout": settings.store_timeout_s}
     return Redis.from_pool(cast(Any, BlockingConnectionPool).from_url(address.url, **options))

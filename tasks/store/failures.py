@@ -61,7 +61,7 @@ async def translated(settings: StoreSettings) -> AsyncGenerator[None]:
     try:
         async with asyncio.timeout(settings.store_timeout_s):
             yield
-    except (exceptions.RedisError, exceptions.RedisClusterException, OSError) as error:
+    except (exceptions.RedisError, exceptions.RedisClusterException, OSError, AttributeError) as error:
         ours = failure_of(error, settings)
         if ours is None:
             raise
@@ -89,6 +89,8 @@ def failure_of(error: Exception, settings: StoreSettings) -> TroupeError | None:
     if isinstance(error, AWAY) or _is_absent_cluster(error):
         reason = str(error) or f"nothing came within {settings.store_timeout_s:g} s"
         return StoreUnavailable(f"{where} does not answer: {reason}")
+    if _was_closed_meanwhile(error):
+        return StoreUnavailable(f"{where} does not answer: the connection was closed while it was being made")
     if isinstance(error, exceptions.ResponseError):
         return _of_reply(str(error), where)
     return None
@@ -111,6 +113,20 @@ def _is_absent_cluster(error: Exception) -> bool:
     return isinstance(error, exceptions.RedisClusterException) and (
         "cannot be connected" in text or "slots are not covered" in text
     )
+
+
+def _was_closed_meanwhile(error: Exception) -> bool:
+    """Whether redis-py met None where its connection was.
+
+    Its cluster client closes all connections to a node that is away, also those that other calls are just making; they
+    then fail with an AttributeError, which would end an orchestrator.
+    """
+    if not isinstance(error, AttributeError) or error.obj is not None:
+        return False
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and str(frame.tb_frame.f_globals.get("__name__", "")).startswith("redis.")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

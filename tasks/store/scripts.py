@@ -8,8 +8,10 @@ from typing import Final, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-ALONE: Final = frozenset({"announce", "alive"})
-"""Scripts of the fleet's own slot, which stand without the prelude of the job scripts."""
+READING: Final = frozenset({"read", "read_step"})
+"""Scripts that write nothing."""
+ALONE: Final = READING | {"announce", "alive"}
+"""Scripts that stand without the prelude of the job scripts."""
 
 BEFORE: Final = ("prelude", "admission", "steps")
 """What stands before the text of every other script."""
@@ -31,7 +33,8 @@ class Script:
         if name not in ALONE:
             text = "".join((folder / f"{part}.lua").read_text() for part in BEFORE) + text
         # Redis reads the first line (since 7.0). With it, a script runs to its end or not at all.
-        text = f"#!lua{'' if name in REFUSED_WHEN_FULL else ' flags=allow-oom'}\n{text}"
+        flags = " flags=no-writes" if name in READING else "" if name in REFUSED_WHEN_FULL else " flags=allow-oom"
+        text = f"#!lua{flags}\n{text}"
         self.name = name
         self.text = text
         self.digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
@@ -57,3 +60,5 @@ SWEEP: Final = Script("sweep")
 REPORT: Final = Script("report")
 ANNOUNCE: Final = Script("announce")
 ALIVE: Final = Script("alive")
+READ: Final = Script("read")
+READ_STEP: Final = Script("read_step")

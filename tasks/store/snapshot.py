@@ -10,6 +10,7 @@ from tasks.ids import JobId
 from tasks.models import Attempt, Failure, JobSpec, JobSummary, Step, StepResult
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
 from tasks.store.failures import translated
+from tasks.store.scripts import READ, READ_STEP
 from tasks.store.store import Store
 
 Hash = dict[str, str]
@@ -70,10 +71,9 @@ class Snapshots:
             StoreUnavailable: no answer in time.
         """
         key = self.store.keys.job(job)
-        async with translated(self.store.settings), self.store.redis.pipeline(transaction=True) as pipe:
-            for part in ("", ":steps", ":specs", ":results"):
-                pipe.hgetall(key + part)
-            reply = cast("list[Hash]", await pipe.execute())
+        keys = [key, f"{key}:steps", f"{key}:specs", f"{key}:results"]
+        async with translated(self.store.settings):
+            reply = [_hash(flat) for flat in cast("list[list[str]]", await READ.run(self.store.redis, keys, []))]
         if not reply[0]:
             raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
         return _job(*reply)
@@ -86,21 +86,13 @@ class Snapshots:
             StoreUnavailable: no answer in time.
         """
         key = self.store.keys.job(job)
-        names = [f"{kind}:{step}" for kind in "sanxwtf"]
+        keys = [key, f"{key}:steps", f"{key}:specs", f"{key}:results"]
         async with translated(self.store.settings):
-            async with self.store.redis.pipeline(transaction=True) as pipe:
-                pipe.exists(key)
-                pipe.hget(f"{key}:specs", step)
-                pipe.hmget(f"{key}:steps", names)
-                there, spec, facts = cast("tuple[int, str | None, list[str | None]]", await pipe.execute())
-            fields = {name: value for name, value in zip(names, facts, strict=True) if value is not None}
-            wanted = [f"r:{step}", f"f:{step}"]
-            wanted += [f"a:{step}:{number}" for number in range(1, int(fields.get(f"a:{step}", "0")) + 1)]
-            found = cast("list[str | None]", await self.store.redis.hmget(f"{key}:results", wanted))
+            reply = await READ_STEP.run(self.store.redis, keys, [step, *"sanxwtf"])
+        there, spec, facts, results = cast("tuple[int, str, list[str], list[str]]", reply)
         if not there:
             raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
-        results = {name: value for name, value in zip(wanted, found, strict=True) if value is not None}
-        return _step(step, fields, spec, results) if spec else None
+        return _step(step, _hash(facts), spec, _hash(results)) if spec else None
 
     async def status(self, job: JobId) -> tuple[TaskStatus, int]:
         """Status of a job and the number of its last event.
@@ -133,6 +125,10 @@ class Snapshots:
     async def _newest(self, index: str, limit: int) -> list[tuple[str, float]]:
         reply: object = await cast(Any, self.store.redis).zrange(index, 0, limit - 1, desc=True, withscores=True)
         return cast("list[tuple[str, float]]", reply)
+
+
+def _hash(flat: list[str]) -> Hash:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _summary(job: JobId, row: list[str | None]) -> JobSummary:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from redis.asyncio import Redis
 
 from tasks.settings import StoreSettings
-from tasks.store.connection import connect
+from tasks.store.connection import connect, disconnect
 from tasks.store.failures import translated
 from tasks.store.keys import Keys
 from tasks.store.scripts import Arg, Reply, Script
@@ -40,4 +40,4 @@ class Store:
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self.redis.aclose()
+        await disconnect(self.redis)
