@@ -8,14 +8,35 @@ whose broker restarts under a late-acknowledged task. What survives a loss are t
 from typing import Any, Final, cast
 
 from celery import Celery
+from celery.app.amqp import AMQP
+from kombu.connection import Connection
 from kombu.entity import Queue
 
 from tasks.broker import VISIBILITY_TIMEOUT_S, Broker, broker_for, is_redis
 from tasks.settings import StoreSettings
 from tasks.transport import install_transports
 
+RECONNECT_S: Final = 4.0
+"""Longest wait between two tries at a broker that is away; the first is 2 s."""
 CONNECTIONS_BESIDE_THREADS: Final = 50
 """Broker connections that a process needs beside one a thread: consumer, events, remote control."""
+
+
+class SteadyConnection(cast(Any, Connection)):
+    """A connection to the broker that is tried again at steady, short intervals.
+
+    Celery's own wait grows by two seconds each time, up to thirty: after a minute's outage workers would stay away for
+    a quarter of one more.
+    """
+
+    def _ensure_connection(self, *args: Any, interval_max: float = RECONNECT_S, **options: Any) -> Any:
+        return super()._ensure_connection(*args, interval_max=interval_max, **options)
+
+
+class SteadyAmqp(AMQP):
+    """Celery's maker of connections, told of ours."""
+
+    Connection = SteadyConnection
 
 
 def make_app(settings: StoreSettings, *, concurrency: int = 10, current: bool = False) -> Celery:
@@ -31,7 +52,7 @@ def make_app(settings: StoreSettings, *, concurrency: int = 10, current: bool = 
     broker = _broker(settings)
     if is_redis(broker.url):
         install_transports()
-    app = Celery("troupe", broker=broker.url, set_as_current=current)
+    app = Celery("troupe", broker=broker.url, set_as_current=current, amqp=SteadyAmqp)
     cast(Any, app).conf.update(
         accept_content=["json"],
         task_serializer="json",

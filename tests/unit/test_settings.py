@@ -99,7 +99,7 @@ def test_a_cluster_is_no_broker_and_a_producer_needs_none() -> None:
 
 @pytest.mark.parametrize("scheme", ["nonsense", "http", "redis+cluster", "rediss+cluster", ""])
 def test_a_broker_of_a_kind_that_celery_does_not_know_is_refused_at_start(scheme: str) -> None:
-    with pytest.raises(BadSetting, match="TROUPE_BROKER_URL: .*is no broker") as caught:
+    with pytest.raises(BadSetting, match=r"TROUPE_BROKER_URL: .*is no broker") as caught:
         read_settings(StoreSettings, broker_url=SecretStr(f"{scheme}://u:geheim@h"))
     assert "geheim" not in str(caught.value)
 
