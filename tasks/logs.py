@@ -8,6 +8,7 @@ import structlog
 from pydantic import Field
 from structlog.typing import Processor
 
+from tasks.redaction import redact_event
 from tasks.settings import RoomSettings
 
 NOISY = ("kombu", "amqp", "httpx2", "httpcore2", "anthropic", "tornado", "asyncio", "celery.worker.strategy")
@@ -33,9 +34,10 @@ def configure_logs(settings: LogSettings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     ending: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        # Plain: the pretty form shows the local variables of every frame, keys among them.
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if readable
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        else [structlog.processors.JSONRenderer(ensure_ascii=False)]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -47,7 +49,12 @@ def configure_logs(settings: LogSettings) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                redact_event,
+                *ending,
+            ],
         )
     )
     root = logging.getLogger()
