@@ -5,6 +5,7 @@
 
 from workers.agents.base import Agent, AgentReply
 from workers.context import StepContext, current_step
-from workers.tools.base import tool
+from workers.tools.base import ToolError, tool
+from workers.tools.current import current_call
 
-__all__ = ["Agent", "AgentReply", "StepContext", "current_step", "tool"]
+__all__ = ["Agent", "AgentReply", "StepContext", "ToolError", "current_call", "current_step", "tool"]

@@ -24,7 +24,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "Troupe",
         "TroupeError",
     ],
-    workers: ["Agent", "AgentReply", "StepContext", "current_step", "tool"],
+    workers: ["Agent", "AgentReply", "StepContext", "ToolError", "current_call", "current_step", "tool"],
     tasks.store: [
         "AttemptStore",
         "Endings",
@@ -107,5 +107,6 @@ def test_an_agent_takes_these() -> None:
 
 def test_a_tool_takes_these() -> None:
     assert list(inspect.signature(workers.tool).parameters) == [
-        "function", "name", "timeout", "rate_limit", "max_output_chars",
+        "function", "name", "timeout", "rate_limit", "retries", "max_uses", "concurrency", "idempotent",
+        "requires_approval", "redact", "tags", "max_output_chars",
     ]  # fmt: skip

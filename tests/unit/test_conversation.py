@@ -15,7 +15,7 @@ from workers.context import StepContext
 from workers.llm.base import Block, ModelRequest
 from workers.llm.scripted import Call, ScriptedModel, Step, Turn
 from workers.tools.base import ToolCall
-from workers.tools.executor import ToolExecutor
+from workers.tools.executor import DEFAULT_CAP, ToolExecutor
 
 THINKING: Block = {"type": "thinking", "thinking": "Hm.", "signature": "abc"}
 UNKNOWN: Block = {"type": "from_next_year", "payload": {"deep": [1, None, "ä"]}}
@@ -45,9 +45,9 @@ class CountingExecutor(ToolExecutor):
         super().__init__(agent.toolbox)
         self.ran: list[tuple[str, int]] = []
 
-    async def execute(self, call_id: str, name: str, raw_input: JsonValue, attempt: int = 1) -> ToolCall:
-        self.ran.append((name, attempt))
-        return await super().execute(call_id, name, raw_input, attempt)
+    async def execute_all(self, blocks: Sequence[Block], attempt: int = 1, cap: int = DEFAULT_CAP) -> list[ToolCall]:
+        self.ran += [(str(block["name"]), attempt) for block in blocks]
+        return await super().execute_all(blocks, attempt, cap)
 
 
 class Scene:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import JsonValue, SecretStr
 
@@ -89,6 +89,7 @@ def test_a_secret_anywhere_in_data_is_masked_and_the_rest_is_kept(
     value: JsonValue, secret: tuple[str, str], where: str
 ) -> None:
     text, hidden = secret
+    assume(hidden not in json.dumps(value))
     around: dict[str, JsonValue] = {
         "list": [value, text],
         "dict": {"a": value, "b": text},

@@ -13,8 +13,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from tasks.errors import InvalidTool, UnknownTool
 from workers.llm.schema import schema_of
-from workers.tools.base import Tool, ToolError, describe, tool
+from workers.tools.base import Tool, ToolError, tool
 from workers.tools.registry import ToolRegistry
+from workers.tools.signature import describe
 
 
 class Colour(StrEnum):
@@ -271,6 +272,18 @@ def test_limits_and_name_are_taken() -> None:
     made = tool(name="other", timeout=5, rate_limit=9, max_output_chars=7)(plain)
     assert (made.name, made.timeout, made.rate_limit, made.max_output_chars) == ("other", timedelta(seconds=5), 9, 7)
     assert tool(timeout=timedelta(minutes=1))(plain).timeout == timedelta(minutes=1)
+    more = tool(retries=2, max_uses=3, concurrency=4, idempotent=True, requires_approval=True, redact=["text"])(plain)
+    assert (more.retries, more.max_uses, more.concurrency, more.redact) == (2, 3, 4, {"text"})
+    assert more.idempotent
+    assert more.requires_approval
+
+
+def test_a_given_schema_is_taken_as_it_is_and_the_arguments_come_as_one() -> None:
+    schema: dict[str, Any] = {"type": "object", "properties": {"text": {"type": "string"}}}
+    foreign = Tool(name="foreign", description="Is defined elsewhere.", function=dict, given_schema=schema)
+    assert foreign.input_schema == schema
+    assert foreign.input_model is None
+    assert foreign.bind({"self": 1, "not an identifier": 2})() == {"self": 1, "not an identifier": 2}
 
 
 def undocumented(text: str) -> str:
@@ -299,8 +312,13 @@ def test_a_function_that_a_model_could_not_call_is_refused(function: Callable[..
 
 
 @pytest.mark.parametrize(
-    "options", [{"timeout": 0}, {"timeout": -1}, {"rate_limit": 0}, {"max_output_chars": 0}, {"name": "Bad name"}]
-)
+    "options",
+    [
+        {"timeout": 0}, {"timeout": -1}, {"timeout": float("inf")}, {"rate_limit": 0}, {"max_output_chars": 0},
+        {"name": "Bad name"}, {"max_uses": 0}, {"concurrency": 0}, {"retries": -1}, {"retries": 11},
+        {"redact": "number"}, {"tags": "web"},
+    ],
+)  # fmt: skip
 def test_limits_that_are_not_positive_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidTool):
         tool(**options)(plain)

@@ -1,21 +1,27 @@
 """What a tool is: a typed function that an agent's model may call, with its limits."""
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+import json
+import math
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, cast, get_type_hints, overload
+from typing import Any, cast, overload
 
-from pydantic import AwareDatetime, BaseModel, JsonValue, validate_call
+from pydantic import AwareDatetime, BaseModel, JsonValue, PrivateAttr, validate_call
 from pydantic.errors import PydanticUserError
 
 from tasks.errors import ContractError, InvalidTool
 from tasks.ids import NAME
+from tasks.redaction import redact, redact_text
 from workers.llm.base import JsonSchema
+from workers.tools.signature import check_parameters, describe, input_model_of
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
+MAX_RETRIES = 10
 MAX_OUTPUT_CHARS = 20_000
 """Longest output that goes back to a model; about 5,000 tokens."""
 
@@ -36,25 +42,58 @@ class ToolError(ContractError):
 
 
 class ToolCall(BaseModel):
-    """Record of one tool execution; also of one that never ran."""
+    """Record of one tool execution; also of one that never ran.
+
+    `output` and `error` are what the model gets, in full; show a person `shown()`, which is also what `repr` gives.
+    """
 
     id: str
     """The model's id of the call (`toolu_…`)."""
     tool: str
     input: JsonValue
+    """Without secrets: fields of `Tool.redact` and what looks like one are masked."""
     output: str | None = None
     """Text that the model gets; None when the call failed."""
     duration_ms: float
+    """From the first try to the end of the last one, waiting for a turn included."""
     success: bool
     code: str | None = None
-    """Error code: unknown_tool, invalid_input, timeout, raised, or a ToolError's own. A successful call has one only if
-    its output was cut: output_too_large."""
+    """One of `codes.Code`, or a ToolError's own. A successful call has one only if its output was cut:
+    output_too_large."""
     error: str | None = None
     """What went wrong, in words that a model can act on."""
     timestamp: AwareDatetime
     """When it began."""
     attempt: int = 1
     """Attempt of the step."""
+    tries: int = 1
+    """How often the tool was run; 0 when it never was."""
+    _fields: frozenset[str] = PrivateAttr(default=frozenset())
+    _secrets: frozenset[str] = PrivateAttr(default=frozenset())
+
+    def hide(self, fields: frozenset[str], secrets: frozenset[str]) -> "ToolCall":
+        """Remember which fields and texts nobody may be shown, and mask them in the input."""
+        hidden = self.model_copy(update={"input": redact(self.input, fields, secrets)})
+        hidden._fields, hidden._secrets = fields, secrets
+        return hidden
+
+    def shown(self) -> "ToolCall":
+        """A copy for people, logs and events: no secrets in output and error either."""
+        return self.model_copy(update={"output": self._safe(self.output), "error": self._safe(self.error)})
+
+    def _safe(self, text: str | None) -> str | None:
+        if text is None:
+            return None
+        if self._fields and text[:1] in ("{", "["):
+            with contextlib.suppress(ValueError, RecursionError):
+                return json.dumps(redact(json.loads(text), self._fields, self._secrets), ensure_ascii=False)
+        return redact_text(text, self._secrets)
+
+    def __repr__(self) -> str:
+        """As `shown`: tracebacks and debug logs print values."""
+        return f"ToolCall({self.shown().model_dump()!r})"
+
+    __str__ = __repr__
 
 
 @dataclass(frozen=True)
@@ -69,11 +108,28 @@ class Tool:
     rate_limit: int | None = None
     """Calls a minute across the whole fleet; None: unlimited."""
     max_output_chars: int = MAX_OUTPUT_CHARS
+    retries: int = 0
+    """Further tries after one that raised or ran out of time; a ToolError is the model's matter and not tried again."""
+    max_uses: int | None = None
+    """Runs in one step, all its attempts together; None: unlimited."""
+    concurrency: int | None = None
+    """Runs at the same time in one process; None: unlimited."""
+    idempotent: bool = False
+    """Whether the function passes `current_call().key` on, so that doing it twice does it once."""
+    requires_approval: bool = False
+    """Whether a person must say yes before it runs."""
+    redact: frozenset[str] = frozenset()
+    """Fields of input and output that nobody is shown."""
+    tags: frozenset[str] = frozenset()
+    given_schema: JsonSchema | None = None
+    """Schema of a tool whose arguments somebody else defines and checks (MCP); its function takes them as one dict."""
+    own_name: str | None = None
+    """Name at its origin, where that is not one that the API takes."""
 
     @cached_property
     def input_model(self) -> type[BaseModel] | None:
         """The Pydantic model, where it is the function's only parameter: its fields are then the tool's arguments."""
-        return input_model_of(self.function)
+        return None if self.given_schema is not None else input_model_of(self.function)
 
     @property
     def input_schema(self) -> JsonSchema:
@@ -86,6 +142,8 @@ class Tool:
 
     @cached_property
     def _schema(self) -> JsonSchema:
+        if self.given_schema is not None:
+            return self.given_schema
         from workers.llm.schema import schema_of
 
         return schema_of(self.function, self.input_model)
@@ -97,6 +155,8 @@ class Tool:
             pydantic.ValidationError: they do not fit; the function was not called.
             InvalidTool: the signature cannot be validated.
         """
+        if self.given_schema is not None:
+            return functools.partial(self.function, arguments)
         if self.input_model is not None:
             return functools.partial(self.function, self.input_model.model_validate(arguments))
         return cast("Callable[[], Any]", self._binder(**arguments))
@@ -122,26 +182,6 @@ class Tool:
         return self.function(*args, **kwargs)
 
 
-def input_model_of(function: Callable[..., Any]) -> type[BaseModel] | None:
-    """The model that is the function's one and only parameter; None: it takes arguments of its own."""
-    parameters = list(inspect.signature(function).parameters.values())
-    if len(parameters) != 1:
-        return None
-    try:
-        annotation = get_type_hints(function).get(parameters[0].name)
-    except (NameError, TypeError):
-        return None  # Said better when the schema is made.
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-def describe(function: Callable[..., Any]) -> str:
-    """The docstring as the model gets it: summary and explanation, without Args, Returns and Raises."""
-    import docstring_parser
-
-    parsed = docstring_parser.parse(function.__doc__ or "")
-    return "\n\n".join(part for part in (parsed.short_description, parsed.long_description) if part)
-
-
 @overload
 def tool(function: Callable[..., Any], /) -> Tool: ...
 
@@ -152,6 +192,13 @@ def tool(
     name: str | None = None,
     timeout: float | timedelta = DEFAULT_TIMEOUT,
     rate_limit: int | None = None,
+    retries: int = 0,
+    max_uses: int | None = None,
+    concurrency: int | None = None,
+    idempotent: bool = False,
+    requires_approval: bool = False,
+    redact: Collection[str] = (),
+    tags: Collection[str] = (),
     max_output_chars: int = MAX_OUTPUT_CHARS,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 
@@ -163,6 +210,13 @@ def tool(
     name: str | None = None,
     timeout: float | timedelta = DEFAULT_TIMEOUT,
     rate_limit: int | None = None,
+    retries: int = 0,
+    max_uses: int | None = None,
+    concurrency: int | None = None,
+    idempotent: bool = False,
+    requires_approval: bool = False,
+    redact: Collection[str] = (),
+    tags: Collection[str] = (),
     max_output_chars: int = MAX_OUTPUT_CHARS,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool. Its docstring tells the model what it does; argument lines describe the arguments.
@@ -170,7 +224,14 @@ def tool(
     Args:
         name: What the model calls it by; the function's name unless given.
         timeout: Longest run, in seconds or as a timedelta.
-        rate_limit: Calls a minute, across the whole fleet; carried with the tool, not enforced yet.
+        rate_limit: Calls a minute, across the whole fleet; a call over it waits a little, then is refused.
+        retries: Further tries, with growing pauses, when it raises or runs out of time.
+        max_uses: Runs in one step.
+        concurrency: Runs at the same time in one process.
+        idempotent: The function passes `current_call().key` on to what it changes.
+        requires_approval: A person must say yes to every call.
+        redact: Fields of input and output that are masked in logs, events and records.
+        tags: Words to find it by in a registry.
         max_output_chars: Longest output that goes back to the model.
 
     Raises:
@@ -179,29 +240,52 @@ def tool(
     """
 
     def decorate(target: Callable[..., Any]) -> Tool:
-        label: str = name or getattr(target, "__name__", "")
-        description = describe(target)
-        limit = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
-        if NAME.fullmatch(label) is None:
-            raise InvalidTool(f"{label!r} cannot name a tool: lower-case letters, digits, - and _, a letter first")
-        if not description:
-            raise InvalidTool(f"tool {label!r} has no docstring: the model would not know what it does")
-        if limit <= timedelta(0) or (rate_limit is not None and rate_limit < 1) or max_output_chars < 1:
-            raise InvalidTool(f"tool {label!r}: timeout, rate_limit and max_output_chars must be positive")
-        _check_parameters(label, target)
-        return Tool(
-            name=label,
-            description=description,
+        made = Tool(
+            name=name or getattr(target, "__name__", ""),
+            description=describe(target),
             function=target,
-            timeout=limit,
+            timeout=_duration(timeout),
             rate_limit=rate_limit,
             max_output_chars=max_output_chars,
+            retries=retries,
+            max_uses=max_uses,
+            concurrency=concurrency,
+            idempotent=idempotent,
+            requires_approval=requires_approval,
+            redact=_words("redact", redact),
+            tags=_words("tags", tags),
         )
+        _check(made)
+        check_parameters(made.name, target)
+        return made
 
     return decorate if function is None else decorate(function)
 
 
-def _check_parameters(label: str, target: Callable[..., Any]) -> None:
-    for parameter in inspect.signature(target).parameters.values():
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise InvalidTool(f"tool {label!r}: parameter {str(parameter)!r} cannot be given by name, as a model does")
+def _duration(timeout: float | timedelta) -> timedelta:
+    if isinstance(timeout, timedelta):
+        return timeout
+    if not math.isfinite(timeout):
+        raise InvalidTool("a tool's timeout must be finite: a hung tool would hold its step for ever")
+    return timedelta(seconds=timeout)
+
+
+def _words(what: str, words: Collection[str]) -> frozenset[str]:
+    if isinstance(words, str):  # would be taken for a collection of letters
+        raise InvalidTool(f"{what} must be a list of names, not {words!r}")
+    return frozenset(words)
+
+
+def _check(made: Tool) -> None:
+    label = made.name
+    if NAME.fullmatch(label) is None:
+        raise InvalidTool(f"{label!r} cannot name a tool: lower-case letters, digits, - and _, a letter first")
+    if not made.description:
+        raise InvalidTool(f"tool {label!r} has no docstring: the model would not know what it does")
+    limits = (made.rate_limit, made.max_uses, made.concurrency, made.max_output_chars)
+    if made.timeout <= timedelta(0) or any(limit is not None and limit < 1 for limit in limits):
+        raise InvalidTool(
+            f"tool {label!r}: timeout, rate_limit, max_uses, concurrency and max_output_chars must be positive"
+        )
+    if not 0 <= made.retries <= MAX_RETRIES:
+        raise InvalidTool(f"tool {label!r}: retries must be from 0 to {MAX_RETRIES}")

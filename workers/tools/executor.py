@@ -1,124 +1,258 @@
-"""Runs tool calls. Whatever a tool or a model does, the outcome is a `ToolCall`: an agent loop never falls over one."""
+"""Runs tool calls. Whatever a tool or a model does, the outcome is a `ToolCall`: an agent loop never falls over one.
+
+A call is taken (known tool, fitting input, counted), admitted (uses, repetition, approval, a free lane, the rate limit)
+and run, once or, where the tool says so, more often.
+"""
 
 import asyncio
-import contextlib
-import contextvars
-import json
-import threading
+import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final, cast
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
-from pydantic import BaseModel, JsonValue, ValidationError
+import structlog
+from pydantic import JsonValue, ValidationError
 
-from tasks.errors import UnknownTool
+from tasks.errors import TransientError, UnknownTool
+from tasks.redaction import redact, secrets_in
 from workers.llm.base import Block
 from workers.tools.base import Tool, ToolCall, ToolError
+from workers.tools.codes import Code
+from workers.tools.controls import Approval, Controls
+from workers.tools.current import CurrentCall, call_key, canonical, enter_call
 from workers.tools.registry import ToolRegistry
+from workers.tools.running import EscapedError, Runner, SelfCancelledError, TimedOutError
+from workers.tools.tally import MAX_IDENTICAL, Tally
+from workers.tools.wording import arguments, as_text, faults, named, plain, sendable, shorten
 
 DEFAULT_CAP: Final = 8
 """Calls of one turn that run at once."""
-GRACE_S: Final = 0.5
-"""How long a cancelled async tool may tidy up before it is left to itself."""
-MAX_ECHO_CHARS: Final = 80
-MAX_DEPTH: Final = 64
-"""Nesting of an input; what is deeper is left out."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A call that may be made, as far as its form goes."""
+
+    tool: Tool
+    run: Callable[[], Any]
+    text: str
+    """Canonical input."""
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    output: str | None = None
+    code: str | None = None
+    error: str | None = None
+    tries: int = 0
+    again: bool = False
+    """Another try might do better."""
 
 
 class ToolExecutor:
-    """Executes calls of the given tools."""
+    """Executes the calls of one step."""
 
-    def __init__(self, tools: ToolRegistry | Iterable[Tool]) -> None:
+    def __init__(
+        self,
+        tools: ToolRegistry | Iterable[Tool],
+        controls: Controls | None = None,
+        *,
+        within: timedelta | None = None,
+    ) -> None:
+        """Take the tools; run nothing.
+
+        Args:
+            controls: What the process shares; a set of its own unless given.
+            within: Time that the step has from now on: no try and no wait begins that could not end in it.
+        """
         self.registry = tools if isinstance(tools, ToolRegistry) else ToolRegistry(tools)
-        self._left: set[asyncio.Task[Any]] = set()
-        """Async tools that went on after their cancellation; held so that they are not collected half-way."""
+        self.controls = controls or Controls()
+        self._ends = None if within is None else time.monotonic() + within.total_seconds()
+        self._tally = Tally()
+        self._runner = Runner()
+
+    def resume(self, blocks: Iterable[Block]) -> None:
+        """Count `tool_use` blocks that earlier attempts of the step have answered already, in their order.
+
+        What comes then gets the same keys and has the same uses left as if there had been no interruption.
+        """
+        for block in blocks:
+            taken = self._take(sendable(str(block.get("name"))), plain(block.get("input")))
+            if isinstance(taken, _Taken):
+                self._tally.uses[taken.tool.name] += 1
 
     async def execute(self, call_id: str, name: str, raw_input: JsonValue, attempt: int = 1) -> ToolCall:
         """Run one call: validate the input, run the tool within its time, put the output into text.
 
-        Never raises, but for the caller's own cancellation. A tool that hangs is given up: a plain function goes on in
-        a thread of its own, a coroutine is cancelled and, if it will not end, left.
+        Never raises, but for the caller's own cancellation, of which `Controls.on_call` gets a record all the same.
         """
-        begun, clock = datetime.now(UTC), time.perf_counter()
-        name, raw_input = _sendable(name), _plain(raw_input)
-        output, code, error = await self._outcome(name, raw_input)
-        return ToolCall(
-            id=_sendable(call_id),
-            tool=name,
-            input=raw_input,
-            output=output,
-            duration_ms=round((time.perf_counter() - clock) * 1000, 3),
-            success=error is None,
-            code=code,
-            error=error,
-            timestamp=begun,
-            attempt=attempt,
-        )
+        name, raw_input = sendable(name), plain(raw_input)
+        return await self._execute(sendable(call_id), name, raw_input, self._take(name, raw_input), attempt)
 
     async def execute_all(self, blocks: Sequence[Block], attempt: int = 1, cap: int = DEFAULT_CAP) -> list[ToolCall]:
         """Run the `tool_use` blocks of one turn in parallel, at most `cap` at once; results in the blocks' order."""
         room = asyncio.Semaphore(cap)
 
-        async def one(block: Block) -> ToolCall:
+        async def one(block: Block, taken: "_Taken | _Outcome") -> ToolCall:
             async with room:
-                return await self.execute(str(block.get("id")), str(block.get("name")), block.get("input"), attempt)
+                name, raw_input = sendable(str(block.get("name"))), plain(block.get("input"))
+                return await self._execute(sendable(str(block.get("id"))), name, raw_input, taken, attempt)
 
-        return list(await asyncio.gather(*(one(block) for block in blocks)))
+        # Taken in order before any runs: keys and counts must not depend on which call is faster.
+        taken = [self._take(sendable(str(block.get("name"))), plain(block.get("input"))) for block in blocks]
+        return list(await asyncio.gather(*(one(*pair) for pair in zip(blocks, taken, strict=True))))
 
-    async def _outcome(self, name: str, raw_input: JsonValue) -> tuple[str | None, str | None, str | None]:
-        """Output, code and error."""
+    async def _execute(
+        self, call_id: str, name: str, raw_input: JsonValue, taken: "_Taken | _Outcome", attempt: int
+    ) -> ToolCall:
+        begun, clock = datetime.now(UTC), time.perf_counter()
+
+        def record(outcome: _Outcome) -> ToolCall:
+            hidden = taken.tool.redact if isinstance(taken, _Taken) else self._hidden(name)
+            call = ToolCall(
+                id=call_id,
+                tool=name,
+                input=raw_input,
+                output=outcome.output,
+                duration_ms=round((time.perf_counter() - clock) * 1000, 3),
+                success=outcome.error is None,
+                code=outcome.code,
+                error=outcome.error,
+                timestamp=begun,
+                attempt=attempt,
+                tries=outcome.tries,
+            ).hide(hidden, secrets_in(raw_input, hidden))
+            self._tell(call)
+            return call
+
+        if isinstance(taken, _Outcome):
+            return record(taken)
+        try:
+            outcome = await self._admit_and_run(taken, call_id, raw_input, attempt)
+        except asyncio.CancelledError:
+            record(_Outcome(code=Code.CANCELLED, error="the step was stopped while it ran"))
+            raise
+        if outcome.code != Code.REPEATED_CALL:
+            self._tally.ended(taken.tool.name, taken.text, outcome.output or outcome.error or "")
+        return record(outcome)
+
+    def _take(self, name: str, raw_input: JsonValue) -> "_Taken | _Outcome":
         try:
             tool = self.registry.get(name)
         except UnknownTool as exc:
-            return None, exc.code, str(exc)
+            return _Outcome(code=exc.code, error=str(exc))
         try:
-            call = tool.bind(_arguments(raw_input))
+            run = tool.bind(arguments(raw_input))
         except ValidationError as exc:
-            return None, "invalid_input", _faults(exc)
+            return _Outcome(code=Code.INVALID_INPUT, error=faults(exc, tool.redact))
         except ToolError as exc:
-            return None, exc.code, str(exc)
+            return _Outcome(code=exc.code, error=str(exc))
         except Exception as exc:  # noqa: BLE001 (validators are the tool author's code: they may raise anything)
-            return None, "invalid_input", _named(exc)
+            return _Outcome(code=Code.INVALID_INPUT, error=named(exc))
+        text = canonical(raw_input)
+        return _Taken(tool, run, text, call_key(tool.name, text, self._tally.occurrence(tool.name, text)))
+
+    async def _admit_and_run(self, taken: _Taken, call_id: str, raw_input: JsonValue, attempt: int) -> _Outcome:
+        tool = taken.tool
+        if tool.max_uses is not None and self._tally.uses[tool.name] >= tool.max_uses:
+            said = f"{tool.name} may be used {tool.max_uses} times in one step, and was; go on with what you have"
+            return _Outcome(code=Code.MAX_USES, error=said)
+        if self._tally.repeats(tool.name, taken.text):
+            said = f"this call gave the same {MAX_IDENTICAL} times; it was not made again: change it, or go on"
+            return _Outcome(code=Code.REPEATED_CALL, error=said)
+        if tool.requires_approval:
+            approval = Approval(call_id, tool, redact(raw_input, tool.redact), taken.key)
+            refusal = await self._ask(approval)
+            if refusal is not None:
+                return _Outcome(code=Code.DENIED, error=refusal)
+        # Counted last, and checked again: while one call waited for a yes, others of the turn may have run.
+        if tool.max_uses is not None and self._tally.uses[tool.name] >= tool.max_uses:
+            return _Outcome(code=Code.MAX_USES, error=f"{tool.name} may be used {tool.max_uses} times in one step")
+        self._tally.uses[tool.name] += 1
+        async with self.controls.lanes.enter(tool):
+            return await self._run(taken, call_id, attempt)
+
+    async def _ask(self, approval: Approval) -> str | None:
+        """Why it may not run; None: it may."""
         try:
-            text = _text(await self._run(tool, call))
+            verdict = await self.controls.desk.decide(approval)
+        except TransientError as exc:
+            return f"{approval.tool.name} needs a person's approval, and nobody can be asked now: {exc}"
+        if verdict.approved:
+            return None
+        return verdict.reason or f"a person did not approve this call of {approval.tool.name}"
+
+    async def _run(self, taken: _Taken, call_id: str, attempt: int) -> _Outcome:
+        tool, number = taken.tool, 0
+        while True:
+            refusal = await self._admitted(tool)
+            if refusal is not None:
+                return _Outcome(code=Code.RATE_LIMITED, error=refusal, tries=number)
+            number += 1
+            current = CurrentCall(tool.name, call_id, taken.key, attempt, number)
+            outcome = await self._try(tool, taken.run, current)
+            pause = self.controls.first_pause.total_seconds() * 2 ** (number - 1) * random.uniform(0.5, 1)
+            if not outcome.again or number > tool.retries or not self._fits(pause):
+                return outcome
+            log.info("tool_retried", tool=tool.name, code=outcome.code, reason=outcome.error, tries=number)
+            await asyncio.sleep(pause)
+
+    async def _admitted(self, tool: Tool) -> str | None:
+        """Wait for the tool's rate limit; why it may not run, or None."""
+        patience = self.controls.longest_wait.total_seconds()
+        while True:
+            try:
+                wait = await self.controls.gate.admit(tool)
+            except TransientError as exc:
+                return f"the rate limit of {tool.name} cannot be asked now: {exc}; try again later, or go on without it"
+            if wait is None:
+                return None
+            seconds = wait.total_seconds()
+            patience -= seconds
+            if patience < 0 or not self._fits(seconds):
+                said = f"{tool.name} may be called {tool.rate_limit} times a minute"
+                return f"{said}; there is room in {seconds:.0f} s: try again later, or go on without it"
+            await asyncio.sleep(seconds)
+
+    def _fits(self, seconds: float) -> bool:
+        return self._ends is None or time.monotonic() + seconds < self._ends
+
+    async def _try(self, tool: Tool, run: Callable[[], Any], current: CurrentCall) -> _Outcome:
+        def entered() -> Any:
+            enter_call(current)
+            return run()
+
+        tries, seconds = current.number, tool.timeout.total_seconds()
+        try:
+            value = await self._runner.run(tool.name, entered, is_async=tool.is_async, seconds=seconds)
+            output, was_cut = shorten(as_text(value), tool.max_output_chars)
+            return _Outcome(output, Code.OUTPUT_TOO_LARGE if was_cut else None, None, tries)
         except asyncio.CancelledError:
             raise
         except ToolError as exc:
-            return None, exc.code, _shorten(str(exc), tool.max_output_chars)[0]
-        except _TimedOutError:
-            return None, "timeout", f"{name} did not end within {tool.timeout.total_seconds():g} s; ask it for less"
+            return _Outcome(None, exc.code, shorten(sendable(str(exc)), tool.max_output_chars)[0], tries)
+        except TimedOutError:
+            said = f"{tool.name} did not end within {seconds:g} s; ask it for less"
+            return _Outcome(None, Code.TIMEOUT, said, tries, again=True)
+        except SelfCancelledError:
+            return _Outcome(None, Code.CANCELLED, f"{tool.name} cancelled itself", tries, again=True)
         except BaseException as exc:  # noqa: BLE001 (a tool is foreign code; also its SystemExit must not end the worker)
-            return None, "raised", _shorten(_named(exc), tool.max_output_chars)[0]
-        shown, was_cut = _shorten(text, tool.max_output_chars)
-        return shown, "output_too_large" if was_cut else None, None
+            said = sendable(str(exc)) if isinstance(exc, EscapedError) else named(exc)
+            return _Outcome(None, Code.RAISED, shorten(said, tool.max_output_chars)[0], tries, again=True)
 
-    async def _run(self, tool: Tool, call: Callable[[], Any]) -> Any:
-        seconds = tool.timeout.total_seconds()
-        if not tool.is_async:
-            return await _in_own_thread(tool.name, call, seconds)
-        task = asyncio.create_task(_guarded(call))
+    def _hidden(self, name: str) -> frozenset[str]:
+        return self.registry.get(name).redact if name in self.registry else frozenset()
+
+    def _tell(self, call: ToolCall) -> None:
         try:
-            await asyncio.wait({task}, timeout=seconds)
-        finally:
-            if not task.done():
-                self._leave(task)
-        if not task.done():
-            await asyncio.wait({task}, timeout=GRACE_S)
-            raise _TimedOutError
-        if task.cancelled():
-            raise ToolError("raised", f"{tool.name} cancelled itself")
-        return task.result()
-
-    def _leave(self, task: asyncio.Task[Any]) -> None:
-        def ended(done: asyncio.Task[Any]) -> None:
-            self._left.discard(done)
-            if not done.cancelled():
-                done.exception()  # Looked at, or asyncio would report it as never retrieved.
-
-        self._left.add(task)
-        task.add_done_callback(ended)
-        task.cancel()
+            self.controls.on_call(call.shown())
+        except Exception:  # an observer is foreign code: statistics must not cost a step
+            log.exception("tool_observer_raised", tool=call.tool)
 
 
 def result_block(call: ToolCall) -> Block:
@@ -127,136 +261,7 @@ def result_block(call: ToolCall) -> Block:
     return {"type": "tool_result", "tool_use_id": call.id, "content": text or "", "is_error": not call.success}
 
 
-class _TimedOutError(Exception):
-    """Our own limit, told apart from a TimeoutError that the tool itself raised."""
-
-
-class _EscapedError(Exception):
-    """Stands for a SystemExit or KeyboardInterrupt of a tool: asyncio would let those through and stop the loop."""
-
-
-async def _guarded(call: Callable[[], Any]) -> Any:
-    try:
-        return await call()
-    except (SystemExit, KeyboardInterrupt) as exc:
-        raise _EscapedError(_named(exc)) from exc
-
-
-async def _in_own_thread(name: str, call: Callable[[], Any], seconds: float) -> Any:
-    """Run a plain function in a daemon thread of its own, in this context.
-
-    Not the loop's thread pool: that has few threads, and hung tools would hold all of them and the process's exit.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def deliver(value: Any, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)
-
-    def run() -> None:
-        value, error = None, None
-        try:
-            value = context.run(call)
-        except BaseException as exc:  # noqa: BLE001 (the thread's boundary: whatever it is goes to the waiting side)
-            # Futures refuse StopIteration; what is no Exception would end the step, or the loop.
-            plain = isinstance(exc, Exception) and not isinstance(exc, StopIteration)
-            error = exc if plain else _EscapedError(_named(exc))
-        with contextlib.suppress(RuntimeError):  # The loop closed in the meantime: nobody waits any more.
-            loop.call_soon_threadsafe(deliver, value, error)
-
-    threading.Thread(target=run, name=f"tool-{name}", daemon=True).start()
-    limit = asyncio.timeout(seconds)
-    try:
-        async with limit:
-            return await future
-    except TimeoutError:
-        if limit.expired():
-            raise _TimedOutError from None
-        raise
-
-
-def _plain(value: object, depth: int = 0) -> JsonValue:
-    """The input, fit to be recorded: JSON only, no deeper than MAX_DEPTH, and without lone surrogates."""
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, str) or depth > MAX_DEPTH:
-        return _sendable(str(value)) if isinstance(value, str) else "…"
-    if isinstance(value, dict):
-        items = cast("dict[object, object]", value).items()
-        return {_sendable(str(key)): _plain(item, depth + 1) for key, item in items}
-    if isinstance(value, list | tuple):
-        return [_plain(item, depth + 1) for item in cast("list[object] | tuple[object, ...]", value)]
-    return _echo(value)
-
-
-def _sendable(text: str) -> str:
-    """Without lone surrogates, which bad JSON and bad file names bring: they cannot be sent to a model or stored."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _arguments(raw_input: JsonValue) -> dict[str, JsonValue]:
-    if raw_input is None:
-        return {}
-    if not isinstance(raw_input, dict):
-        raise ToolError("invalid_input", f"the input must be an object with named arguments, not {_echo(raw_input)}")
-    return raw_input
-
-
-def _faults(error: ValidationError) -> str:
-    """Every fault of the input with the field it is about."""
-    lines: list[str] = []
-    for fault in error.errors(include_url=False, include_context=False):
-        field = ".".join(str(part) for part in fault["loc"]) or "input"
-        message = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
-            lines.append(f"{field}: required, but missing")
-        elif fault["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            lines.append(f"{field}: there is no such argument")
-        else:
-            lines.append(f"{field}: {message}, not {_echo(fault['input'])}")
-    return "; ".join(lines)
-
-
-def _echo(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= MAX_ECHO_CHARS else text[: MAX_ECHO_CHARS - 1] + "…"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, BaseModel):
-        text = value.model_dump_json()
-    else:
-        try:
-            text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_model)
-        except (TypeError, ValueError, RecursionError) as exc:
-            kind = type(cast("object", value)).__name__
-            raise ToolError("raised", f"the tool returned a {kind} that is no text, model or JSON: {exc}") from exc
-    return _sendable(text)
-
-
-def _model(value: object) -> object:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-def _shorten(text: str, limit: int) -> tuple[str, bool]:
-    if len(text) <= limit:
-        return text, False
-    notice = f"\n[cut: this is the beginning of {len(text)} characters; ask for less to see all]"
-    return text[: max(0, limit - len(notice))] + notice, True
-
-
-def _named(error: BaseException) -> str:
-    text = _sendable(str(error))
-    if isinstance(error, _EscapedError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def stopped_block(block: Block) -> Block:
+    """The `tool_result` block for a `tool_use` block that was not run, or whose end nobody knows."""
+    said = "the step was interrupted before this call had ended; it may or may not have had its effect"
+    return {"type": "tool_result", "tool_use_id": block.get("id"), "content": said, "is_error": True}

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from tasks.errors import InvalidTool, UnknownTool
 from workers.llm.base import JsonSchema
 from workers.tools.base import Tool
+from workers.tools.names import API_NAME
 
 
 class ToolRegistry:
@@ -19,8 +20,10 @@ class ToolRegistry:
         """Add a tool; the same one a second time changes nothing.
 
         Raises:
-            InvalidTool: another function has that name.
+            InvalidTool: another function has that name, or the API does not take it.
         """
+        if API_NAME.fullmatch(tool.name) is None:
+            raise InvalidTool(f"{tool.name!r} cannot name a tool: the API takes letters, digits, - and _, at most 128")
         known = self._tools.get(tool.name)
         if known is not None and known.function is not tool.function:
             places = " and ".join(f"{one.function.__module__}.{one.function.__qualname__}" for one in (known, tool))
@@ -28,7 +31,7 @@ class ToolRegistry:
         self._tools.setdefault(tool.name, tool)
 
     def get(self, name: str) -> Tool:
-        """The tool of that name.
+        """The tool of that name, as the API knows it.
 
         Raises:
             UnknownTool: there is none; the message lists those there are.
@@ -43,6 +46,19 @@ class ToolRegistry:
     def names(self) -> tuple[str, ...]:
         """All names, sorted."""
         return tuple(sorted(self._tools))
+
+    def tagged(self, *tags: str) -> tuple[Tool, ...]:
+        """The tools that have all these tags, in order."""
+        return tuple(one for one in self if one.tags.issuperset(tags))
+
+    def own_name(self, name: str) -> str:
+        """What a tool is called where it comes from.
+
+        Raises:
+            UnknownTool: no tool has that name.
+        """
+        tool = self.get(name)
+        return tool.own_name or tool.name
 
     def schemas(self) -> dict[str, JsonSchema]:
         """JSON Schema of each tool's arguments, by name, sorted. The first call loads the model SDK.
