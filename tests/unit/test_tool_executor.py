@@ -122,7 +122,8 @@ async def test_input_that_does_not_fit_is_put_into_words(target: Tool, raw: Json
 
 
 async def test_no_more_than_ten_faults_are_told() -> None:
-    call = await run(add, {"left": 1} | {f"wrong{number:02}": number for number in range(12)})
+    wrong: dict[str, JsonValue] = {f"wrong{number:02}": number for number in range(12)}
+    call = await run(add, {"left": 1, **wrong})
     assert str(call.error).count("there is no such argument") == 10
     assert str(call.error).endswith("and 2 more")
 
