@@ -1,5 +1,8 @@
 """Lets an agent answer: by its own code, or by a model in conversation with the agent's tools."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 from tasks.errors import ContractError
 from tasks.models import Plan, StepKind
 from tasks.settings import read_settings
@@ -13,7 +16,10 @@ from workers.knowledge.settings import KnowledgeSettings
 from workers.llm.base import Model
 from workers.llm.catalog import make_model
 from workers.llm.settings import ModelSettings
+from workers.tools.controls import Controls
 from workers.tools.executor import ToolExecutor
+from workers.tools.mcp import McpServers
+from workers.tools.mcp_settings import McpSettings, read_servers
 
 
 class Answering:
@@ -21,7 +27,10 @@ class Answering:
 
     def __init__(self, settings: ModelSettings) -> None:
         self.settings = settings
+        self.controls = Controls()
+        """Rate limits, approvals and observers of tool calls; set before the first step."""
         self._models: dict[str, Model] = {}
+        self._servers: McpServers | None = None
 
     def model(self, name: str | None) -> Model:
         """The model of that name, or the one of the settings; one client for all agents.
@@ -43,11 +52,14 @@ class Answering:
         if agent.run is not None:
             reply = await agent.run(context)
             return _reply(agent, reply)
+        agent = await self._with_servers(agent)
         conversation = Conversation(
             agent=agent,
             context=context,
             model=self.model(agent.model or context.claim.job.model),
-            executor=ToolExecutor(agent.toolbox),
+            executor=ToolExecutor(
+                agent.toolbox, self.controls, within=timedelta(milliseconds=context.claim.deadline_ms)
+            ),
             system=system_prompt(agent, context.claim.step.kind),
             max_tokens=self.settings.max_tokens,
         )
@@ -55,9 +67,24 @@ class Answering:
         return await conversation.run(opening(context.claim, context.agents, bases))
 
     async def close(self) -> None:
-        """Release the models' connections."""
+        """Release the connections of models and MCP servers."""
         for model in self._models.values():
             await model.close()
+        if self._servers is not None:
+            await self._servers.close()
+
+    async def _with_servers(self, agent: Agent) -> Agent:
+        """The agent with the tools of its MCP servers.
+
+        Raises:
+            BadSetting: there is no such server.
+        """
+        if not agent.mcp:
+            return agent
+        if self._servers is None:
+            self._servers = McpServers(read_servers(read_settings(McpSettings).mcp))
+        tools = await self._servers.tools(agent.mcp, {one.name for one in agent.toolbox})
+        return replace(agent, tools=(*agent.toolbox, *tools))
 
 
 def _reply(agent: Agent, reply: object) -> AgentReply:

@@ -100,7 +100,7 @@ def test_submitting_takes_these() -> None:
 
 def test_an_agent_takes_these() -> None:
     assert list(inspect.signature(workers.Agent).parameters) == [
-        "name", "description", "capabilities", "tools", "instructions", "queue", "version", "model", "output",
+        "name", "description", "capabilities", "tools", "mcp", "instructions", "queue", "version", "model", "output",
         "max_turns", "plannable", "run",
     ]  # fmt: skip
 

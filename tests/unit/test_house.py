@@ -19,6 +19,8 @@ ONE_DOOR = {
     "redis": ("tasks/store/", "orchestrator/local/redis_server.py"),
     "anthropic": ("workers/llm/",),
     "duckdb": ("workers/tools/table",),
+    "mcp": ("workers/tools/mcp",),
+    "mcp_types": ("workers/tools/mcp",),
     "tantivy": ("workers/knowledge/",),
 }
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root)/\w")

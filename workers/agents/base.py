@@ -43,6 +43,8 @@ class Agent:
     capabilities: Sequence[str] = ()
     tools: Sequence[Tool | Callable[..., Any]] = ()
     """Tools, or typed functions with a docstring, which become tools."""
+    mcp: Sequence[str] = ()
+    """MCP servers, by their names in TROUPE_MCP, whose tools it may use too."""
     instructions: str | None = None
     """System prompt; made from the description unless given."""
     queue: str | None = None
@@ -61,6 +63,8 @@ class Agent:
     def __post_init__(self) -> None:
         if isinstance(self.capabilities, str):  # would be taken for a sequence of letters
             raise ContractError(f"agent {self.name!r}: capabilities must be a list, not {self.capabilities!r}")
+        if isinstance(self.mcp, str):
+            raise ContractError(f"agent {self.name!r}: mcp must be a list of servers, not {self.mcp!r}")
         object.__setattr__(self, "tools", tuple(one if isinstance(one, Tool) else tool(one) for one in self.tools))
         names = [one.name for one in self.toolbox]
         if len(set(names)) < len(names):

@@ -26,7 +26,7 @@ class ToolRegistry:
             raise InvalidTool(f"{tool.name!r} cannot name a tool: the API takes letters, digits, - and _, at most 128")
         known = self._tools.get(tool.name)
         if known is not None and known.function is not tool.function:
-            places = " and ".join(f"{one.function.__module__}.{one.function.__qualname__}" for one in (known, tool))
+            places = " and ".join(_place(one) for one in (known, tool))
             raise InvalidTool(f"two tools are called {tool.name!r}: {places}; give one another name")
         self._tools.setdefault(tool.name, tool)
 
@@ -76,3 +76,8 @@ class ToolRegistry:
 
     def __len__(self) -> int:
         return len(self._tools)
+
+
+def _place(tool: Tool) -> str:
+    function = tool.function
+    return f"{function.__module__}.{getattr(function, '__qualname__', type(function).__name__)}"
