@@ -5,6 +5,7 @@ TroupeError
 │   ├── InvalidId · InvalidTask · InvalidPlan · InvalidTool
 │   ├── UnknownJob · UnknownAgent · UnknownModel · UnknownKnowledge · UnknownTool
 │   ├── BadSetting · BadDocument · BadTable · IdempotencyConflict
+│   ├── SpendLimitReached         carries resets_in where it is known
 │   └── IncompatibleVersion
 ├── TransientError                try again later, with backoff
 │   ├── StoreUnavailable · BrokerUnavailable
@@ -111,6 +112,17 @@ class BadTable(ContractError):
     """A data file that is missing, unreadable or not a table."""
 
     code = "bad_table"
+
+
+class SpendLimitReached(ContractError):
+    """The key's spend limit or credit is used up: every call with it fails until then, and none should be made."""
+
+    code = "spend_limit_reached"
+
+    def __init__(self, message: str, *, resets_in: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.resets_in = resets_in
+        """How long that lasts; None: until somebody does something about it."""
 
 
 class IdempotencyConflict(ContractError):

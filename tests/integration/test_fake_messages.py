@@ -14,7 +14,16 @@ from typing import Any
 
 import pytest
 
-from tasks.errors import BadSetting, ContractError, ModelNonsense, ModelUnavailable, TroupeError, UnknownModel
+from tasks.errors import (
+    BadSetting,
+    ContractError,
+    ModelNonsense,
+    ModelTruncated,
+    ModelUnavailable,
+    SpendLimitReached,
+    TroupeError,
+    UnknownModel,
+)
 from tasks.models import Plan
 from workers.llm.base import Block, ChatMessage, JsonSchema, ModelRequest
 from workers.llm.claude import ClaudeModel
@@ -136,10 +145,15 @@ async def test_structured_output_is_asked_for_and_comes_raw(
         (Fault(status=401, type="authentication_error"), BadSetting),
         (Fault(status=403, type="permission_error"), UnknownModel),
         (Fault(status=404, type="not_found_error"), UnknownModel),
-        (Fault(status=413, type="request_too_large"), ContractError),
+        (Fault(status=402, type="billing_error"), SpendLimitReached),
+        (Fault(status=408, type="timeout_error"), ModelUnavailable),
+        (Fault(status=409, type="conflict_error"), ModelUnavailable),
+        (Fault(status=413, type="request_too_large"), ModelTruncated),
         (Fault(status=429, type="rate_limit_error"), ModelUnavailable),
-        (Fault(status=429, type="rate_limit_error", error_code="enforced_spend_limit_reached"), ContractError),
+        (Fault(status=429, type="rate_limit_error", error_code="ramp_limit_exceeded"), ModelUnavailable),
+        (Fault(status=429, type="rate_limit_error", error_code="enforced_spend_limit_reached"), SpendLimitReached),
         (Fault(status=500, type="api_error"), ModelUnavailable),
+        (Fault(status=503, type="api_error"), ModelUnavailable),
         (Fault(status=504, type="timeout_error"), ModelUnavailable),
         (Fault(), ModelUnavailable),
         (Break(how="dropped"), ModelUnavailable),

@@ -10,7 +10,16 @@ import httpx2
 import pytest
 from pydantic import BaseModel, Field
 
-from tasks.errors import BadSetting, ContractError, ModelNonsense, ModelUnavailable, TroupeError, UnknownModel
+from tasks.errors import (
+    BadSetting,
+    ContractError,
+    ModelNonsense,
+    ModelTruncated,
+    ModelUnavailable,
+    SpendLimitReached,
+    TroupeError,
+    UnknownModel,
+)
 from tasks.models import Plan
 from workers.llm.base import Block, ChatMessage, JsonSchema, ModelReply, ModelRequest
 from workers.llm.claude import ClaudeModel
@@ -252,12 +261,12 @@ def refusing(status: int, kind: str, text: str = "said", headers: dict[str, str]
     [
         (400, "invalid_request_error", ContractError, "refused the request (400): said [req_7]"),
         (401, "authentication_error", BadSetting, "ANTHROPIC_API_KEY was refused (401)"),
-        (402, "billing_error", ContractError, "(402)"),
+        (402, "billing_error", SpendLimitReached, "(402)"),
         (403, "permission_error", UnknownModel, "may not be used with this key (403)"),
         (404, "not_found_error", UnknownModel, "is not known to the provider (404)"),
         (408, "timeout_error", ModelUnavailable, "(408)"),
         (409, "conflict_error", ModelUnavailable, "(409)"),
-        (413, "request_too_large", ContractError, "(413)"),
+        (413, "request_too_large", ModelTruncated, "(413)"),
         (422, "invalid_request_error", ContractError, "(422)"),
         (429, "rate_limit_error", ModelUnavailable, "(429)"),
         (500, "api_error", ModelUnavailable, "(500)"),

@@ -1,23 +1,32 @@
 """Errors of the SDK and the provider, in our words. No message carries a key."""
 
 import math
-import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
-from tasks.errors import BadSetting, ContractError, ModelUnavailable, TroupeError, UnknownModel
+from tasks.errors import (
+    BadSetting,
+    ContractError,
+    ModelTruncated,
+    ModelUnavailable,
+    SpendLimitReached,
+    StepFailed,
+    TransientError,
+    TroupeError,
+    UnknownModel,
+)
+from tasks.redaction import redact_text
+from workers.llm.error_table import Cause, Kind, look_up, until_next_month
 from workers.llm.names import ModelName, Platform
 
 if TYPE_CHECKING:
     from anthropic import APIError
 
-SPENT: Final = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
-"""Kinds of 429 that last until the month ends; retrying them is in vain (https://platform.claude.com/docs/en/api/rate-limits)."""
 LONGEST_WAIT: Final = timedelta(days=31)
 MAX_MESSAGE_CHARS: Final = 500
-_KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]+")
+RESETS_MONTHLY: Final = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
 
 
 def translate(error: "APIError", model: str) -> TroupeError:
@@ -29,9 +38,11 @@ def translate(error: "APIError", model: str) -> TroupeError:
             error.status_code,
             error.api_message or error.message,
             model=model,
+            error_type=error.type,
             error_code=error.error_code,
             request_id=error.request_id,
             retry_after=retry_after(error.response.headers),
+            now=_date(error.response.headers),
         )
     if isinstance(error, anthropic.APITimeoutError):
         return ModelUnavailable(f"{model} gave no answer in time")
@@ -44,25 +55,53 @@ def from_provider(
     message: str,
     *,
     model: str,
+    error_type: str | None = None,
     error_code: str | None = None,
     request_id: str | None = None,
     retry_after: timedelta | None = None,
+    now: datetime | None = None,
 ) -> TroupeError:
-    """What an HTTP status of the Messages API means to us."""
+    """What an error of the Messages API means to us, by the table in `error_table`.
+
+    Args:
+        now: The provider's clock, by which a spend limit resets; ours unless given.
+    """
     said = _tidy(message) + (f" [{request_id}]" if request_id else "")
-    if status == 429 and error_code in SPENT:
-        return ContractError(f"the spend limit is reached ({error_code}); it lasts until the month ends: {said}")
-    if status in (408, 409, 429) or status >= 500:
-        return ModelUnavailable(f"{model} is not available ({status}): {said}", retry_after=retry_after)
-    if status == 401:
-        platform = ModelName.parse(model).platform
-        what = "ANTHROPIC_API_KEY" if platform is Platform.ANTHROPIC else f"the credentials of {platform}"
-        verb = "was" if platform is Platform.ANTHROPIC else "were"
-        return BadSetting(f"{what} {verb} refused (401): {said}")
-    if status in (403, 404):
-        why = "may not be used with this key" if status == 403 else "is not known to the provider"
-        return UnknownModel(f"{model} {why} ({status}): {said}")
-    return ContractError(f"{model} refused the request ({status}): {said}")
+    row = look_up(status, error_type, error_code, message)
+    match row.cause:
+        case Cause.SPENT:
+            resets_in = until_next_month(now or datetime.now(UTC)) if error_code in RESETS_MONTHLY else None
+            what = f"the spend limit or credit of the key is used up ({error_code or status}), {row.note}"
+            return SpendLimitReached(f"{what}: {said}", resets_in=resets_in)
+        case Cause.PROVIDER:
+            return ModelUnavailable(f"{model} is not available ({status}): {said}", retry_after=retry_after)
+        case Cause.TOO_LARGE:
+            return ModelTruncated(f"the conversation is too large for {model} ({status}): {said}")
+        case Cause.CREDENTIALS:
+            platform = ModelName.parse(model).platform
+            ours = platform is Platform.ANTHROPIC
+            what = "ANTHROPIC_API_KEY was" if ours else f"the credentials of {platform} were"
+            return BadSetting(f"{what} refused ({status}): {said}")
+        case Cause.MODEL:
+            why = "may not be used with this key" if status == 403 else "is not known to the provider"
+            return UnknownModel(f"{model} {why} ({status}): {said}")
+        case Cause.REQUEST:
+            return ContractError(f"{model} refused the request ({status}): {said}")
+
+
+def kind_of(error: TroupeError) -> Kind:
+    """What to do about an error that a model's adapter raised."""
+    match error:
+        case SpendLimitReached():
+            return Kind.CIRCUIT_OPEN
+        case ModelUnavailable(retry_after=wait) if wait is not None:
+            return Kind.WAIT_UNTIL
+        case TransientError():
+            return Kind.TRANSIENT
+        case StepFailed():
+            return Kind.WORK_FAILED
+        case _:
+            return Kind.CONTRACT
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
@@ -84,6 +123,14 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
     return min(max(wait, timedelta(0)), LONGEST_WAIT)
 
 
+def _date(headers: Mapping[str, str]) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(headers["date"])
+    except (KeyError, ValueError, TypeError):
+        return None
+    return date if date.tzinfo else None
+
+
 def _tidy(message: str) -> str:
-    text = " ".join(_KEY.sub("sk-ant-…", message).split())
+    text = " ".join(redact_text(message).split())
     return text if len(text) <= MAX_MESSAGE_CHARS else f"{text[:MAX_MESSAGE_CHARS]}…"
