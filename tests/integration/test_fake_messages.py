@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from tasks.errors import (
     BadSetting,
@@ -28,7 +29,7 @@ from tasks.models import Plan
 from workers.llm.base import Block, ChatMessage, JsonSchema, ModelRequest
 from workers.llm.claude import ClaudeModel
 from workers.llm.settings import ModelSettings
-from workers.testing import Break, FakeMessages, Fault, Hang, Say
+from workers.testing import Break, FakeMessages, Fault, Hang, Limits, Say
 
 MODEL = "claude-sonnet-5-5"
 STREAMED = 20_000
@@ -311,6 +312,164 @@ async def test_by_default_the_offline_rules_answer(monkeypatch: pytest.MonkeyPat
         await model.close()
         assert fake.violations == []
     assert Plan.model_validate_json(reply.text).steps
+
+
+async def ask_directly(fake: FakeMessages, **fields: Any) -> tuple[int, dict[str, str], dict[str, Any]]:
+    body = {"model": MODEL, "max_tokens": 100, "messages": BASE.messages, **fields}
+    headers = {"x-api-key": "k", "anthropic-version": "2026-10-21"}
+    path = "/v1/messages"
+    asked = urllib.request.Request(f"{fake.url}{path}", json.dumps(body).encode(), headers)  # noqa: S310 - loopback
+    return await asyncio.to_thread(_open, asked)
+
+
+def _open(asked: urllib.request.Request) -> tuple[int, dict[str, str], dict[str, Any]]:
+    try:
+        with urllib.request.urlopen(asked, timeout=10) as response:  # noqa: S310 - loopback
+            return response.status, {k.lower(): v for k, v in response.headers.items()}, json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, {k.lower(): v for k, v in error.headers.items()}, json.load(error)
+
+
+SYSTEM: list[dict[str, Any]] = [{"type": "text", "text": "rule " * 2000, "cache_control": {"type": "ephemeral"}}]
+
+
+async def test_one_prefix_is_written_once_when_the_first_answer_has_begun_before_the_others() -> None:
+    with FakeMessages(lambda _: "ok") as fake:
+        await ask_directly(fake, system=SYSTEM)
+        await asyncio.gather(*(ask_directly(fake, system=SYSTEM) for _ in range(9)))
+        wrote = [one.usage["cache_creation_input_tokens"] > 0 for one in fake.served]
+        read = [one.usage["cache_read_input_tokens"] > 0 for one in fake.served]
+    assert (wrote, read) == ([True] + [False] * 9, [False] + [True] * 9)
+
+
+async def test_sent_together_all_write() -> None:
+    with FakeMessages(lambda _: "ok", latency_s=0.3) as fake:
+        await asyncio.gather(*(ask_directly(fake, system=SYSTEM) for _ in range(4)))
+        assert [one.usage["cache_read_input_tokens"] for one in fake.served] == [0] * 4
+
+
+async def test_what_was_served_has_its_price(fake: FakeMessages, claude: ClaudeModel) -> None:
+    usage: dict[str, JsonValue] = {
+        "input_tokens": 10,
+        "cache_creation_input_tokens": 1000,
+        "cache_read_input_tokens": 50,
+        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 400},
+    }
+    fake.queue(Say(content="a", usage=usage), Fault(), Say(content="b"))
+    first = await claude.reply(request())
+    with pytest.raises(ModelUnavailable):
+        await claude.reply(request())
+    second = await claude.reply(request(max_tokens=STREAMED))
+    assert fake.cost_microusd == first.usage.cost_microusd + second.usage.cost_microusd
+    assert [one.number for one in fake.served] == [1, 3]
+    assert fake.record.stats["cost_microusd"] == fake.cost_microusd
+
+
+async def test_over_the_rate_limit_comes_a_429_that_says_when_and_costs_no_scripted_answer() -> None:
+    with FakeMessages(script=[Say(content="a"), Say(content="b")], limits=Limits(requests=60, burst=0.02)) as fake:
+        status, headers, _ = await ask_directly(fake)
+        assert (status, headers["anthropic-ratelimit-requests-remaining"]) == (200, "0")
+        status, headers, body = await ask_directly(fake)
+        assert (status, headers["retry-after"]) == (429, "1")
+        assert body["error"]["type"] == "rate_limit_error"
+        assert (fake.limited, len(fake.served), fake.record.stats["queued"]) == (1, 1, 1)
+
+
+async def test_a_limited_call_is_told_how_long_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeMessages(lambda _: "ok", limits=Limits(output_tokens=1, requests=50)) as fake:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", fake.url)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+        model = ClaudeModel(MODEL, ModelSettings())
+        await model.reply(request(max_tokens=STREAMED))
+        with pytest.raises(ModelUnavailable) as caught:
+            await model.reply(request())
+        await model.close()
+    assert caught.value.retry_after is not None
+    assert caught.value.retry_after >= timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "error"),
+    [
+        (Break(how="half_event"), ModelUnavailable | ModelNonsense),
+        (Break(how="error_event", status=500), ModelUnavailable),
+        (Break(how="error_event", status=400), ContractError),
+        (Break(how="empty"), ModelUnavailable | ModelNonsense),
+        (Break(how="html"), ModelUnavailable | ModelNonsense),
+    ],
+    ids=str,
+)
+@BOTH
+async def test_every_spoilt_answer_is_an_error(
+    fake: FakeMessages, claude: ClaudeModel, spoilt: Break, error: Any, max_tokens: int
+) -> None:
+    fake.queue(spoilt)
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - which ones is what is tested
+        await claude.reply(request(max_tokens=max_tokens))
+    assert isinstance(caught.value, error)
+
+
+async def test_thinking_that_came_with_a_call_must_come_back_with_it(fake: FakeMessages, claude: ClaudeModel) -> None:
+    thinking: Block = {"type": "thinking", "thinking": "so", "signature": "s"}
+    call: Block = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
+    fake.queue(Say(content=[thinking, {"type": "redacted_thinking", "data": "AAAA"}, call]))
+    await claude.reply(request(tools=[Look()]))
+    kept: Sequence[ChatMessage] = [
+        *BASE.messages,
+        {"role": "assistant", "content": [thinking, call]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "x"}]},
+    ]
+    with pytest.raises(ContractError, match="must come back with it"):
+        await claude.reply(request(tools=[Look()], messages=kept))
+
+
+async def test_a_slow_stream_that_nobody_reads_any_more_is_noticed(fake: FakeMessages, claude: ClaudeModel) -> None:
+    fake.queue(Say(content="slow " * 100, pace_s=0.5))
+    call = asyncio.create_task(claude.reply(request(max_tokens=STREAMED)))
+    await wait_until(lambda: len(fake.served) == 1)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await wait_until(lambda: fake.aborted == 1)
+    assert fake.cost_microusd > 0  # it was begun, so it is paid
+
+
+async def test_tokens_can_be_counted_without_a_call(fake: FakeMessages) -> None:
+    body = {"model": MODEL, "messages": BASE.messages, "system": SYSTEM}
+    headers = {"x-api-key": "k", "anthropic-version": "2026-10-21"}
+    for path, status in ((f"{fake.url}/v1/messages/count_tokens", 200), (f"{fake.url}/v1/messages/count", 404)):
+        asked = urllib.request.Request(path, json.dumps(body).encode(), headers)  # noqa: S310 - loopback
+        given, _, answer = await asyncio.to_thread(_open, asked)
+        assert given == status
+        assert answer.get("input_tokens", 2500) > 2000
+    bad = urllib.request.Request(f"{fake.url}/v1/messages/count_tokens", b"{}", headers)  # noqa: S310 - loopback
+    assert (await asyncio.to_thread(_open, bad))[0] == 400
+    assert fake.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"system": [{"type": "text", "text": str(n), "cache_control": {"type": "ephemeral"}} for n in range(5)]},
+            "at most 4",
+        ),
+        ({"tool_choice": {"type": "any"}}, "only be given with tools"),
+        ({"tool_choice": {"type": "some"}}, "must be auto, any, tool or none"),
+        ({"tool_choice": "auto"}, "must be auto, any, tool or none"),
+    ],
+)
+async def test_more_rules_are_kept(fake: FakeMessages, fields: dict[str, Any], words: str) -> None:
+    status, _, body = await ask_directly(fake, **fields)
+    assert (status, words in body["error"]["message"]) == (400, True)
+
+
+def test_an_error_of_each_status_has_its_type() -> None:
+    assert Fault.of(404).type == "not_found_error"
+    assert Fault.of(418).type == "invalid_request_error"
+    assert Fault.of(599).type == "api_error"
+    assert Fault.of(429, "ramp_limit_exceeded", retry_after="3").retry_after == "3"
 
 
 def fetch(url: str, body: object = None) -> Any:

@@ -92,3 +92,12 @@ async def test_closing_is_noted() -> None:
     model = ScriptedModel()
     await model.close()
     assert model.closed
+
+
+def test_as_a_context_it_checks_itself_unless_something_else_went_wrong() -> None:
+    with ScriptedModel() as model:
+        assert model.requests == []
+    with pytest.raises(AssertionError, match="1 unplayed"), ScriptedModel(["never asked"]):
+        pass
+    with pytest.raises(ValueError, match="the real fault"), ScriptedModel(["never asked"]):
+        raise ValueError("the real fault")

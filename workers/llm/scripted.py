@@ -4,7 +4,8 @@ import copy
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from pydantic import JsonValue
 
@@ -88,6 +89,16 @@ class ScriptedModel:
     async def close(self) -> None:
         """Note that it was closed."""
         self.closed = True
+
+    def __enter__(self) -> Self:
+        """As a context, it checks at the end that its script was played."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.assert_consumed()
 
     def assert_consumed(self) -> None:
         """Check that every turn was played and no call came unexpected.

@@ -3,6 +3,7 @@
 from workers.llm.scripted import Call, ScriptedModel, Turn, UnexpectedCall
 from workers.testing.behaviours import Break, Fault, Hang, Say
 from workers.testing.guard import forbid_model_calls
+from workers.testing.limits import Limits
 from workers.testing.server import FakeMessages
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "FakeMessages",
     "Fault",
     "Hang",
+    "Limits",
     "Say",
     "ScriptedModel",
     "Turn",

@@ -1,32 +1,30 @@
-"""One connection to the fake Messages API."""
+"""Routes, checks and answers the requests of one connection to the fake Messages API."""
 
 import json
-import select
-import socket
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from tasks.errors import UnknownModel
+from workers.llm.names import ModelName
 from workers.llm.pricing import Pricing
-from workers.llm.tokens import estimate_tokens
-from workers.testing.behaviours import BEHAVIOURS, Break, Fault, Hang, Say
+from workers.testing.answers import message, request_id
+from workers.testing.behaviours import BEHAVIOURS, TYPES, Break, Fault, Hang, Say
+from workers.testing.cache import CacheUse, PromptCache
 from workers.testing.events import event, events
+from workers.testing.limits import RateLimiter
 from workers.testing.record import Record
 from workers.testing.responder import Responder, ask
 from workers.testing.rules import broken_rules
+from workers.testing.wire import Wire
 
 Json = dict[str, Any]
 
-REQUESTS_LIMIT: Final = 4000
-"""Calls a minute that the rate-limit headers speak of; nothing is limited."""
-POLL_S: Final = 0.02
 SECRETS: Final = frozenset({"x-api-key", "authorization"})
+UNFINISHED: Final = "This answer will not be finished, whatever happens."
 
 
 @dataclass(frozen=True)
@@ -38,70 +36,111 @@ class Service:
     """None: only what was queued is answered."""
     api_key: str | None
     stopping: threading.Event
-    prices: Pricing = field(default_factory=Pricing.read)
+    prices: Pricing
+    limiter: RateLimiter | None
+    """None: nothing is limited."""
+    cache: PromptCache
+    latency_s: float = 0.0
+    pace_s: float = 0.0
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Routes, checks and answers requests."""
+@dataclass(frozen=True)
+class Exchange:
+    """One request that keeps the rules, and what its answer must carry."""
 
-    protocol_version = "HTTP/1.1"
-    timeout = 60
-    # Head and body leave in two writes; with Nagle's algorithm the second would wait 40 ms for an acknowledgement.
-    disable_nagle_algorithm = True
+    number: int
+    key: str
+    body: Json
+    prompt: CacheUse
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def streamed(self) -> bool:
+        """Whether it asked for events."""
+        return bool(self.body.get("stream"))
+
+    @property
+    def family(self) -> str:
+        """What limits are counted for."""
+        return ModelName.parse(self.body["model"]).family
+
+
+class Handler(Wire):
+    """Answers."""
 
     def __init__(self, service: Service, *args: Any) -> None:
         """Serve one connection until it closes, as the base class does."""
         self.service = service
         self.record = service.record
+        self.stopping = service.stopping
         super().__init__(*args)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Say nothing: tests own the terminal."""
+    def left(self) -> None:
+        """Count it."""
+        self.record.abort()
+        super().left()
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the base class's name
         """Let another process look."""
         path = urlsplit(self.path).path
         if path == "/_fake/stats":
-            self._json(200, self.record.stats)
+            self.send_json(200, self.record.stats)
         elif path == "/_fake/requests":
-            self._json(200, [{"number": one.number, "body": one.body} for one in list(self.record.requests)])
+            self.send_json(200, [{"number": one.number, "body": one.body} for one in list(self.record.requests)])
         else:
-            self._fault(Fault(status=404, type="not_found_error", message=f"Not found: {path}"), 0)
+            self._fault(Fault(status=404, type="not_found_error", message=f"Not found: {path}"))
 
-    def do_POST(self) -> None:
-        """Answer a model call, or queue behaviours."""
+    def do_POST(self) -> None:  # noqa: N802 - the base class's name
+        """Answer a model call, count tokens, or queue behaviours."""
         path = urlsplit(self.path).path
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         try:
             body = json.loads(raw)
             if path == "/_fake/queue":
                 self.record.queue(BEHAVIOURS.validate_python(body))
-                self._json(200, self.record.stats)
+                self.send_json(200, self.record.stats)
                 return
         except (ValueError, ValidationError) as error:
-            self._fault(Fault(status=400, type="invalid_request_error", message=f"invalid JSON: {error}"), 0)
+            self._fault(Fault.of(400).model_copy(update={"message": f"invalid JSON: {error}"}))
             return
-        if path != "/v1/messages" or not isinstance(body, dict):
-            self._fault(Fault(status=404, type="not_found_error", message=f"Not found: {path}"), 0)
+        if path not in ("/v1/messages", "/v1/messages/count_tokens") or not isinstance(body, dict):
+            self._fault(Fault(status=404, type="not_found_error", message=f"Not found: {path}"))
             return
-        self._messages(cast("Json", body))
-
-    def _messages(self, body: Json) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
+        if path == "/v1/messages":
+            self._messages(cast("Json", body), headers)
+        else:
+            self._count_tokens(cast("Json", body), headers)
+
+    def _count_tokens(self, body: Json, headers: dict[str, str]) -> None:
+        """Free of charge, and no call: only its form is checked."""
+        refused = self._refuse(0, {"max_tokens": 1, **body}, headers)
+        if refused is not None:
+            self._fault(refused)
+            return
+        bare = {name: value for name, value in body.items() if name != "cache_control"}
+        prompt = PromptCache(lambda: 0.0, minimum=1).look_up("", bare)
+        self.send_json(200, {"input_tokens": prompt.uncached + prompt.written_5m + prompt.written_1h})
+
+    def _messages(self, body: Json, headers: dict[str, str]) -> None:
         masked = {name: "***" if name in SECRETS else value for name, value in headers.items()}
-        number, behaviour = self.record.arrive(body, masked)
+        number = self.record.arrive(body, masked)
         refused = self._refuse(number, body, headers)
         if refused is not None:
+            self.record.next()
             self._fault(refused, number)
             return
-        if behaviour is None:
-            behaviour = self._respond(number, body)
-        if behaviour.delay_s and self._gone(behaviour.delay_s):
+        exchange = self._admit(number, body, _key(headers))
+        if exchange is None:
             return
-        self._play(behaviour, number, body)
+        behaviour = self.record.next() or self._respond(number, body)
+        delay = behaviour.delay_s or (self.service.latency_s if isinstance(behaviour, Say) else 0.0)
+        if delay and self.gone(delay):
+            return
+        self._play(behaviour, exchange)
 
     def _refuse(self, number: int, body: Json, headers: dict[str, str]) -> Fault | None:
-        key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+        key = _key(headers)
         if not key or (self.service.api_key is not None and key != self.service.api_key):
             return Fault(status=401, type="authentication_error", message="invalid x-api-key")
         faults = broken_rules(body, headers) or self.record.tampered(body)
@@ -112,6 +151,21 @@ class Handler(BaseHTTPRequestHandler):
             self.service.prices.facts(body["model"])
         except UnknownModel:
             return Fault(status=404, type="not_found_error", message=f"model: {body['model']}")
+        return None
+
+    def _admit(self, number: int, body: Json, key: str) -> Exchange | None:
+        """Past the rate limits; None when they have refused it."""
+        exchange = Exchange(number, key, body, self.service.cache.look_up(key, body))
+        if self.service.limiter is None:
+            return exchange
+        prompt = exchange.prompt
+        counted = prompt.uncached + prompt.written_5m + prompt.written_1h
+        admission = self.service.limiter.admit(key, exchange.family, counted)
+        if admission.refused_by is None:
+            return Exchange(number, key, body, prompt, admission.headers)
+        self.record.limit()
+        said = f"This request would exceed your rate limit of {admission.refused_by.replace('-', ' ')} per minute"
+        self._fault(Fault(status=429, type=TYPES[429], message=said), number, admission.headers)
         return None
 
     def _respond(self, number: int, body: Json) -> Say | Fault | Break | Hang:
@@ -125,140 +179,83 @@ class Handler(BaseHTTPRequestHandler):
             self.record.blame(number, [f"the responder raised {error!r}"])
             return Fault(status=500, type="api_error", message=f"the responder raised {error!r}")
 
-    def _play(self, behaviour: Say | Fault | Break | Hang, number: int, body: Json) -> None:
+    def _play(self, behaviour: Say | Fault | Break | Hang, exchange: Exchange) -> None:
         match behaviour:
             case Say():
-                message = _message(behaviour, number, body)
-                self.record.answer(message)
-                self._send(message, number, streamed=bool(body.get("stream")))
+                self._say(behaviour, exchange)
             case Fault():
-                self._fault(behaviour, number)
+                self._fault(behaviour, exchange.number, exchange.headers)
             case Break():
-                self._break(behaviour, number, body)
+                self._break(behaviour, exchange)
             case Hang():
-                self._gone(None)
+                self.gone(None)
                 self.close_connection = True
 
-    def _send(self, message: Json, number: int, *, streamed: bool) -> None:
-        if not streamed:
-            self._json(200, message, number)
+    def _say(self, say: Say, exchange: Exchange) -> None:
+        answer = message(say, exchange.number, exchange.body, exchange.prompt)
+        self.record.answer(exchange.number, answer)
+        if self.service.limiter is not None:
+            self.service.limiter.wrote(exchange.key, exchange.family, int(answer["usage"]["output_tokens"]))
+        self.service.cache.begin(exchange.prompt)
+        if not exchange.streamed:
+            self.send_json(200, answer, exchange.number, exchange.headers)
             return
-        self._begin_stream(number)
+        pace = say.pace_s or self.service.pace_s
         try:
-            for piece in events(message):
-                self._chunk(piece)
-            self._chunk(b"")
+            self.begin_stream(exchange.number, exchange.headers)
+            for piece in events(answer):
+                self.chunk(piece)
+                if pace and self.gone(pace):
+                    return
+            self.chunk(b"")
         except OSError:  # the client closed the stream
-            self.record.abort()
-            self.close_connection = True
+            self.left()
 
-    def _break(self, behaviour: Break, number: int, body: Json) -> None:
+    def _break(self, broken: Break, exchange: Exchange) -> None:
         self.close_connection = True
-        if behaviour.how == "dropped":
+        if broken.how == "dropped":
             return
-        message = _message(Say(content="This answer will not be finished, whatever happens."), number, body)
-        overloaded = {"type": "overloaded_error", "message": "Overloaded"}
-        if not body.get("stream"):
-            if behaviour.how == "error_event":
-                self._fault(Fault(), number)
-                return
-            text = json.dumps(message).encode()
+        if broken.how in ("empty", "html"):
+            page = b"<html><body>Bad gateway</body></html>" if broken.how == "html" else b""
+            self.send_head(200, "text/html" if page else "application/json", exchange.number, length=len(page))
+            self.wfile.write(page)
+            return
+        answer = message(Say(content=UNFINISHED), exchange.number, exchange.body, exchange.prompt)
+        if exchange.streamed:
+            self._break_stream(broken, exchange, answer)
+        elif broken.how == "error_event":
+            self._fault(Fault.of(broken.status), exchange.number)
+        else:
+            text = json.dumps(answer).encode()
             spoilt = text[: len(text) // 2]
-            self._head(200, "application/json", number, length=len(text if behaviour.how == "truncated" else spoilt))
+            length = len(spoilt if broken.how == "malformed" else text)
+            self.send_head(200, "application/json", exchange.number, length=length)
             self.wfile.write(spoilt)
-            return
-        self._begin_stream(number)
-        pieces = list(events(message))
-        for piece in pieces[: len(pieces) // 2]:
-            self._chunk(piece)
-        if behaviour.how == "malformed":
-            self._chunk(b'event: content_block_delta\ndata: {"type": "content_block_delta", \n\n')
-        if behaviour.how == "error_event":
-            self._chunk(event("error", {"error": overloaded}))
-        self._chunk(b"")
 
-    def _fault(self, fault: Fault, number: int) -> None:
+    def _break_stream(self, broken: Break, exchange: Exchange, answer: Json) -> None:
+        self.begin_stream(exchange.number, exchange.headers)
+        pieces = list(events(answer))
+        middle = len(pieces) // 2
+        for piece in pieces[:middle]:
+            self.chunk(piece)
+        if broken.how == "half_event":
+            self.chunk(pieces[middle][:-20])
+        if broken.how == "malformed":
+            self.chunk(b'event: content_block_delta\ndata: {"type": "content_block_delta", \n\n')
+        if broken.how == "error_event":
+            fault = Fault.of(broken.status)
+            self.chunk(event("error", {"error": {"type": fault.type, "message": fault.message}}))
+        self.chunk(b"")
+
+    def _fault(self, fault: Fault, number: int = 0, headers: dict[str, str] | None = None) -> None:
         error: Json = {"type": fault.type, "message": fault.message}
         if fault.error_code is not None:
             error["details"] = {"error_code": fault.error_code}
-        more = {} if fault.retry_after is None else {"retry-after": fault.retry_after}
-        self._json(fault.status, {"type": "error", "error": error, "request_id": _request_id(number)}, number, more)
-
-    def _json(self, status: int, value: object, number: int = 0, more: dict[str, str] | None = None) -> None:
-        text = json.dumps(value).encode()
-        self._head(status, "application/json", number, length=len(text), more=more)
-        self.wfile.write(text)
-
-    def _begin_stream(self, number: int) -> None:
-        self._head(200, "text/event-stream; charset=utf-8", number, more={"transfer-encoding": "chunked"})
-
-    def _head(
-        self, status: int, kind: str, number: int, *, length: int | None = None, more: dict[str, str] | None = None
-    ) -> None:
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("request-id", _request_id(number))
-        self.send_header("anthropic-ratelimit-requests-limit", str(REQUESTS_LIMIT))
-        self.send_header("anthropic-ratelimit-requests-remaining", str(max(0, REQUESTS_LIMIT - number)))
-        reset = datetime.now(UTC) + timedelta(minutes=1)
-        self.send_header("anthropic-ratelimit-requests-reset", reset.isoformat(timespec="seconds"))
-        for name, value in (more or {}).items():
-            self.send_header(name, value)
-        if length is not None:
-            self.send_header("content-length", str(length))
-        if self.close_connection:
-            self.send_header("connection", "close")
-        self.end_headers()
-
-    def _chunk(self, data: bytes) -> None:
-        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-
-    def _gone(self, wait_s: float | None) -> bool:
-        """Wait, and say whether the client went away (or the server stops) meanwhile. None: wait for just that."""
-        waited = 0.0
-        while wait_s is None or waited < wait_s:
-            if self.service.stopping.is_set():
-                return True
-            if _closed(self.connection):
-                self.record.abort()
-                self.close_connection = True
-                return True
-            waited += POLL_S
-            self.service.stopping.wait(POLL_S)
-        return False
+        more = dict(headers or {})
+        if fault.retry_after is not None:
+            more["retry-after"] = fault.retry_after
+        self.send_json(fault.status, {"type": "error", "error": error, "request_id": request_id(number)}, number, more)
 
 
-def _message(say: Say, number: int, body: Json) -> Json:
-    content: list[Any] = [{"type": "text", "text": say.content}] if isinstance(say.content, str) else say.content
-    calls = any(block.get("type") == "tool_use" for block in content)
-    prompt = [body.get("system", ""), body.get("tools", []), body["messages"]]
-    usage: Json = {
-        "input_tokens": estimate_tokens(prompt),
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
-        "output_tokens": estimate_tokens(content),
-        "service_tier": "standard",
-    }
-    return {
-        "id": f"msg_fake_{number:06d}",
-        "type": "message",
-        "role": "assistant",
-        "model": body["model"],
-        "content": content,
-        "stop_reason": say.stop_reason or ("tool_use" if calls else "end_turn"),
-        "stop_sequence": None,
-        "stop_details": say.stop_details,
-        "usage": {**usage, **(say.usage or {})},
-    }
-
-
-def _request_id(number: int) -> str:
-    return f"req_fake_{number:06d}"
-
-
-def _closed(connection: socket.socket) -> bool:
-    readable, _, _ = select.select([connection], [], [], 0)
-    try:
-        return bool(readable) and connection.recv(1, socket.MSG_PEEK) == b""
-    except OSError:
-        return True
+def _key(headers: dict[str, str]) -> str:
+    return headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")

@@ -5,11 +5,14 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from workers.llm.pricing import Pricing
 from workers.testing.behaviours import Break, Fault, Hang, Say
 
 Json = dict[str, Any]
+
+THINKING: Final = frozenset({"thinking", "redacted_thinking"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +26,45 @@ class RecordedRequest:
     """Names in lower case; credentials masked."""
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One answer that was paid for: also one whose client went away while it was sent."""
+
+    number: int
+    """Of the request."""
+    model: str
+    usage: Json
+    cost_microusd: int
+
+
 class Record:
     """The server's memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, prices: Pricing | None = None) -> None:
+        self._prices = prices or Pricing.read()
         self._lock = threading.Lock()
         self._queue: deque[Say | Fault | Break | Hang] = deque()
         self._signed: dict[str, str] = {}
+        self._thoughts: dict[str, list[str]] = {}
+        """Signatures of the thinking that came with each tool call."""
+        self.served: list[Served] = []
         self.requests: list[RecordedRequest] = []
         self.violations: list[str] = []
         self.usage_total: dict[str, int] = {}
         self.aborted = 0
+        self.limited = 0
 
-    def arrive(self, body: Json, headers: Mapping[str, str]) -> tuple[int, Say | Fault | Break | Hang | None]:
-        """Note a request; gives its number and the behaviour that was queued for it."""
+    def arrive(self, body: Json, headers: Mapping[str, str]) -> int:
+        """Note a request; gives its number."""
         with self._lock:
             number = len(self.requests) + 1
             self.requests.append(RecordedRequest(number, body, headers))
-            return number, self._queue.popleft() if self._queue else None
+            return number
+
+    def next(self) -> Say | Fault | Break | Hang | None:
+        """The behaviour that is queued for the request, if any."""
+        with self._lock:
+            return self._queue.popleft() if self._queue else None
 
     def queue(self, behaviours: Iterable[Say | Fault | Break | Hang]) -> None:
         """One behaviour for each of the next requests."""
@@ -52,15 +76,39 @@ class Record:
         with self._lock:
             self.violations.extend(f"request {number}: {fault}" for fault in faults)
 
-    def answer(self, message: Json) -> None:
-        """Note an answer that is about to be sent: its tokens and its signed blocks."""
+    def answer(self, number: int, message: Json) -> None:
+        """Note an answer that is about to be sent: its tokens, its price and its signed blocks."""
+        usage: Json = message["usage"]
+        served = Served(number, message["model"], usage, self._cost(message["model"], usage))
         with self._lock:
-            for name, count in message["usage"].items():
+            self.served.append(served)
+            for name, count in usage.items():
                 if isinstance(count, int):
                     self.usage_total[name] = self.usage_total.get(name, 0) + count
+            thoughts = [block for block in message["content"] if block.get("type") in THINKING]
+            for block in thoughts:
+                self._signed[_signature(block)] = _text(block)
             for block in message["content"]:
-                if block.get("type") == "thinking":
-                    self._signed[str(block.get("signature"))] = _text(block)
+                if block.get("type") == "tool_use" and thoughts:
+                    self._thoughts[str(block.get("id"))] = [_signature(one) for one in thoughts]
+
+    def _cost(self, model: str, usage: Json) -> int:
+        created: Json = usage.get("cache_creation") or {}
+        hour: int = created.get("ephemeral_1h_input_tokens") or 0
+        written: int = usage.get("cache_creation_input_tokens") or 0
+        return self._prices.cost_microusd(
+            model,
+            input_tokens=usage["input_tokens"],
+            output_tokens=usage["output_tokens"],
+            cache_read_tokens=usage.get("cache_read_input_tokens") or 0,
+            cache_write_5m_tokens=written - hour,
+            cache_write_1h_tokens=hour,
+        )
+
+    def limit(self) -> None:
+        """Note a request that the rate limit refused."""
+        with self._lock:
+            self.limited += 1
 
     def abort(self) -> None:
         """Note that a client went away before its answer."""
@@ -68,16 +116,20 @@ class Record:
             self.aborted += 1
 
     def tampered(self, body: Json) -> list[str]:
-        """Thinking blocks of ours that come back changed; the API refuses them by their signature."""
+        """Thinking of ours that comes back changed or not at all; the API refuses both."""
         with self._lock:
-            signed = dict(self._signed)
+            signed, thoughts = dict(self._signed), dict(self._thoughts)
+        faults: list[str] = []
         turns: list[Json] = body["messages"]
-        return [
-            f"messages.{at}: thinking blocks in an assistant message cannot be modified"
-            for at, turn in enumerate(turns)
-            for block in _blocks(turn)
-            if block.get("type") == "thinking" and signed.get(str(block.get("signature")), _text(block)) != _text(block)
-        ]
+        for at, turn in enumerate(turns):
+            here = [block for block in _blocks(turn) if block.get("type") in THINKING]
+            signatures = [_signature(block) for block in here]
+            if any(signed.get(_signature(block), _text(block)) != _text(block) for block in here):
+                faults.append(f"messages.{at}: thinking blocks in an assistant message cannot be modified")
+            calls = [str(block.get("id")) for block in _blocks(turn) if block.get("type") == "tool_use"]
+            if any(thoughts.get(call, signatures) != signatures for call in calls):
+                faults.append(f"messages.{at}: the thinking blocks that came with a tool_use must come back with it")
+        return faults
 
     @property
     def stats(self) -> Json:
@@ -87,7 +139,10 @@ class Record:
                 "calls": len(self.requests),
                 "violations": list(self.violations),
                 "usage_total": dict(self.usage_total),
+                "cost_microusd": sum(one.cost_microusd for one in self.served),
+                "served": len(self.served),
                 "aborted": self.aborted,
+                "limited": self.limited,
                 "queued": len(self._queue),
             }
 
@@ -98,4 +153,8 @@ def _blocks(turn: Json) -> list[Json]:
 
 
 def _text(block: Json) -> str:
-    return json.dumps(block)
+    return json.dumps({name: value for name, value in block.items() if name != "cache_control"})
+
+
+def _signature(block: Json) -> str:
+    return str(block.get("signature") or block.get("data"))

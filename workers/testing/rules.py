@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
+from workers.testing.cache import MAX_BREAKPOINTS, breakpoints
+
 Json = dict[str, Any]
 
 TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
@@ -33,7 +35,11 @@ NOT_IN_SCHEMAS: Final = {
 
 def broken_rules(body: Json, headers: Mapping[str, str]) -> list[str]:
     """Everything that is wrong with a request, in the order that the API would look."""
-    return [*_head(body, headers), *_messages(body.get("messages")), *_tools(body), *_output(body.get("output_config"))]
+    faults = [*_head(body, headers), *_messages(body.get("messages")), *_tools(body), *_choice(body)]
+    faults += _output(body.get("output_config"))
+    if not faults and breakpoints(body) > MAX_BREAKPOINTS:
+        faults.append(f"cache_control: at most {MAX_BREAKPOINTS} blocks may have one, and {breakpoints(body)} have")
+    return faults
 
 
 def _head(body: Json, headers: Mapping[str, str]) -> Iterator[str]:
@@ -138,6 +144,19 @@ def _tools(body: Json) -> Iterator[str]:
         if name in names:
             yield f"{where}: tool names must be unique: {name}"
         names.add(name)
+
+
+def _choice(body: Json) -> Iterator[str]:
+    choice = body.get("tool_choice")
+    if choice is None:
+        return
+    kind = cast("Json", choice).get("type") if isinstance(choice, dict) else None
+    if kind not in ("auto", "any", "tool", "none"):
+        yield "tool_choice.type: must be auto, any, tool or none"
+    elif not body.get("tools"):
+        yield "tool_choice: may only be given with tools"
+    elif kind == "tool" and choice["name"] not in [one.get("name") for one in body["tools"]]:
+        yield f"tool_choice.name: there is no tool {choice['name']!r}"
 
 
 def _output(config: object) -> Iterator[str]:

@@ -5,15 +5,19 @@
 """
 
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from functools import partial
 from http.server import ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
+from workers.llm.pricing import Pricing
 from workers.testing.behaviours import Break, Fault, Hang, Say
+from workers.testing.cache import MINIMUM, PromptCache
 from workers.testing.handler import Handler, Service
-from workers.testing.record import Record, RecordedRequest
+from workers.testing.limits import Limits, RateLimiter
+from workers.testing.record import Record, RecordedRequest, Served
 from workers.testing.responder import Responder, RuleResponder
 
 
@@ -33,6 +37,11 @@ class FakeMessages:
         script: Iterable[Say | Fault | Break | Hang] | None = None,
         api_key: str | None = None,
         port: int = 0,
+        limits: Limits | None = None,
+        cache_minimum: int = MINIMUM,
+        latency_s: float = 0.0,
+        pace_s: float = 0.0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Bind the port; connections wait until the context is entered.
 
@@ -41,12 +50,28 @@ class FakeMessages:
             script: Answers, one for each request; a request after the last one is a violation.
             api_key: The only key that is accepted; any unless given.
             port: 0 takes a free one.
+            limits: Rate limits of each key and model; none unless given.
+            cache_minimum: Tokens below which a prefix is not cached.
+            latency_s: Wait before every answer that has no delay of its own.
+            pace_s: Wait between the events of every streamed answer that has no pace of its own.
+            clock: Seconds since 1970, by which buckets fill and cached prefixes expire.
         """
-        self.record = Record()
+        prices = Pricing.read()
+        self.record = Record(prices)
         self.record.queue(script or ())
         self._stop = threading.Event()
         fallback = (responder or RuleResponder()) if script is None else None
-        service = Service(self.record, fallback, api_key, self._stop)
+        service = Service(
+            self.record,
+            fallback,
+            api_key,
+            self._stop,
+            prices=prices,
+            limiter=RateLimiter(limits, clock) if limits is not None else None,
+            cache=PromptCache(clock, cache_minimum),
+            latency_s=latency_s,
+            pace_s=pace_s,
+        )
         self._server = _Server(("127.0.0.1", port), partial(Handler, service))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
@@ -74,6 +99,21 @@ class FakeMessages:
     def usage_total(self) -> dict[str, int]:
         """Tokens of all answers, by the API's names."""
         return self.record.usage_total
+
+    @property
+    def served(self) -> list[Served]:
+        """Answers that were paid for, in order: what a ledger must come to."""
+        return self.record.served
+
+    @property
+    def cost_microusd(self) -> int:
+        """Price of all answers."""
+        return sum(one.cost_microusd for one in list(self.record.served))
+
+    @property
+    def limited(self) -> int:
+        """Requests that the rate limits refused."""
+        return self.record.limited
 
     @property
     def aborted(self) -> int:
