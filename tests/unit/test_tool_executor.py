@@ -7,7 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -32,6 +34,12 @@ class Pair(BaseModel):
         if value == 14:
             raise RuntimeError("a validator that breaks")
         return value
+
+
+@dataclass
+class Reading:
+    name: str
+    at: datetime
 
 
 @tool
@@ -159,6 +167,8 @@ async def test_a_validation_error_inside_the_tool_is_the_tools_own() -> None:
         ({"ü": [1, None, True]}, '{"ü": [1, null, true]}'),
         (None, "null"),
         ("half \ud800", "half ?"),
+        ([date(2026, 11, 21), Decimal("1.50"), timedelta(hours=1)], '["2026-11-21", "1.50", "PT1H"]'),
+        (Reading("ü", datetime(2026, 11, 21, tzinfo=UTC)), '{"name": "ü", "at": "2026-11-21T00:00:00Z"}'),
     ],
 )
 async def test_outputs_become_text(value: object, text: str) -> None:

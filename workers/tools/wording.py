@@ -2,14 +2,23 @@
 
 import json
 from collections.abc import Collection
+from dataclasses import is_dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
 from typing import Any, Final, cast
+from uuid import UUID
 
 from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from tasks.redaction import MASK
 from workers.tools.base import ToolError
 from workers.tools.codes import Code
 
+SIMPLE: Final = (date, time, timedelta, Decimal, UUID, Enum, PurePath)
+"""What is written in one obvious way, though JSON has no form of its own for it."""
 MAX_ECHO_CHARS: Final = 80
 MAX_FAULTS: Final = 10
 MAX_DEPTH: Final = 64
@@ -86,7 +95,7 @@ def as_text(value: Any) -> str:
     else:
         try:
             text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_model)
-        except (TypeError, ValueError, RecursionError) as exc:
+        except (TypeError, ValueError, RecursionError, PydanticSerializationError) as exc:
             kind = type(cast("object", value)).__name__
             said = f"the tool returned a {kind} that is no text, model or JSON: {exc}"
             raise ToolError(Code.RAISED, said) from exc
@@ -110,4 +119,6 @@ def named(error: BaseException) -> str:
 def _model(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
+    if isinstance(value, SIMPLE) or (is_dataclass(value) and not isinstance(value, type)):
+        return to_jsonable_python(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
