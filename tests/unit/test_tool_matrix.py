@@ -9,6 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, JsonValue
 
 from tasks.errors import ContractError, StoreUnavailable
@@ -448,6 +450,23 @@ async def test_an_observer_learns_of_a_call_that_the_steps_end_cut_short() -> No
     with pytest.raises(asyncio.CancelledError):
         await task
     assert [call.code for call in told] == ["cancelled"]
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["id", "name", "input", "type"]), ANYTHING), max_size=4))
+async def test_whatever_a_model_says_each_block_gets_one_record_that_can_be_sent_and_stored(given: list[Any]) -> None:
+    named = [{**block, "name": "same"} if at % 2 else block for at, block in enumerate(given)]
+    calls = await ToolExecutor([same, pay, broken]).execute_all(named)
+    assert len(calls) == len(named)
+    for call in calls:
+        json.dumps([result_block(call), call.shown().model_dump(mode="json")], ensure_ascii=False).encode()
+        assert call.success is (call.error is None)
 
 
 def test_a_call_that_never_ended_has_a_result_for_the_model() -> None:

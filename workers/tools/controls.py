@@ -118,7 +118,8 @@ class Controls:
     gate: ToolGate = field(default_factory=LocalGate)
     desk: ApprovalDesk = field(default_factory=ClosedDesk)
     on_call: Callable[[ToolCall], None] = nobody_listens
-    """Told of every call as it ends, without secrets. What it raises is logged and lost."""
+    """Told of every call as it ends, without secrets; `current_step()` says for whom. What it raises is logged and
+    lost."""
     lanes: Lanes = field(default_factory=Lanes)
     longest_wait: timedelta = LONGEST_WAIT
     """How long a call waits for its rate limit before it is refused."""

@@ -20,7 +20,7 @@ from tasks.redaction import redact, secrets_in
 from workers.llm.base import Block
 from workers.tools.base import Tool, ToolCall, ToolError
 from workers.tools.codes import Code
-from workers.tools.controls import Approval, Controls
+from workers.tools.controls import Approval, Controls, nobody_listens
 from workers.tools.current import CurrentCall, call_key, canonical, enter_call
 from workers.tools.registry import ToolRegistry
 from workers.tools.running import EscapedError, Runner, SelfCancelledError, TimedOutError
@@ -249,6 +249,8 @@ class ToolExecutor:
         return self.registry.get(name).redact if name in self.registry else frozenset()
 
     def _tell(self, call: ToolCall) -> None:
+        if self.controls.on_call is nobody_listens:
+            return  # masking a long output takes some milliseconds
         try:
             self.controls.on_call(call.shown())
         except Exception:  # an observer is foreign code: statistics must not cost a step

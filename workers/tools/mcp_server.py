@@ -25,6 +25,7 @@ LONGEST_PAUSE_S: Final = 60.0
 """Between two tries to connect; doubled from the first on."""
 MAX_SILENT: Final = 2
 """Calls without an answer, one after the other, that end a connection: the next call makes a new one."""
+GRACE_S: Final = 0.2
 KEY_FIELD: Final = "troupe/idempotency-key"
 """Field of a call's `_meta` with `current_call().key`."""
 
@@ -138,9 +139,13 @@ class McpServer:
             link = self._link = _Link(self.name, self.config)
             link.task.add_done_callback(self._ending.discard)
             self._ending.add(link.task)
+        # Neither shared fate nor endless patience: a step that stops waiting must not take the connection from others,
+        # and a program that will not even end takes some seconds to be put away.
+        await asyncio.wait({link.ready}, timeout=self.config.connect_s + GRACE_S)
         try:
-            # Shielded: a step that stops waiting must not take the connection from the others.
-            connected = await asyncio.shield(link.ready)
+            connected = link.ready.result() if link.ready.done() else None
+            if connected is None:
+                raise ServerAwayError("no answer in time")
         except ServerAwayError as error:
             if self._link is link:  # the first of those who waited
                 self._link = None
