@@ -26,11 +26,16 @@ class Answering:
     """The models of a process, and how agents use them. Lives in one event loop."""
 
     def __init__(self, settings: ModelSettings) -> None:
+        """Read the list of MCP servers; connect to nothing.
+
+        Raises:
+            BadSetting: TROUPE_MCP cannot be used.
+        """
         self.settings = settings
         self.controls = Controls()
         """Rate limits, approvals and observers of tool calls; set before the first step."""
         self._models: dict[str, Model] = {}
-        self._servers: McpServers | None = None
+        self._servers = McpServers(read_servers(read_settings(McpSettings).mcp))
 
     def model(self, name: str | None) -> Model:
         """The model of that name, or the one of the settings; one client for all agents.
@@ -70,8 +75,7 @@ class Answering:
         """Release the connections of models and MCP servers."""
         for model in self._models.values():
             await model.close()
-        if self._servers is not None:
-            await self._servers.close()
+        await self._servers.close()
 
     async def _with_servers(self, agent: Agent) -> Agent:
         """The agent with the tools of its MCP servers.
@@ -81,8 +85,6 @@ class Answering:
         """
         if not agent.mcp:
             return agent
-        if self._servers is None:
-            self._servers = McpServers(read_servers(read_settings(McpSettings).mcp))
         tools = await self._servers.tools(agent.mcp, {one.name for one in agent.toolbox})
         return replace(agent, tools=(*agent.toolbox, *tools))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import ContractError, UnknownModel
+from tasks.errors import BadSetting, ContractError, UnknownModel
 from tasks.models import Plan, StepKind
 from tests.unit.attempts import make_claim, make_context
 from workers.agents.base import Agent, AgentReply
@@ -104,3 +104,14 @@ def test_a_synthesis_is_written_by_its_own_prompt_whoever_writes_it() -> None:
 def test_the_planner_gets_its_prompt_alone() -> None:
     planner = next(agent for agent in built_in() if agent.output is Plan)
     assert system_prompt(planner, StepKind.PLAN) == prompt("planner")
+
+
+def test_a_list_of_mcp_servers_that_cannot_be_read_is_found_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUPE_MCP", "no-such-file.toml")
+    with pytest.raises(BadSetting, match="TROUPE_MCP"):
+        ScriptedAnswering()
+
+
+async def test_an_agent_with_an_mcp_server_that_nobody_listed_is_a_mistake() -> None:
+    with pytest.raises(BadSetting, match="no MCP server 'crm'"):
+        await ScriptedAnswering().answer(Agent(name="own", description="Asks.", mcp=["crm"]), make_context())
