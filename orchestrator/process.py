@@ -105,9 +105,23 @@ class Orchestrator:
                         pass
                 except* TransientError as group:
                     log.warning("sweep_failed", partition=partition, reason=str(group.exceptions[0]))
-                    # After an outage the workers come first: their leases ran out while nobody could renew them.
-                    await asyncio.sleep(GRACE_HEARTBEATS * self.store_settings.heartbeat_s)
+                    await self._outlast()
             await asyncio.sleep(self.store_settings.sweep_s)
+
+    async def _outlast(self) -> None:
+        """Wait until the store answers again, and then for the workers to be heard.
+
+        After an outage they come first: their leases ran out while nobody could renew them, and what they have done
+        meanwhile would be thrown away.
+        """
+        while True:
+            try:
+                await self.store.ping()
+            except TransientError:
+                await asyncio.sleep(PAUSE.total_seconds())
+            else:
+                break
+        await asyncio.sleep(GRACE_HEARTBEATS * self.store_settings.heartbeat_s)
 
     async def _take_over(self) -> None:
         """Act on what another reader, or an outage, has left. Apart from the sweep, which waits for no broker."""
