@@ -24,6 +24,7 @@ from tasks.ids import WorkerName
 from tasks.models import OrchestratorPresence
 from tasks.settings import StoreSettings
 from tasks.store import FleetStore, JobStore, Outbox, Store
+from tasks.store.fleet import agents_of
 from tasks.store.jobs import SWEEP_BATCH
 
 log = structlog.get_logger("orchestrator")
@@ -136,7 +137,9 @@ class Orchestrator:
             await asyncio.sleep(self.store_settings.sweep_s)
 
     async def _windows(self) -> dict[str, int]:
-        return windows(await self.fleet.workers(), self.settings.queue_limits, self.store_settings.partitions)
+        workers = await self.fleet.workers()
+        self.actor.remember(agents_of(workers))
+        return windows(workers, self.settings.queue_limits, self.store_settings.partitions)
 
     async def _announce(self) -> None:
         presence = self._presence()

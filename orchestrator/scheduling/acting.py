@@ -31,6 +31,8 @@ log = structlog.get_logger("orchestrator")
 
 LOOK_AGAIN_S: Final = 1.0
 """How long a look at a queue holds. Each unclaimed message asks for one; a thousand may wait in one queue."""
+REMEMBERED_S: Final = 600.0
+"""How long a plan may name an agent after the last look that found it alive."""
 AT_ONCE: Final = 32
 """Entries other than dispatches that are worked on at the same time, a partition."""
 MAX_REASON_CHARS: Final = 2000
@@ -50,6 +52,7 @@ class Actor:
         self.slots = asyncio.Semaphore(AT_ONCE)
         self.looks: dict[str, tuple[float, bool, int]] = {}
         self.looking = asyncio.Lock()
+        self.seen: dict[str, tuple[AgentDefinition, float]] = {}
 
     async def act(self, partition: int, entries: Sequence[Entry]) -> None:
         """Act on entries and delete those that are done.
@@ -188,10 +191,17 @@ class Actor:
             await self.jobs.end_job(record.spec.id, TaskStatus.FAILED, Failure(code="invalid_plan", message=reason))
 
     async def _agents(self) -> list[AgentDefinition]:
-        """Living agents, and the built-in ones: their steps wait when no worker of theirs is up yet."""
-        living = await self.fleet.agents()
-        names = {agent.name for agent in living}
-        return living + [agent for agent in BUILT_IN if agent.name not in names]
+        """Agents alive now or a while ago, and the built-in ones: their steps wait when no worker of theirs is up."""
+        self.remember(await self.fleet.agents())
+        now = time.monotonic()
+        known = {name: agent for name, (agent, at) in self.seen.items() if now - at < REMEMBERED_S}
+        return [*known.values(), *(agent for agent in BUILT_IN if agent.name not in known)]
+
+    def remember(self, living: Sequence[AgentDefinition]) -> None:
+        """Take note of agents that are alive. After an outage all announcements are gone: a plan that names one of
+        these is not to be refused before its worker is heard again."""
+        now = time.monotonic()
+        self.seen.update({agent.name: (agent, now) for agent in living})
 
     async def _accept(self, record: JobRecord, plan: Plan, steps: Sequence[NewStep]) -> None:
         names = [new.step.id for new in steps]

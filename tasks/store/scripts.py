@@ -8,7 +8,7 @@ from typing import Final, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-READING: Final = frozenset({"read", "read_step"})
+READING: Final = frozenset({"read", "read_step", "survey"})
 """Scripts that write nothing."""
 ALONE: Final = READING | {"announce", "alive"}
 """Scripts that stand without the prelude of the job scripts."""
@@ -62,3 +62,4 @@ ANNOUNCE: Final = Script("announce")
 ALIVE: Final = Script("alive")
 READ: Final = Script("read")
 READ_STEP: Final = Script("read_step")
+SURVEY: Final = Script("survey")

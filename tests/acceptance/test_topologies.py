@@ -47,6 +47,8 @@ def test_jobs_run_on_a_cluster_while_a_node_restarts(stages: Stages, tmp_path: P
             assert finished <= {one.job_id for one in fleet.troupe.jobs(100)}
             holders = [one.dbsize() for one in map(client, (node.url for node in nodes.nodes))]
             assert all(holders)
+            doctor = fleet.stage.troupe("doctor", "--json")
+            assert doctor.stdout.count('"check":"store","verdict":"ok"') == len(nodes.nodes), doctor.stdout
     finally:
         broker.stop()
 
