@@ -65,7 +65,8 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 
 
 def test_a_fleet_runs_over_tls_as_a_user_with_few_rights(secured: Secured, stages: Stages) -> None:
-    authority = str(secured.certificates.authority)
+    authority, administrator = str(secured.certificates.authority), secured.administrator()
+    administrator.acl_log_reset()
     with hand_made(stages.new(), secured.url, TROUPE_REDIS_CA_FILE=authority) as fleet:
         completed([fleet.naps("0.1", "0.1") for _ in range(5)])
         job = fleet.naps("60 0.1")
@@ -74,7 +75,6 @@ def test_a_fleet_runs_over_tls_as_a_user_with_few_rights(secured: Secured, stage
         completed([job])
         doctor = fleet.stage.troupe("doctor", "--json")
         assert '"check":"broker","verdict":"ok"' in doctor.stdout, doctor.stdout
-    administrator = secured.administrator()
     refused = {f"{one['object']} by {one['username']}" for one in administrator.acl_log()}
     administrator.close()
     assert refused <= {"config|get by troupe"}, "only the doctor asks for more, and does without"
