@@ -1,4 +1,4 @@
-"""Troupe's side: agents that do nothing, or wait. What is left is the engine. A step's description says what it does."""
+"""Troupe: agents that do nothing, or wait. What is left is the engine. A step's description says what it does."""
 
 import asyncio
 from typing import Final

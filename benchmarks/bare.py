@@ -1,4 +1,4 @@
-"""The other side: the same graphs in bare Celery, as its documentation builds them, with chain, chord and result backend."""
+"""The other side: the same graphs in bare Celery, as its documentation builds them: chain, chord, result backend."""
 
 import os
 from typing import Any, cast

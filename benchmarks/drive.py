@@ -30,9 +30,7 @@ class Sample:
         return len(self.latencies_s) / self.seconds
 
 
-async def send_to_troupe(
-    troupe: AsyncTroupe, tasks: Sequence[str], window: int, *, look: bool = False
-) -> Sample:
+async def send_to_troupe(troupe: AsyncTroupe, tasks: Sequence[str], window: int, *, look: bool = False) -> Sample:
     """Submit tasks, `window` at a time, and wait for their ends.
 
     Args:
