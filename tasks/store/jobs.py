@@ -81,6 +81,7 @@ class JobStore:
                     spec.priority,
                     spec.max_in_flight or 0,
                     first.queue if first else "",
+                    spec.plan.model_dump_json(exclude_defaults=True) if spec.plan else "",
                 ],
                 key=key or self.store.keys.job(spec.id),
             ),
@@ -176,8 +177,8 @@ class JobStore:
 
 
 def _stored(spec: JobSpec) -> str:
-    """The spec as it is stored: what was left at its default is left out, so that an older release can read it."""
-    fields = {"version": spec.version} | spec.model_dump(mode="json", exclude_defaults=True)
+    """The spec as it is stored: without its plan, and without defaults, so that an older release can read it."""
+    fields = {"version": spec.version} | spec.model_dump(mode="json", exclude_defaults=True, exclude={"plan"})
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 

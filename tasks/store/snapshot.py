@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from tasks.errors import UnknownJob
 from tasks.ids import JobId
-from tasks.models import Attempt, Failure, JobSpec, JobSummary, Step, StepResult
+from tasks.models import Attempt, Failure, JobSpec, JobSummary, Plan, Step, StepResult
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
 from tasks.store.failures import translated
 from tasks.store.scripts import READ, READ_STEP
@@ -148,7 +148,7 @@ def _summary(job: JobId, row: list[str | None]) -> JobSummary:
 def _job(job: Hash, steps: Hash, specs: Hash, results: Hash) -> JobRecord:
     failure = job.get("failure")
     return JobRecord(
-        spec=JobSpec.model_validate_json(job["spec"]),
+        spec=_spec(job),
         status=TaskStatus(job["status"]),
         revision=int(job["revision"]),
         seq=int(job["seq"]),
@@ -158,6 +158,13 @@ def _job(job: Hash, steps: Hash, specs: Hash, results: Hash) -> JobRecord:
         failure=Failure.model_validate_json(failure) if failure else None,
         steps=tuple(_step(step, steps, specs[step], results) for step in job["order"].split()),
     )
+
+
+def _spec(job: Hash) -> JobSpec:
+    """The spec, with the given plan as long as that was not accepted."""
+    spec = JobSpec.model_validate_json(job["spec"])
+    plan = job.get("plan")
+    return spec if plan is None else spec.model_copy(update={"plan": Plan.model_validate_json(plan)})
 
 
 def _step(step: str, steps: Hash, spec: str, results: Hash) -> StepRecord:
