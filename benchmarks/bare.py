@@ -1,5 +1,6 @@
 """The other side: the same graphs in bare Celery, as its documentation builds them: chain, chord, result backend."""
 
+import gc
 import os
 from typing import Any, cast
 
@@ -20,6 +21,13 @@ cast(Any, app).conf.update(
 def connect(broker: str, backend: str) -> None:
     """Say where they are; before the first call only. Workers find them in their environment."""
     cast(Any, app).conf.update(broker_url=broker, result_backend=backend)
+
+
+def disconnect() -> None:
+    """Let go of the result backend; results that nobody collected would look for it when they are forgotten."""
+    gc.collect()
+    cast(Any, app).backend.result_consumer.stop()
+    cast(Any, app).close()
 
 
 def _first(job: str) -> str:

@@ -96,6 +96,7 @@ def celery_side(server: RedisServer, *, workers: int = 2, concurrency: int = 32)
         _wait_for_celery(workers)
         yield Side(broker, workers, {f"worker-{at}": one.pid for at, one in enumerate(running)})
     finally:
+        bare.disconnect()
         for process in running:
             process.terminate()
         for process in running:
