@@ -34,6 +34,8 @@ READ: Final = 256
 BLOCK: Final = timedelta(seconds=1)
 GRACE_HEARTBEATS: Final = 3
 """Heartbeats that pass between the end of an outage and the next sweep, at least."""
+LEAST_PAUSE_S: Final = 0.02
+"""Between two sweeps, also when timers end one after the other."""
 PAUSE: Final = timedelta(seconds=0.5)
 """Wait after the store or the broker was away."""
 
@@ -100,14 +102,19 @@ class Orchestrator:
         jobs = JobStore(self.store)
         tenant_limit = -(-self.settings.tenant_in_flight // self.store_settings.partitions)
         while True:
+            pause = self.store_settings.sweep_s
             for partition in range(self.store_settings.partitions):
                 try:
-                    while await jobs.sweep(partition, await self._windows(), tenant_limit) == SWEEP_BATCH:
+                    while (
+                        swept := await jobs.sweep(partition, await self._windows(), tenant_limit)
+                    ).due == SWEEP_BATCH:
                         pass
+                    if swept.next_due is not None:
+                        pause = min(pause, swept.next_due.total_seconds())
                 except* TransientError as group:
                     log.warning("sweep_failed", partition=partition, reason=str(group.exceptions[0]))
                     await self._outlast()
-            await asyncio.sleep(self.store_settings.sweep_s)
+            await asyncio.sleep(max(pause, LEAST_PAUSE_S))
 
     async def _outlast(self) -> None:
         """Wait until the store answers again, and then for the workers to be heard.

@@ -3,8 +3,9 @@
 `Agent` and `tool` are all that a module of own agents needs.
 """
 
+from tasks.models import RetryPolicy
 from workers.agents.base import Agent, AgentReply
 from workers.context import StepContext, current_step
 from workers.tools.base import tool
 
-__all__ = ["Agent", "AgentReply", "StepContext", "current_step", "tool"]
+__all__ = ["Agent", "AgentReply", "RetryPolicy", "StepContext", "current_step", "tool"]

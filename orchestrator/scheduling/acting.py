@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from orchestrator.planning.check import check, planning_step
 from orchestrator.scheduling.absence import Absences
-from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt
+from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt, no_time, overdue, taken_over
 from orchestrator.scheduling.dispatch import Publisher
 from orchestrator.settings import OrchestratorSettings
 from tasks.errors import TransientError, UnknownJob
@@ -25,7 +25,19 @@ from tasks.messages import Dispatch
 from tasks.models import AgentDefinition, Failure, Plan, Step
 from tasks.queues import BUILT_IN
 from tasks.states import StepStatus, TaskStatus
-from tasks.store import Entry, FleetStore, JobRecord, JobStore, NewStep, Notice, Outbox, Snapshots, StepRecord, Store
+from tasks.store import (
+    Entry,
+    FleetStore,
+    JobRecord,
+    JobStore,
+    Made,
+    NewStep,
+    Notice,
+    Outbox,
+    Snapshots,
+    StepRecord,
+    Store,
+)
 
 log = structlog.get_logger("orchestrator")
 
@@ -117,6 +129,8 @@ class Actor:
                 await self._decide(entry)
             case Notice.STEP_UNCLAIMED:
                 await self._look_for(entry)
+            case Notice.STEP_OVERDUE:
+                await self._end_wait(entry)
             case Notice.PLAN_PROPOSED:
                 await self._plan(entry)
             case Notice.STEP_READY:
@@ -135,12 +149,38 @@ class Actor:
         match decision:
             case Retry(delay_ms):
                 log.info("step_retrying", **_bound(entry), delay_ms=delay_ms, code=failure.code)
-                await self.jobs.postpone(entry.ref, delay_ms)
+                made = await self.jobs.postpone(entry.ref, delay_ms)
+                if made in {Made.TOO_LATE, Made.OVER}:
+                    await self._hand_over(entry, record, no_time(failure))
             case GiveUp(final):
-                log.warning("step_given_up", **_bound(entry), code=final.code, reason=final.message)
-                await self.jobs.give_up(entry.ref, final)
+                await self._hand_over(entry, record, final)
             case _:
                 assert_never(decision)
+
+    async def _hand_over(self, entry: Entry, record: StepRecord, failure: Failure) -> None:
+        """Give a step to its next fallback agent, or up."""
+        heir = taken_over(record.step)
+        if heir is not None:
+            heir = heir.model_copy(update={"queue": await self._queue_of(heir)})
+            names = {"agent": record.step.agent, "fallback": heir.agent}
+            data = _json(**names, failure=failure.model_dump(mode="json"))
+            made = await self.jobs.fall_back(entry.ref, heir, data, seen=record.status)
+            if made is not Made.OVER:
+                log.warning("step_fell_back", **_bound(entry), **names, code=failure.code, reason=failure.message)
+                return
+        log.warning("step_given_up", **_bound(entry), code=failure.code, reason=failure.message)
+        await self.jobs.give_up(entry.ref, failure, seen=record.status)
+
+    async def _queue_of(self, step: Step) -> str:
+        """Where its agent is fed now: it may not have been up when the plan was accepted."""
+        return next((agent.queue for agent in await self.fleet.agents() if agent.name == step.agent), step.queue)
+
+    async def _end_wait(self, entry: Entry) -> None:
+        record = await self.snapshots.step(entry.ref.job, entry.ref.step)
+        status, code, waited = entry.data.split(" ")
+        if record is None or record.status.value != status or record.attempt != entry.ref.attempt:
+            return
+        await self._hand_over(entry, record, overdue(code, int(waited), record.step.queue))
 
     async def _look_for(self, entry: Entry) -> None:
         record = await self.snapshots.step(entry.ref.job, entry.ref.step)
@@ -155,8 +195,7 @@ class Actor:
                 f"no living worker listens on queue {queue!r} (waited {waited_ms / 1000:.0f} s); "
                 f"start one: troupe worker {queue}"
             )
-            log.warning("step_given_up", **_bound(entry), code=NO_WORKER, reason=reason)
-            await self.jobs.give_up(entry.ref, Failure(code=NO_WORKER, message=reason))
+            await self._hand_over(entry, record, Failure(code=NO_WORKER, message=reason))
         elif depth == 0 or overtaken:
             log.warning("message_published_again", **_bound(entry), queue=queue, waited_ms=waited_ms)
             await self.publisher.publish([Dispatch.of(entry.ref.job, record.step, entry.ref.attempt)])

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from tasks.errors import UnknownTool
+from workers.context import running_step
 from workers.llm.base import Block
 from workers.tools.base import Tool, ToolCall, ToolError
 from workers.tools.registry import ToolRegistry
@@ -42,7 +43,12 @@ class ToolExecutor:
         """
         begun, clock = datetime.now(UTC), time.perf_counter()
         name, raw_input = _sendable(name), _plain(raw_input)
+        step = running_step()
+        if step is not None:
+            step.sign()
         output, code, error = await self._outcome(name, raw_input)
+        if step is not None:
+            step.sign()
         return ToolCall(
             id=_sendable(call_id),
             tool=name,
