@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from orchestrator.client import AsyncJobHandle, AsyncTroupe
+from orchestrator.dead import AsyncDeadList
 from tasks.events import JobEvent
 from tasks.ids import JobId
 from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, OrchestratorPresence, Plan, WorkerPresence
-from tasks.results import JobResult
+from tasks.results import DeadStep, JobResult
 from tasks.settings import StoreSettings
 from tasks.states import TaskStatus
 
@@ -86,6 +87,11 @@ class Troupe:
         """Agents of living workers."""
         return self._run(self._troupe.agents())
 
+    @property
+    def dead(self) -> "DeadList":
+        """Steps that were given up, to be looked at, retried or dropped by hand."""
+        return DeadList(self, self._troupe.dead)
+
     def close(self) -> None:
         """Give the connections back and end the thread. A second call does nothing."""
         if self._loop.is_closed():
@@ -122,6 +128,30 @@ async def _end_tasks() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class DeadList:
+    """Steps that were given up. Its methods are those of `AsyncDeadList`, without `await`."""
+
+    def __init__(self, troupe: Troupe, dead: AsyncDeadList) -> None:
+        self._troupe = troupe
+        self._dead = dead
+
+    def list(self, limit: int = 100) -> list[DeadStep]:
+        """The steps that were given up last, newest first."""
+        return self._troupe._run(self._dead.list(limit))  # pyright: ignore[reportPrivateUsage]
+
+    def show(self, job: str, step: str) -> DeadStep:
+        """One step that was given up: see `AsyncDeadList.show`."""
+        return self._troupe._run(self._dead.show(job, step))  # pyright: ignore[reportPrivateUsage]
+
+    def retry(self, job: str, *steps: str) -> None:
+        """Try steps of one job again: see `AsyncDeadList.retry`."""
+        self._troupe._run(self._dead.retry(job, *steps))  # pyright: ignore[reportPrivateUsage]
+
+    def drop(self, job: str, step: str) -> None:
+        """Take a step off the list: see `AsyncDeadList.drop`."""
+        self._troupe._run(self._dead.drop(job, step))  # pyright: ignore[reportPrivateUsage]
 
 
 class JobHandle:

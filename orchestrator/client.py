@@ -13,6 +13,7 @@ from zlib import crc32
 
 from pydantic import SecretStr, ValidationError
 
+from orchestrator.dead import AsyncDeadList
 from orchestrator.planning.check import first_step
 from orchestrator.report import report
 from orchestrator.settings import OrchestratorSettings
@@ -75,6 +76,8 @@ class AsyncTroupe:
         self._events = EventStore(self._store)
         self._fleet = FleetStore(self._store)
         self._endings = Endings(self._store)
+        self.dead = AsyncDeadList(self._store)
+        """Steps that were given up, to be looked at, retried or dropped by hand."""
 
     async def submit(
         self,
@@ -253,7 +256,9 @@ class AsyncJobHandle:
                 yield event
                 seen = event.seq
                 if ends_job(event):
-                    return
+                    status, last = await patiently(lambda: snapshots.status(self.id))
+                    if status in FINAL_JOB and seen >= last:
+                        return  # else it was reopened: there is more
             if not batch:
                 status, last = await patiently(lambda: snapshots.status(self.id))
 

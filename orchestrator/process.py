@@ -24,6 +24,7 @@ from tasks.ids import WorkerName
 from tasks.models import OrchestratorPresence
 from tasks.settings import StoreSettings
 from tasks.store import FleetStore, JobStore, Outbox, Store
+from tasks.store.fleet import agents_of
 from tasks.store.jobs import SWEEP_BATCH
 
 log = structlog.get_logger("orchestrator")
@@ -33,6 +34,8 @@ READ: Final = 256
 BLOCK: Final = timedelta(seconds=1)
 GRACE_HEARTBEATS: Final = 3
 """Heartbeats that pass between the end of an outage and the next sweep, at least."""
+LEAST_PAUSE_S: Final = 0.02
+"""Between two sweeps, also when timers end one after the other."""
 PAUSE: Final = timedelta(seconds=0.5)
 """Wait after the store or the broker was away."""
 
@@ -99,15 +102,34 @@ class Orchestrator:
         jobs = JobStore(self.store)
         tenant_limit = -(-self.settings.tenant_in_flight // self.store_settings.partitions)
         while True:
+            pause = self.store_settings.sweep_s
             for partition in range(self.store_settings.partitions):
                 try:
-                    while await jobs.sweep(partition, await self._windows(), tenant_limit) == SWEEP_BATCH:
+                    while (
+                        swept := await jobs.sweep(partition, await self._windows(), tenant_limit)
+                    ).due == SWEEP_BATCH:
                         pass
+                    if swept.next_due is not None:
+                        pause = min(pause, swept.next_due.total_seconds())
                 except* TransientError as group:
                     log.warning("sweep_failed", partition=partition, reason=str(group.exceptions[0]))
-                    # After an outage the workers come first: their leases ran out while nobody could renew them.
-                    await asyncio.sleep(GRACE_HEARTBEATS * self.store_settings.heartbeat_s)
-            await asyncio.sleep(self.store_settings.sweep_s)
+                    await self._outlast()
+            await asyncio.sleep(max(pause, LEAST_PAUSE_S))
+
+    async def _outlast(self) -> None:
+        """Wait until the store answers again, and then for the workers to be heard.
+
+        After an outage they come first: their leases ran out while nobody could renew them, and what they have done
+        meanwhile would be thrown away.
+        """
+        while True:
+            try:
+                await self.store.ping()
+            except TransientError:
+                await asyncio.sleep(PAUSE.total_seconds())
+            else:
+                break
+        await asyncio.sleep(GRACE_HEARTBEATS * self.store_settings.heartbeat_s)
 
     async def _take_over(self) -> None:
         """Act on what another reader, or an outage, has left. Apart from the sweep, which waits for no broker."""
@@ -122,7 +144,9 @@ class Orchestrator:
             await asyncio.sleep(self.store_settings.sweep_s)
 
     async def _windows(self) -> dict[str, int]:
-        return windows(await self.fleet.workers(), self.settings.queue_limits, self.store_settings.partitions)
+        workers = await self.fleet.workers()
+        self.actor.remember(agents_of(workers))
+        return windows(workers, self.settings.queue_limits, self.store_settings.partitions)
 
     async def _announce(self) -> None:
         presence = self._presence()

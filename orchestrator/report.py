@@ -51,7 +51,7 @@ def _step(record: StepRecord) -> StepReport:
         depends_on=step.depends_on,
         join=step.join,
         status=record.status,
-        attempts=record.attempt,
+        attempts=record.attempt - record.left_out,
         worker=record.worker,
         started_at=record.started_at,
         finished_at=record.finished_at,

@@ -19,9 +19,17 @@ class OrchestratorSettings(RoomSettings):
     max_fan_out: int = Field(default=20, ge=1, le=10_000)
     """Steps that may wait for one and the same step."""
     step_timeout_s: float = Field(default=300.0, gt=0)
-    """Longest time of one attempt."""
+    """Longest time of one attempt. Agents and given plans may shorten it, as all limits of a step."""
+    step_total_s: float = Field(default=0.0, ge=0)
+    """Longest time of a whole step, from when it first is ready, over all attempts and fallbacks; 0: until the job's
+    end."""
+    queue_timeout_s: float = Field(default=0.0, ge=0)
+    """How long an attempt may wait for a worker, in the admission line and in the queue; 0: until the job's end."""
+    idle_timeout_s: float = Field(default=0.0, ge=0)
+    """How long an agent may give no sign of life: no event, no usage, no tool call that begins or ends, no piece of a
+    streamed answer. A model call that is not streamed is no silence. 0: any time."""
     step_attempts: int = Field(default=3, ge=1, le=100)
-    """Tries of a step after failures that may pass."""
+    """Tries of a step after failures that may pass; the most that an agent's or a plan's own policy can ask for."""
     no_worker_s: float = Field(default=60.0, gt=0)
     """How long a step waits while no living worker listens on its queue before it fails with `no_worker`."""
     queue_limits: str = Field(default="", pattern=r"^([a-z][a-z0-9_-]*=[0-9]+(,[a-z][a-z0-9_-]*=[0-9]+)*)?$")

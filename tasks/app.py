@@ -30,7 +30,8 @@ class SteadyConnection(cast(Any, Connection)):
     """
 
     def _ensure_connection(self, *args: Any, interval_max: float = RECONNECT_S, **options: Any) -> Any:
-        return super()._ensure_connection(*args, interval_max=interval_max, **options)
+        kombus: Any = super()
+        return kombus._ensure_connection(*args, interval_max=interval_max, **options)
 
 
 class SteadyAmqp(AMQP):

@@ -3,7 +3,7 @@
 TroupeError
 ├── ContractError                 fix the call; a retry cannot help
 │   ├── InvalidId · InvalidTask · InvalidPlan · InvalidTool
-│   ├── UnknownJob · UnknownAgent · UnknownModel · UnknownKnowledge · UnknownTool
+│   ├── UnknownJob · NotDead · UnknownAgent · UnknownModel · UnknownKnowledge · UnknownTool
 │   ├── BadSetting · BadDocument · BadTable · IdempotencyConflict
 │   ├── SpendLimitReached         carries resets_in where it is known
 │   └── IncompatibleVersion
@@ -17,7 +17,7 @@ TroupeError
     ├── JobFailed · JobCancelled
     └── StepFailed                carries a Failure; its kinds below
         ├── ModelRefused · ModelNonsense · ModelTruncated
-        └── DeadlinePassed · TooManyTurns
+        └── DeadlinePassed · QueueTimeout · IdleTimeout · TooManyTurns
 
 Errors do not cross processes, facts do: what a worker stores is a `tasks.models.Failure`.
 """
@@ -70,6 +70,12 @@ class UnknownJob(ContractError):
     """Never submitted here, or past its retention."""
 
     code = "unknown_job"
+
+
+class NotDead(ContractError):
+    """The step was not given up, or its job can no longer be reopened."""
+
+    code = "not_dead"
 
 
 class UnknownAgent(ContractError):
@@ -245,3 +251,16 @@ class DeadlinePassed(StepFailed):
     """The attempt, step or job ran out of time."""
 
     code = "deadline_passed"
+
+
+class QueueTimeout(StepFailed):
+    """No worker took the step within its time in the queue."""
+
+    code = "queue_timeout"
+
+
+class IdleTimeout(StepFailed):
+    """The agent gave no sign of life for too long."""
+
+    code = "idle_timeout"
+    retryable = True

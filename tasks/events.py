@@ -84,8 +84,22 @@ class StepRetrying(BaseEvent):
     delay_ms: int
 
 
+class StepFellBack(BaseEvent):
+    """It would have been given up; another agent takes it over."""
+
+    type: Literal["step_fell_back"] = "step_fell_back"
+    step: str
+    attempt: int
+    """The attempt that ended, or was never claimed."""
+    agent: str
+    """Agent that has given it up."""
+    fallback: str
+    """Agent that takes it over."""
+    failure: Failure
+
+
 class StepFailed(BaseEvent):
-    """No further attempt follows."""
+    """No further attempt follows, unless somebody retries it by hand."""
 
     type: Literal["step_failed"] = "step_failed"
     step: str
@@ -128,8 +142,16 @@ class StepProgress(BaseEvent):
     message: str
 
 
+class JobReopened(BaseEvent):
+    """Steps that had been given up are tried again by hand; the job goes on, with a new deadline."""
+
+    type: Literal["job_reopened"] = "job_reopened"
+    status: TaskStatus
+    steps: tuple[str, ...]
+
+
 class JobFinished(BaseEvent):
-    """The job is final; the last event of every job."""
+    """The job is final; its last event, unless it is reopened."""
 
     type: Literal["job_finished"] = "job_finished"
     status: TaskStatus
@@ -145,11 +167,13 @@ JobEvent = Annotated[
     | StepSucceeded
     | StepFaltered
     | StepRetrying
+    | StepFellBack
     | StepFailed
     | StepSkipped
     | StepCancelled
     | ToolCalled
     | StepProgress
+    | JobReopened
     | JobFinished,
     Field(discriminator="type"),
 ]
@@ -159,5 +183,5 @@ EVENT: TypeAdapter[JobEvent] = TypeAdapter(JobEvent)
 
 
 def ends_job(event: JobEvent) -> bool:
-    """Whether no event follows this one."""
+    """Whether no event follows this one, unless the job is reopened."""
     return isinstance(event, JobFinished) and event.status in FINAL_JOB

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from pydantic.json_schema import SkipJsonSchema
 
 from tasks.ids import NAME, STEP_ID, JobId, StepId, WorkerName
 from tasks.states import StepStatus, TaskStatus
@@ -149,6 +150,21 @@ class RetryPolicy(Wire):
     """Longest wait before the second attempt; doubles with each, drawn at random from 0 (full jitter)."""
     cap_ms: int = Field(default=30_000, ge=0)
     """Longest wait of all."""
+    retry_on: tuple[str, ...] = ()
+    """Failure codes after which it is tried again; empty: all that may pass. Others are final, whatever they say."""
+    never_on: tuple[str, ...] = ()
+    """Failure codes after which it is not tried again; wins over `retry_on`."""
+
+
+class Fallback(Wire):
+    """An agent that takes a step over when it would be given up, with the limits that then hold."""
+
+    agent: Name
+    queue: Name
+    timeout_ms: int = Field(default=300_000, ge=1)
+    queue_ms: int = Field(default=0, ge=0)
+    idle_ms: int = Field(default=0, ge=0)
+    retry: RetryPolicy = RetryPolicy()
 
 
 class Step(Wire):
@@ -166,6 +182,14 @@ class Step(Wire):
     timeout_ms: int = Field(default=300_000, ge=1)
     """Longest time of one attempt."""
     retry: RetryPolicy = RetryPolicy()
+    total_ms: int = Field(default=0, ge=0)
+    """Longest time of the whole step, from when it first is ready, over all attempts and fallbacks; 0: no limit."""
+    queue_ms: int = Field(default=0, ge=0)
+    """Longest time from ready until an attempt is claimed; 0: no limit."""
+    idle_ms: int = Field(default=0, ge=0)
+    """Longest time without a sign of life from the agent; 0: no limit."""
+    fallbacks: tuple[Fallback, ...] = ()
+    """Agents that take it over, one after the other, when it would be given up."""
 
 
 class PlannedStep(Wire):
@@ -177,6 +201,19 @@ class PlannedStep(Wire):
     capability: str | None = Field(default=None, description="What the agent must be able to do, if no name is given.")
     depends_on: list[str] = Field(default_factory=list, description="Ids of the steps whose results this one needs.")
     join: Join | None = Field(default=None, description="When it may run; all dependencies unless said otherwise.")
+    # A planner's model sees no more than the fields above: how patient to be is for people to say.
+    retry: SkipJsonSchema[RetryPolicy | None] = None
+    """Instead of its agent's; `step_attempts` is the most tries."""
+    fallback: SkipJsonSchema[str | None] = None
+    """Agent that takes it over when it would be given up, instead of its agent's own."""
+    timeout_ms: SkipJsonSchema[int] = Field(default=0, ge=0)
+    """Longest time of one attempt. Each limit may only shorten what its agent and the settings say; 0: as they say."""
+    total_ms: SkipJsonSchema[int] = Field(default=0, ge=0)
+    """Longest time of the whole step, from when it first is ready."""
+    queue_ms: SkipJsonSchema[int] = Field(default=0, ge=0)
+    """Longest time from ready until an attempt is claimed."""
+    idle_ms: SkipJsonSchema[int] = Field(default=0, ge=0)
+    """Longest time without a sign of life from the agent."""
 
 
 class Plan(Wire):
@@ -278,7 +315,7 @@ class Claim(Wire):
     step: Step
     attempt: int = Field(ge=1)
     deadline_ms: int
-    """Time that is left for this attempt: the step's timeout or the rest of the job's, whichever is less."""
+    """Time that is left for this attempt: the step's timeout, the rest of its total, or of the job's: the least."""
     inputs: tuple[StepInput, ...] = ()
     """Results of the dependencies; for those that did not succeed also of what they depended on."""
 
@@ -294,6 +331,18 @@ class AgentDefinition(Wire):
     tools: tuple[str, ...] = ()
     plannable: bool = True
     """Whether the planner may give it steps; false for the planner itself."""
+    retry: RetryPolicy | None = None
+    """How its steps are tried again; None: as the settings say."""
+    fallback: Name | None = None
+    """Agent that takes its steps over when they would be given up."""
+    timeout_ms: int = Field(default=0, ge=0)
+    """Longest time of one attempt of its steps. Each limit may only shorten what the settings say; 0: as they say."""
+    total_ms: int = Field(default=0, ge=0)
+    """Longest time of a whole step, from when it first is ready."""
+    queue_ms: int = Field(default=0, ge=0)
+    """Longest time from ready until an attempt is claimed."""
+    idle_ms: int = Field(default=0, ge=0)
+    """Longest time without a sign of life."""
 
 
 class WorkerPresence(Wire):

@@ -3,7 +3,7 @@
 from pydantic import AwareDatetime, JsonValue
 
 from tasks.ids import JobId
-from tasks.models import Failure, Join, Source, StepKind, Usage, Wire
+from tasks.models import Attempt, Failure, Join, Source, StepKind, Usage, Wire
 from tasks.states import StepStatus, TaskStatus
 
 MICROUSD = 1_000_000
@@ -84,6 +84,25 @@ class Missing(Wire):
     status: StepStatus
     code: str
     message: str
+
+
+class DeadStep(Wire):
+    """A step that was given up, and may be retried by hand."""
+
+    job_id: JobId
+    step: str
+    task: str
+    """The job's task."""
+    description: str
+    agent: str
+    queue: str
+    job_status: TaskStatus
+    died_at: AwareDatetime
+    attempts: int
+    """Attempts begun, lost ones included."""
+    error: ErrorReport
+    history: tuple[Attempt, ...]
+    """Its attempts that ended, first to last."""
 
 
 class JobResult(Wire):

@@ -8,6 +8,9 @@ Step:  blocked ─► ready ─► dispatched ─► running ─► succeeded
        skipped         │
                        └─► failed                 any open state ─► cancelled
 
+       A fallback agent takes over: ready, dispatched, delayed ─► ready
+       Retried by hand:             failed ─► ready, and what waited for it ─► blocked
+
 The Lua scripts hold no second copy of this table: each gets the legal sources of its move as an argument.
 """
 
@@ -82,6 +85,12 @@ class Move(StrEnum):
     """What it waited for has come: parked → ready."""
     GIVE_UP = "give_up"
     """No further attempt: ready, dispatched or delayed → failed."""
+    FALL_BACK = "fall_back"
+    """Another agent takes it over in place of giving it up: ready, dispatched or delayed → ready."""
+    REOPEN = "reopen"
+    """It is tried again by hand, after it was given up: failed → ready."""
+    RESTORE = "restore"
+    """A step that it depends on was reopened: skipped, cancelled, or an ended synthesis → blocked."""
     SKIP = "skip"
     """It can no longer succeed: blocked → skipped."""
     CANCEL = "cancel"
@@ -105,6 +114,9 @@ MOVES: Final[dict[Move, tuple[frozenset[StepStatus], StepStatus]]] = {
     Move.PARK: (frozenset({StepStatus.RUNNING}), StepStatus.PARKED),
     Move.WAKE: (frozenset({StepStatus.PARKED}), StepStatus.READY),
     Move.GIVE_UP: (frozenset({StepStatus.READY, StepStatus.DISPATCHED, StepStatus.DELAYED}), StepStatus.FAILED),
+    Move.FALL_BACK: (frozenset({StepStatus.READY, StepStatus.DISPATCHED, StepStatus.DELAYED}), StepStatus.READY),
+    Move.REOPEN: (frozenset({StepStatus.FAILED}), StepStatus.READY),
+    Move.RESTORE: (FINAL_STEP, StepStatus.BLOCKED),
     Move.SKIP: (frozenset({StepStatus.BLOCKED}), StepStatus.SKIPPED),
     Move.CANCEL: (OPEN_STEP, StepStatus.CANCELLED),
 }
@@ -116,6 +128,7 @@ def legal(move: Move, source: StepStatus) -> bool:
     return source in MOVES[move][0]
 
 
-def sources(move: Move) -> str:
-    """The legal sources as Lua gets them: `|ready|dispatched|`."""
-    return "|" + "|".join(sorted(MOVES[move][0])) + "|"
+def sources(move: Move, seen: StepStatus | None = None) -> str:
+    """The legal sources as Lua gets them: `|ready|dispatched|`; only the one that was seen, where that is known."""
+    allowed = MOVES[move][0] if seen is None else MOVES[move][0] & {seen}
+    return "|" + "|".join(sorted(allowed)) + "|"

@@ -1,4 +1,4 @@
-"""kombu's Redis transports, made to drop what is no message.
+"""kombu's Redis transports, made to drop what is no message, and to acknowledge nothing where nothing is kept.
 
 Whoever may push to a queue's list could else end every worker on it: kombu takes a list's element apart in the worker's
 main loop and lets the error through, which ends the process; the next worker takes the next element.
@@ -69,6 +69,19 @@ class Dropping:
         return True
 
 
+class Sparing:
+    """Mixed into kombu's channels: a message of a queue without acknowledgements is not acknowledged.
+
+    kombu does not keep such a message, and yet asks the server to forget it: four commands a message, for which the
+    worker's main loop waits.
+    """
+
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
+        channel = cast(Any, self)
+        if delivery_tag in channel.qos._delivered:
+            cast(Any, super()).basic_ack(delivery_tag, multiple=multiple)
+
+
 class Counting:
     """Mixed into kombu's transports: how often one has begun to hand something on."""
 
@@ -79,11 +92,11 @@ class Counting:
         cast(Any, super())._deliver(message, queue)
 
 
-class Channel(Dropping, cast(Any, redis.Channel)):
+class Channel(Sparing, Dropping, cast(Any, redis.Channel)):
     """A channel of one server."""
 
 
-class SentinelChannel(Dropping, cast(Any, redis.SentinelChannel)):
+class SentinelChannel(Sparing, Dropping, cast(Any, redis.SentinelChannel)):
     """A channel of the master behind Sentinels."""
 
 

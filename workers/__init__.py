@@ -3,9 +3,19 @@
 `Agent` and `tool` are all that a module of own agents needs.
 """
 
+from tasks.models import RetryPolicy
 from workers.agents.base import Agent, AgentReply
 from workers.context import StepContext, current_step
 from workers.tools.base import ToolError, tool
 from workers.tools.current import current_call
 
-__all__ = ["Agent", "AgentReply", "StepContext", "ToolError", "current_call", "current_step", "tool"]
+__all__ = [
+    "Agent",
+    "AgentReply",
+    "RetryPolicy",
+    "StepContext",
+    "ToolError",
+    "current_call",
+    "current_step",
+    "tool",
+]

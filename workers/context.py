@@ -1,6 +1,8 @@
 """The step that the running code works on: what tools and agents may ask of their surroundings."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -28,6 +30,30 @@ class StepContext:
     """Consumed so far."""
     emit: Emit = _silent
     """Writes an event (type, data) to the job's stream; costs no wait, and may be called from any thread."""
+    last_sign: float = field(default_factory=time.monotonic)
+    """Last sign of life, by `time.monotonic`."""
+    unseen: int = 0
+    """Waits going on whose progress nobody can see."""
+
+    def sign(self) -> None:
+        """Give a sign of life: the attempt is not idle. Events, usage, and tool calls are signs by themselves."""
+        self.last_sign = time.monotonic()
+
+    @contextmanager
+    def waiting(self, *, seen: bool = False) -> Generator[None]:
+        """A wait that is not idle although it gives no sign, as for a model's whole answer.
+
+        Args:
+            seen: Within such a wait: one that gives signs after all, as for the pieces of an answer.
+        """
+        step = -1 if seen else 1
+        self.unseen += step
+        self.sign()
+        try:
+            yield
+        finally:
+            self.unseen -= step
+            self.sign()
 
     @property
     def knowledge(self) -> tuple[str, ...]:
@@ -36,15 +62,18 @@ class StepContext:
 
     def cite(self, source: Source) -> str:
         """Remember a source that the model is being shown, and return the id to show with it."""
+        self.sign()
         self.found.setdefault(source.id, source)
         return source.id
 
     def spend(self, usage: Usage) -> None:
         """Add to what the attempt consumed."""
+        self.sign()
         self.usage = self.usage + usage
 
     def progress(self, message: str) -> None:
         """Show people one line of progress."""
+        self.sign()
         self.emit("step_progress", {"message": message[:500]})
 
 
@@ -61,6 +90,11 @@ def current_step() -> StepContext:
         return _current.get()
     except LookupError:
         raise ContractError("no step is running here: current_step() is for code inside agents and tools") from None
+
+
+def running_step() -> StepContext | None:
+    """The step that this code runs for; None outside one."""
+    return _current.get(None)
 
 
 def enter_step(context: StepContext) -> None:

@@ -8,16 +8,18 @@ import threading
 from typing import Any, Final, cast
 
 from celery import signals
-from kombu.asynchronous import get_event_loop
+from celery.concurrency.thread import TaskPool
 
 from tasks.app import make_app
 from tasks.broker import is_redis
 from tasks.ids import WorkerName
 from tasks.logs import LogSettings, configure_logs
 from tasks.settings import StoreSettings, read_settings
+from workers import pool
 from workers.agents.registry import load_agents
 from workers.handlers import register
 from workers.llm.settings import ModelSettings
+from workers.pool import wake_consumer
 from workers.process import WorkerProcess
 from workers.settings import WorkerSettings
 
@@ -30,6 +32,12 @@ agents = load_agents(worker_settings.agent_modules)
 process = WorkerProcess(store_settings, worker_settings, read_settings(ModelSettings), agents)
 app = make_app(store_settings, concurrency=MANY, current=True)
 register(app, agents, process)
+
+
+def on_init(sender: Any, **_: object) -> None:
+    """Celery's threads pool becomes ours, also for `celery -A … -P threads`; any other pool stays what it is."""
+    if sender.pool_cls in ("threads", TaskPool):
+        sender.pool_cls = pool.NAME
 
 
 def on_setup_logging(**_: object) -> None:
@@ -64,13 +72,7 @@ def on_shutting_down(**_: object) -> None:
     process.drain()
     # The consumer would go on waiting for a message, and take one, until something wakes it. From a thread: this is a
     # signal handler, and what it interrupted may hold the hub's lock.
-    threading.Thread(target=_wake_consumer, name="wake-consumer", daemon=True).start()
-
-
-def _wake_consumer() -> None:
-    hub = cast(Any, get_event_loop)()
-    if hub is not None:
-        hub.call_soon(lambda: None)
+    threading.Thread(target=wake_consumer, name="wake-consumer", daemon=True).start()
 
 
 def on_shutdown(**_: object) -> None:
@@ -79,6 +81,7 @@ def on_shutdown(**_: object) -> None:
 
 
 for event, receiver in (
+    (signals.worker_init, on_init),
     (signals.setup_logging, on_setup_logging),
     (signals.celeryd_after_setup, on_after_setup),
     (signals.worker_ready, on_ready),

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from tasks.errors import (
     DeadlinePassed,
+    IdleTimeout,
     IncompatibleVersion,
     ModelUnavailable,
     StepFailed,
@@ -30,6 +31,7 @@ from workers.agents.base import AgentReply
 from workers.agents.registry import AgentRegistry
 from workers.answering import Answering
 from workers.context import StepContext, enter_step
+from workers.idle import watched
 from workers.lease import DRAINING, Held, Leases
 from workers.reporter import Reporter
 
@@ -117,7 +119,13 @@ class Runner:
 
     async def _run(self, ref: AttemptRef, claim: Claim, held: Held) -> Outcome:
         reporter = Reporter(self.attempts, ref)
-        context = StepContext(claim=claim, emit=reporter.emit)
+        context = StepContext(claim=claim)
+
+        def emit(kind: str, data: dict[str, JsonValue]) -> None:
+            context.sign()
+            reporter.emit(kind, data)
+
+        context.emit = emit
         try:
             fact = await self._work(claim, context)
         except asyncio.CancelledError as error:
@@ -133,9 +141,9 @@ class Runner:
 
     async def _work(self, claim: Claim, context: StepContext) -> StepResult | Failure:
         seconds = claim.deadline_ms / 1000
-        limit = asyncio.timeout(seconds)
+        limit, idle = asyncio.timeout(seconds), None
         try:
-            async with limit:
+            async with limit, watched(context, claim.step.idle_ms / 1000) as idle:
                 if claim.step.kind is StepKind.PLAN:
                     living = await self.fleet.agents()
                     context.agents = tuple(agent for agent in living if agent.plannable)
@@ -146,6 +154,9 @@ class Runner:
             # asyncio would let the last two through and end the loop, and with it all attempts of the process.
             if isinstance(error, TimeoutError) and limit.expired():
                 return Failure(code=DeadlinePassed.code, message=f"no result within {seconds:g} s", retryable=True)
+            if isinstance(error, TimeoutError) and idle is not None and idle.expired():
+                silent = f"no sign of life for {claim.step.idle_ms / 1000:g} s"
+                return Failure(code=IdleTimeout.code, message=silent, retryable=IdleTimeout.retryable)
             if not isinstance(error, TroupeError):
                 log.exception("agent_raised", agent=claim.step.agent)
             return failure_of(error)

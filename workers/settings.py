@@ -17,7 +17,7 @@ class WorkerSettings(RoomSettings):
     task_events: bool = False
     """Send events for Flower from the start. Without it Flower switches them on, some seconds after both have started.
     They cost a fifth of what a message costs."""
-    settle_s: float = Field(default=60.0, gt=0)
+    settle_s: float = Field(default=180.0, gt=0)
     """How long a finished attempt waits for a store that is away before its result is dropped and it runs again."""
 
     @property

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "show": "orchestrator.cli.jobs:show",
     "jobs": "orchestrator.cli.jobs:jobs",
     "cancel": "orchestrator.cli.jobs:cancel",
+    "dead": "orchestrator.cli.dead:dead",
     "kb": "workers.cli.kb:kb",
     "agents": "orchestrator.cli.fleet:agents",
     "doctor": "orchestrator.cli.fleet:doctor",

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from orchestrator.cli.jobs import wide_console
 from orchestrator.cli.place import connect, home, store_settings
-from orchestrator.doctor import Finding, Verdict, examine
+from orchestrator.doctor import examine
+from orchestrator.findings import Finding, Verdict
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -14,6 +14,7 @@ from orchestrator.blocking import JobHandle
 from tasks.events import (
     JobEvent,
     JobFinished,
+    JobReopened,
     JobSubmitted,
     PlanAccepted,
     PlanRejected,
@@ -21,6 +22,7 @@ from tasks.events import (
     StepDispatched,
     StepFailed,
     StepFaltered,
+    StepFellBack,
     StepProgress,
     StepRetrying,
     StepSkipped,
@@ -83,6 +85,12 @@ class JobView:
                 return f"plan: {', '.join(event.steps)}"
             case PlanRejected():
                 return f"plan refused: {'; '.join(event.faults)}"
+            case JobReopened():
+                self.status = event.status.value
+                for line in self.steps.values():
+                    if line.state not in {"succeeded", "queued", "running", "retrying"}:
+                        line.state, line.note, line.ended = "waiting", "", None
+                return f"job goes on: {', '.join(event.steps)}"
             case JobFinished():
                 self.status = event.status.value
                 return f"job {event.status.value}" + (f": {event.failure.message}" if event.failure else "")
@@ -101,7 +109,7 @@ class JobView:
         return tree
 
     def _apply_step(self, event: JobEvent) -> str | None:
-        if isinstance(event, JobSubmitted | PlanAccepted | PlanRejected | JobFinished):
+        if isinstance(event, JobSubmitted | PlanAccepted | PlanRejected | JobReopened | JobFinished):
             return None
         line = self.steps.setdefault(event.step, StepLine())
         match event:
@@ -120,6 +128,9 @@ class JobView:
             case StepRetrying():
                 line.state = "retrying"
                 return f"{event.step}: tries again in {event.delay_ms / 1000:.1f} s"
+            case StepFellBack():
+                line.state, line.note = "retrying", f"{event.fallback} takes over"
+                return f"{event.step}: {event.agent} gave up: {event.failure.message}; {event.fallback} takes over"
             case StepFailed():
                 line.state, line.ended, line.note = "failed", event.at, event.failure.message
                 return f"{event.step}: failed: {event.failure.message}"
@@ -161,7 +172,7 @@ class Refresh:
 
     def __call__(self, view: JobView, event: JobEvent) -> None:
         """Called before each event is shown."""
-        if isinstance(event, PlanAccepted | JobSubmitted):
+        if isinstance(event, PlanAccepted | JobSubmitted | StepFellBack | JobReopened):
             view.describe(self.handle.snapshot())
 
 

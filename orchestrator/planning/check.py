@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.planning import graph
+from orchestrator.planning.bind import bound, own_step
 from orchestrator.settings import OrchestratorSettings
 from tasks.ids import RESERVED_STEPS, STEP_ID, SYNTHESIS_STEP, StepId
-from tasks.models import AgentDefinition, Join, Plan, PlannedStep, RetryPolicy, Step, StepKind
+from tasks.models import AgentDefinition, Join, Plan, PlannedStep, Step, StepKind
 from tasks.store import NewStep
 
 MAX_DESCRIPTION_CHARS = 20_000
@@ -34,6 +35,7 @@ def check(plan: Plan, agents: Sequence[AgentDefinition], limits: OrchestratorSet
     able = [agent for agent in agents if agent.plannable]
     faults = list(_shape_faults(plan, limits))
     faults += [fault for at, step in enumerate(plan.steps) for fault in _step_faults(at, step, able)]
+    faults += [fault for at, step in enumerate(plan.steps) for fault in _fallback_faults(at, step, agents)]
     if not faults:
         faults = list(_graph_faults(plan, limits))
     if faults:
@@ -84,6 +86,16 @@ def _step_faults(at: int, step: PlannedStep, able: Sequence[AgentDefinition]) ->
         yield f"{path}.capability: no agent has {step.capability!r}; there are: {known}"
 
 
+def _fallback_faults(at: int, step: PlannedStep, agents: Sequence[AgentDefinition]) -> Iterator[str]:
+    if step.fallback is None:
+        return
+    if step.fallback == step.agent:
+        yield f"steps[{at}].fallback: {step.fallback!r} is the step's own agent"
+    elif all(agent.name != step.fallback for agent in agents):
+        names = ", ".join(agent.name for agent in agents) or "none is alive"
+        yield f"steps[{at}].fallback: {step.fallback!r} is unknown; there are: {names}"
+
+
 def _graph_faults(plan: Plan, limits: OrchestratorSettings) -> Iterator[str]:
     needs = {step.id: step.depends_on for step in plan.steps}
     loop = graph.cycle(needs)
@@ -108,41 +120,18 @@ def _bind(
     for layer in graph.layers(needs):
         for name in layer:
             children = after[name] if name not in ends else [SYNTHESIS_STEP]
-            step = _bound(planned[name], needs[name], able, limits)
+            step = bound(planned[name], needs[name], _agent_for(planned[name], able), agents, limits)
             yield NewStep(step, tuple(StepId(child) for child in children))
-    closing = next((agent for agent in agents if agent.name == limits.synthesis_agent), None)
-    yield NewStep(
-        Step(
-            id=SYNTHESIS_STEP,
-            kind=StepKind.SYNTHESIS,
-            description=SYNTHESIS,
-            agent=limits.synthesis_agent,
-            queue=closing.queue if closing else limits.synthesis_agent,
-            depends_on=tuple(StepId(step) for step in ends),
-            join=Join.BEST_EFFORT,
-            timeout_ms=int(limits.step_timeout_s * 1000),
-            retry=RetryPolicy(max_attempts=limits.step_attempts),
-        )
-    )
+    closing = own_step(
+        SYNTHESIS_STEP, StepKind.SYNTHESIS, SYNTHESIS, limits.synthesis_agent, agents, limits
+    ).model_copy(update={"depends_on": tuple(StepId(step) for step in ends), "join": Join.BEST_EFFORT})
+    yield NewStep(closing)
 
 
-def _bound(
-    planned: PlannedStep, needs: Sequence[str], able: Sequence[AgentDefinition], limits: OrchestratorSettings
-) -> Step:
+def _agent_for(planned: PlannedStep, able: Sequence[AgentDefinition]) -> AgentDefinition:
     if planned.agent is not None:
-        agent = next(one for one in able if one.name == planned.agent)
-    else:
-        agent = next(one for one in able if planned.capability in one.capabilities)
-    return Step(
-        id=StepId(planned.id),
-        description=planned.description,
-        agent=agent.name,
-        queue=agent.queue,
-        depends_on=tuple(StepId(before) for before in needs),
-        join=planned.join or Join.ALL,
-        timeout_ms=int(limits.step_timeout_s * 1000),
-        retry=RetryPolicy(max_attempts=limits.step_attempts),
-    )
+        return next(one for one in able if one.name == planned.agent)
+    return next(one for one in able if planned.capability in one.capabilities)
 
 
 def first_step(task: str, agents: Sequence[AgentDefinition], limits: OrchestratorSettings) -> Step:
@@ -154,13 +143,4 @@ def planning_step(
     name: StepId, description: str, agents: Sequence[AgentDefinition], limits: OrchestratorSettings
 ) -> Step:
     """A step for the planner agent."""
-    planner = next((agent for agent in agents if agent.name == limits.planner_agent), None)
-    return Step(
-        id=name,
-        kind=StepKind.PLAN,
-        description=description,
-        agent=limits.planner_agent,
-        queue=planner.queue if planner else limits.planner_agent,
-        timeout_ms=int(limits.step_timeout_s * 1000),
-        retry=RetryPolicy(max_attempts=limits.step_attempts),
-    )
+    return own_step(name, StepKind.PLAN, description, limits.planner_agent, agents, limits)

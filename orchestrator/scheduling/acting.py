@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from orchestrator.planning.check import check, planning_step
 from orchestrator.scheduling.absence import Absences
-from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt
+from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt, no_time, overdue, taken_over
 from orchestrator.scheduling.dispatch import Publisher
 from orchestrator.settings import OrchestratorSettings
 from tasks.errors import TransientError, UnknownJob
@@ -25,12 +25,26 @@ from tasks.messages import Dispatch
 from tasks.models import AgentDefinition, Failure, Plan, Step
 from tasks.queues import BUILT_IN
 from tasks.states import StepStatus, TaskStatus
-from tasks.store import Entry, FleetStore, JobRecord, JobStore, NewStep, Notice, Outbox, Snapshots, StepRecord, Store
+from tasks.store import (
+    Entry,
+    FleetStore,
+    JobRecord,
+    JobStore,
+    Made,
+    NewStep,
+    Notice,
+    Outbox,
+    Snapshots,
+    StepRecord,
+    Store,
+)
 
 log = structlog.get_logger("orchestrator")
 
 LOOK_AGAIN_S: Final = 1.0
 """How long a look at a queue holds. Each unclaimed message asks for one; a thousand may wait in one queue."""
+REMEMBERED_S: Final = 600.0
+"""How long a plan may name an agent after the last look that found it alive."""
 AT_ONCE: Final = 32
 """Entries other than dispatches that are worked on at the same time, a partition."""
 MAX_REASON_CHARS: Final = 2000
@@ -50,6 +64,7 @@ class Actor:
         self.slots = asyncio.Semaphore(AT_ONCE)
         self.looks: dict[str, tuple[float, bool, int]] = {}
         self.looking = asyncio.Lock()
+        self.seen: dict[str, tuple[AgentDefinition, float]] = {}
 
     async def act(self, partition: int, entries: Sequence[Entry]) -> None:
         """Act on entries and delete those that are done.
@@ -114,6 +129,8 @@ class Actor:
                 await self._decide(entry)
             case Notice.STEP_UNCLAIMED:
                 await self._look_for(entry)
+            case Notice.STEP_OVERDUE:
+                await self._end_wait(entry)
             case Notice.PLAN_PROPOSED:
                 await self._plan(entry)
             case Notice.STEP_READY:
@@ -132,12 +149,38 @@ class Actor:
         match decision:
             case Retry(delay_ms):
                 log.info("step_retrying", **_bound(entry), delay_ms=delay_ms, code=failure.code)
-                await self.jobs.postpone(entry.ref, delay_ms)
+                made = await self.jobs.postpone(entry.ref, delay_ms)
+                if made in {Made.TOO_LATE, Made.OVER}:
+                    await self._hand_over(entry, record, no_time(failure))
             case GiveUp(final):
-                log.warning("step_given_up", **_bound(entry), code=final.code, reason=final.message)
-                await self.jobs.give_up(entry.ref, final)
+                await self._hand_over(entry, record, final)
             case _:
                 assert_never(decision)
+
+    async def _hand_over(self, entry: Entry, record: StepRecord, failure: Failure) -> None:
+        """Give a step to its next fallback agent, or up."""
+        heir = taken_over(record.step)
+        if heir is not None:
+            heir = heir.model_copy(update={"queue": await self._queue_of(heir)})
+            names = {"agent": record.step.agent, "fallback": heir.agent}
+            data = _json(**names, failure=failure.model_dump(mode="json"))
+            made = await self.jobs.fall_back(entry.ref, heir, data, seen=record.status)
+            if made is not Made.OVER:
+                log.warning("step_fell_back", **_bound(entry), **names, code=failure.code, reason=failure.message)
+                return
+        log.warning("step_given_up", **_bound(entry), code=failure.code, reason=failure.message)
+        await self.jobs.give_up(entry.ref, failure, seen=record.status)
+
+    async def _queue_of(self, step: Step) -> str:
+        """Where its agent is fed now: it may not have been up when the plan was accepted."""
+        return next((agent.queue for agent in await self.fleet.agents() if agent.name == step.agent), step.queue)
+
+    async def _end_wait(self, entry: Entry) -> None:
+        record = await self.snapshots.step(entry.ref.job, entry.ref.step)
+        status, code, waited = entry.data.split(" ")
+        if record is None or record.status.value != status or record.attempt != entry.ref.attempt:
+            return
+        await self._hand_over(entry, record, overdue(code, int(waited), record.step.queue))
 
     async def _look_for(self, entry: Entry) -> None:
         record = await self.snapshots.step(entry.ref.job, entry.ref.step)
@@ -152,8 +195,7 @@ class Actor:
                 f"no living worker listens on queue {queue!r} (waited {waited_ms / 1000:.0f} s); "
                 f"start one: troupe worker {queue}"
             )
-            log.warning("step_given_up", **_bound(entry), code=NO_WORKER, reason=reason)
-            await self.jobs.give_up(entry.ref, Failure(code=NO_WORKER, message=reason))
+            await self._hand_over(entry, record, Failure(code=NO_WORKER, message=reason))
         elif depth == 0 or overtaken:
             log.warning("message_published_again", **_bound(entry), queue=queue, waited_ms=waited_ms)
             await self.publisher.publish([Dispatch.of(entry.ref.job, record.step, entry.ref.attempt)])
@@ -188,10 +230,17 @@ class Actor:
             await self.jobs.end_job(record.spec.id, TaskStatus.FAILED, Failure(code="invalid_plan", message=reason))
 
     async def _agents(self) -> list[AgentDefinition]:
-        """Living agents, and the built-in ones: their steps wait when no worker of theirs is up yet."""
-        living = await self.fleet.agents()
-        names = {agent.name for agent in living}
-        return living + [agent for agent in BUILT_IN if agent.name not in names]
+        """Agents alive now or a while ago, and the built-in ones: their steps wait when no worker of theirs is up."""
+        self.remember(await self.fleet.agents())
+        now = time.monotonic()
+        known = {name: agent for name, (agent, at) in self.seen.items() if now - at < REMEMBERED_S}
+        return [*known.values(), *(agent for agent in BUILT_IN if agent.name not in known)]
+
+    def remember(self, living: Sequence[AgentDefinition]) -> None:
+        """Take note of agents that are alive. After an outage all announcements are gone: a plan that names one of
+        these is not to be refused before its worker is heard again."""
+        now = time.monotonic()
+        self.seen.update({agent.name: (agent, now) for agent in living})
 
     async def _accept(self, record: JobRecord, plan: Plan, steps: Sequence[NewStep]) -> None:
         names = [new.step.id for new in steps]

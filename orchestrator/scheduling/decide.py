@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.models import Failure, RetryPolicy
+from tasks.errors import DeadlinePassed, QueueTimeout
+from tasks.models import Failure, RetryPolicy, Step, StepKind
 from tasks.store.attempts import HANDED_BACK
 from tasks.store.jobs import LOST
 
@@ -47,7 +48,37 @@ def after_attempt(policy: RetryPolicy, failure: Failure, *, failures: int, losse
             reason = f"{losses} workers died under this step; it is stopped as poison"
             return GiveUp(Failure(code=POISON, message=reason))
         return Retry(0)
-    if not failure.retryable or failures >= policy.max_attempts:
+    if not _may_pass(policy, failure) or failures >= policy.max_attempts:
         return GiveUp(failure)
     ceiling = min(policy.cap_ms, policy.base_ms * 2 ** (failures - 1))
     return Retry(max(int(draw * ceiling), failure.retry_after_ms or 0))
+
+
+def no_time(failure: Failure) -> Failure:
+    """What a step is given up with whose next attempt would begin after its end, or its job's."""
+    reason = f"no time is left for another attempt; the last one: {failure.code}: {failure.message}"
+    return Failure(code=DeadlinePassed.code, message=reason)
+
+
+def overdue(code: str, waited_ms: int, queue: str) -> Failure:
+    """What a step is given up with that no worker took in time."""
+    waited = f"{waited_ms / 1000:.1f} s"
+    if code == QueueTimeout.code:
+        return Failure(code=code, message=f"no worker took it from queue {queue!r} within its time ({waited})")
+    return Failure(
+        code=DeadlinePassed.code, message=f"the step's whole time passed while it waited for a worker ({waited})"
+    )
+
+
+def taken_over(step: Step) -> Step | None:
+    """The step as its next fallback agent gets it; None when there is none left, or it is no step of a plan."""
+    if step.kind is not StepKind.WORK or not step.fallbacks:
+        return None
+    heir, *rest = step.fallbacks
+    return step.model_copy(update={**heir.model_dump(exclude={"retry"}), "retry": heir.retry, "fallbacks": tuple(rest)})
+
+
+def _may_pass(policy: RetryPolicy, failure: Failure) -> bool:
+    if failure.code in policy.never_on or (policy.retry_on and failure.code not in policy.retry_on):
+        return False
+    return failure.retryable

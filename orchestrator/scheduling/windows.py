@@ -7,8 +7,9 @@ from typing import Final
 
 from tasks.models import WorkerPresence
 
-AHEAD: Final = 1.5
-"""Steps in flight for each thread: half as many again wait in the queue, so that no thread waits for a dispatch."""
+AHEAD: Final = 1.25
+"""Steps in flight for each thread: a quarter as many again wait in the queue, so that no thread waits for
+a dispatch; more would be waited for by jobs that come after them."""
 LEAST: Final = 8
 """Smallest window: a worker that is just starting finds something to do."""
 

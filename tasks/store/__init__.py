@@ -1,22 +1,25 @@
 """The shared state in Redis: one door for those who decide, one for those who do."""
 
 from tasks.store.attempts import AttemptStore, Refusal
+from tasks.store.dead import DeadStore
 from tasks.store.endings import Endings
 from tasks.store.events import EventStore
 from tasks.store.fleet import FleetStore
-from tasks.store.jobs import JobStore, NewStep
+from tasks.store.jobs import JobStore, Made, NewStep, Swept
 from tasks.store.outbox import Entry, Notice, Outbox
 from tasks.store.snapshot import JobRecord, Snapshots, StepRecord
 from tasks.store.store import Store
 
 __all__ = [
     "AttemptStore",
+    "DeadStore",
     "Endings",
     "Entry",
     "EventStore",
     "FleetStore",
     "JobRecord",
     "JobStore",
+    "Made",
     "NewStep",
     "Notice",
     "Outbox",
@@ -24,4 +27,5 @@ __all__ = [
     "Snapshots",
     "StepRecord",
     "Store",
+    "Swept",
 ]

@@ -15,7 +15,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from ssl import SSLCertVerificationError
 from typing import Final
 
 from redis import exceptions
@@ -76,7 +75,7 @@ def failure_of(error: Exception, settings: StoreSettings) -> TroupeError | None:
     causes = list(_causes(error))
     if any(isinstance(one, REFUSED) for one in causes):  # met while connecting, it is wrapped
         return BadSetting(f"{where} refuses us: {error}")
-    if any(isinstance(one, SSLCertVerificationError) for one in causes):
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return BadSetting(f"{where} has a certificate that nobody vouches for: {error}; set TROUPE_REDIS_CA_FILE")
     if any(isinstance(one, exceptions.OutOfMemoryError) for one in causes):
         return StoreFull(

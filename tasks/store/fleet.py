@@ -24,7 +24,7 @@ class FleetStore:
 
     async def announce(self, presence: WorkerPresence | OrchestratorPresence) -> None:
         """Say that this process is alive, for `presence_s` from now."""
-        await self._announce(_role(presence), presence.name, presence.model_dump_json())
+        await self._announce(_role(presence), presence.name, presence.model_dump_json(exclude_defaults=True))
 
     async def leave(self, presence: WorkerPresence | OrchestratorPresence) -> None:
         """Say that this process has ended."""

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import IntEnum
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, cast
@@ -11,8 +12,8 @@ from typing import Final, cast
 from tasks.errors import FleetFull, IdempotencyConflict
 from tasks.ids import AttemptRef, JobId, StepId, partition_of
 from tasks.models import MAX_TIMEOUT, Failure, JobSpec, Step
-from tasks.states import Move, TaskStatus, sources
-from tasks.store.scripts import DISPATCH, END_JOB, EXTEND, GIVE_UP, POSTPONE, SUBMIT, SWEEP
+from tasks.states import Move, StepStatus, TaskStatus, sources
+from tasks.store.scripts import DISPATCH, END_JOB, EXTEND, FALL_BACK, GIVE_UP, POSTPONE, SUBMIT, SWEEP
 from tasks.store.store import Store
 
 SWEEP_BATCH: Final = 200
@@ -33,6 +34,28 @@ class NewStep:
 
     step: Step
     dependents: tuple[StepId, ...] = ()
+
+
+class Made(IntEnum):
+    """What became of a move that makes another attempt."""
+
+    STALE = 0
+    """It was decided before."""
+    DONE = 1
+    TOO_LATE = 2
+    """The step, or its job, would be over by then: nothing was changed."""
+    OVER = 3
+    """The time of the step, or of its job, is over: nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep has found."""
+
+    due: int
+    """Timers that it acted on; SWEEP_BATCH at most: sweep again at once then."""
+    next_due: timedelta | None
+    """Time until the next one; None when there is none."""
 
 
 class JobStore:
@@ -59,7 +82,7 @@ class JobStore:
         fingerprint, key = "", None
         partition = partition_of(spec.id)
         if spec.idempotency_key is not None:
-            fingerprint = sha256(spec.model_dump_json(exclude={"id"}).encode()).hexdigest()[:32]
+            fingerprint = sha256(spec.model_dump_json(exclude={"id"}, exclude_defaults=True).encode()).hexdigest()[:32]
             key = self.store.keys.idempotency(partition, spec.idempotency_key)
         reply = cast(
             "list[str]",
@@ -70,17 +93,20 @@ class JobStore:
                     spec.id,
                     _stored(spec),
                     first.id if first else "",
-                    first.model_dump_json() if first else "",
+                    first.model_dump_json(exclude_defaults=True) if first else "",
                     spec.timeout_ms,
                     int(self.settings.retention_s * 1000),
                     fingerprint,
-                    int((MAX_TIMEOUT.total_seconds() + self.settings.retention_s) * 1000),
+                    self._longest_kept_ms,
                     self.settings.max_open_jobs,
                     self.settings.max_open_jobs_of_tenant,
                     spec.tenant,
                     spec.priority,
                     spec.max_in_flight or 0,
                     first.queue if first else "",
+                    spec.plan.model_dump_json(exclude_defaults=True) if spec.plan else "",
+                    first.queue_ms if first else 0,
+                    first.total_ms if first else 0,
                 ],
                 key=key or self.store.keys.job(spec.id),
             ),
@@ -110,8 +136,10 @@ class JobStore:
                 step.join,
                 " ".join(step.depends_on),
                 " ".join(new.dependents),
-                step.model_dump_json(),
+                step.model_dump_json(exclude_defaults=True),
                 step.queue,
+                step.queue_ms,
+                step.total_ms,
             ]
         return await self.store.move(EXTEND, partition_of(job), args) == 1
 
@@ -131,15 +159,32 @@ class JobStore:
         reply = cast("list[str]", await self.store.move(DISPATCH, partition, args))
         return [Step.model_validate_json(spec) if spec else None for spec in reply]
 
-    async def postpone(self, ref: AttemptRef, delay_ms: int) -> bool:
-        """Let the next attempt begin after a delay; False when this was decided before."""
+    async def postpone(self, ref: AttemptRef, delay_ms: int) -> Made:
+        """Let the next attempt begin after a delay, if the step and its job have that much time."""
         args = [sources(Move.POSTPONE), ref.job, ref.step, ref.attempt, delay_ms]
-        return await self.store.move(POSTPONE, partition_of(ref.job), args) == 1
+        return Made(cast(int, await self.store.move(POSTPONE, partition_of(ref.job), args)))
 
-    async def give_up(self, ref: AttemptRef, failure: Failure) -> bool:
-        """End a step for good; a planning step or the synthesis takes the job with it. False when stale."""
-        args = [sources(Move.GIVE_UP), ref.job, ref.step, ref.attempt, failure.model_dump_json()]
+    async def give_up(self, ref: AttemptRef, failure: Failure, *, seen: StepStatus | None = None) -> bool:
+        """End a step for good; a planning step or the synthesis takes the job with it. False when stale.
+
+        Args:
+            seen: Status that this was decided by; in another one it is stale. Any legal one unless given.
+        """
+        allowed = sources(Move.GIVE_UP, seen)
+        args = [allowed, ref.job, ref.step, ref.attempt, failure.model_dump_json(), self._longest_kept_ms]
         return await self.store.move(GIVE_UP, partition_of(ref.job), args) == 1
+
+    async def fall_back(self, ref: AttemptRef, step: Step, data: str, *, seen: StepStatus | None = None) -> Made:
+        """Let another agent take a step over, with fresh counts, in place of giving it up.
+
+        Args:
+            step: The step as it is from now on: with the other agent's queue and limits.
+            data: Data of the event that says so.
+            seen: As for `give_up`.
+        """
+        allowed, spec = sources(Move.FALL_BACK, seen), step.model_dump_json(exclude_defaults=True)
+        args = [allowed, ref.job, ref.step, ref.attempt, spec, step.queue, step.queue_ms, data]
+        return Made(cast(int, await self.store.move(FALL_BACK, partition_of(ref.job), args)))
 
     async def end_job(self, job: JobId, status: TaskStatus, failure: Failure) -> TaskStatus | None:
         """Cancel or fail a job with all its open steps.
@@ -150,15 +195,12 @@ class JobStore:
         reply = await self.store.move(END_JOB, partition_of(job), [job, status, failure.model_dump_json()])
         return TaskStatus(str(reply)) if reply else None
 
-    async def sweep(self, partition: int, windows: Mapping[str, int] = NO_WINDOWS, tenant_limit: int = 0) -> int:
+    async def sweep(self, partition: int, windows: Mapping[str, int] = NO_WINDOWS, tenant_limit: int = 0) -> Swept:
         """Act on due timers of a partition, and let waiting steps into free slots; several replicas may do it at once.
 
         Args:
             windows: Steps that may be in flight for each queue; a queue that is not named keeps its last window.
             tenant_limit: Steps that may be in flight for each tenant; 0 for any number.
-
-        Returns:
-            How many were due; call again at once when it is SWEEP_BATCH.
         """
         args: list[str | int] = [
             sources(Move.LOSE),
@@ -169,15 +211,22 @@ class JobStore:
             LOST.model_dump_json(),
             DEADLINE.model_dump_json(),
             tenant_limit,
+            sources(Move.GIVE_UP),
         ]
         for queue, window in windows.items():
             args += [queue, window]
-        return cast(int, await self.store.move(SWEEP, partition, args))
+        due, next_ms = cast("tuple[int, str]", await self.store.move(SWEEP, partition, args))
+        return Swept(due, None if int(next_ms) < 0 else timedelta(milliseconds=int(next_ms)))
+
+    @property
+    def _longest_kept_ms(self) -> int:
+        """After this no job is kept any more, unless it is reopened."""
+        return int((MAX_TIMEOUT.total_seconds() + self.settings.retention_s) * 1000)
 
 
 def _stored(spec: JobSpec) -> str:
-    """The spec as it is stored: what was left at its default is left out, so that an older release can read it."""
-    fields = {"version": spec.version} | spec.model_dump(mode="json", exclude_defaults=True)
+    """The spec as it is stored: without its plan, and without defaults, so that an older release can read it."""
+    fields = {"version": spec.version} | spec.model_dump(mode="json", exclude_defaults=True, exclude={"plan"})
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 

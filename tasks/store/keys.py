@@ -10,6 +10,7 @@
 | `<p>:{N}:job:<queue>:line` | sorted set: job → its turn | moves | permanent; empty when none waits |
 | `<p>:{N}:job:<id>:wait:<queue>` | list of waiting steps | moves | as the job |
 | `<p>:{N}:job:index` | sorted set: job → created, Unix ms | submit | permanent; pruned past retention |
+| `<p>:{N}:job:dead` | sorted set: `job:step` → given up, Unix ms | give_up, reopen | permanent; pruned past retention |
 | `<p>:{N}:job:<id>` | hash: spec, status, counters | moves | deadline + retention, then retention |
 | `<p>:{N}:job:<id>:steps` | hash: fields below | moves | as the job |
 | `<p>:{N}:job:<id>:specs` | hash: step → its definition | submit, extend | as the job |
@@ -23,8 +24,9 @@
 
 Fields of `:steps`, each followed by the step's id: s status · a attempt · n failures · x losses · w worker ·
 t started · f finished · q dispatched (Unix ms) · k kind · j join · i dependencies · d dependents · r dependencies
-not yet ended · o dependencies that succeeded · Q queue · g holds a slot. Fields of `:results`: r:<step> result ·
-f:<step> failure · a:<step>:<attempt> record of an ended attempt.
+not yet ended · o dependencies that succeeded · Q queue · g holds a slot · c token of the claim · y most ms in the
+queue · e end of its time there · z most ms of the whole step · T end of it · u attempt numbers that were left out.
+Fields of `:results`: r:<step> result · f:<step> failure · a:<step>:<attempt> record of an ended attempt.
 """
 
 import hashlib
@@ -44,6 +46,7 @@ PERMANENT: Final = (
     "timers",
     "job:index",
     "job:finished",
+    "job:dead",
     "job:load",
     "job:waits",
     "line",
@@ -84,6 +87,10 @@ class Keys:
     def finished(self, partition: int) -> str:
         """The partition's stream of jobs that have ended."""
         return f"{self.jobs(partition)}finished"
+
+    def dead(self, partition: int) -> str:
+        """The partition's steps that were given up."""
+        return f"{self.jobs(partition)}dead"
 
     def job(self, job: JobId) -> str:
         """The job's own hash; `:steps`, `:specs`, `:results`, `:events` follow it."""

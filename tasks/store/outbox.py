@@ -36,6 +36,8 @@ class Notice(StrEnum):
     """Decide what follows an attempt that ended without success."""
     STEP_UNCLAIMED = "step_unclaimed"
     """A published message was not claimed for a while: look for it."""
+    STEP_OVERDUE = "step_overdue"
+    """No worker took this attempt within the step's time: give it up, or let another agent take it over."""
     PLAN_PROPOSED = "plan_proposed"
     """Check the plan that this step (or, without one, the job itself) brings."""
 

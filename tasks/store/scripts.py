@@ -8,7 +8,7 @@ from typing import Final, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-READING: Final = frozenset({"read", "read_step"})
+READING: Final = frozenset({"read", "read_step", "survey"})
 """Scripts that write nothing."""
 ALONE: Final = READING | {"announce", "alive"}
 """Scripts that stand without the prelude of the job scripts."""
@@ -16,7 +16,7 @@ ALONE: Final = READING | {"announce", "alive"}
 BEFORE: Final = ("prelude", "admission", "steps")
 """What stands before the text of every other script."""
 
-REFUSED_WHEN_FULL: Final = frozenset({"submit", "report"})
+REFUSED_WHEN_FULL: Final = frozenset({"submit", "report", "reopen"})
 """Scripts that Redis refuses at `maxmemory`, whole, before their first line. All others pass: what was accepted goes on
 to its end, leases are kept, and jobs can be cancelled. So memory grows by the open jobs at most."""
 
@@ -55,6 +55,8 @@ HEARTBEAT: Final = Script("heartbeat")
 SETTLE: Final = Script("settle")
 POSTPONE: Final = Script("postpone")
 GIVE_UP: Final = Script("give_up")
+FALL_BACK: Final = Script("fall_back")
+REOPEN: Final = Script("reopen")
 END_JOB: Final = Script("end_job")
 SWEEP: Final = Script("sweep")
 REPORT: Final = Script("report")
@@ -62,3 +64,4 @@ ANNOUNCE: Final = Script("announce")
 ALIVE: Final = Script("alive")
 READ: Final = Script("read")
 READ_STEP: Final = Script("read_step")
+SURVEY: Final = Script("survey")

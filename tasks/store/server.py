@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from redis.exceptions import ResponseError
 
+from tasks.address import Kind
 from tasks.store.failures import translated
 from tasks.store.store import Store
 
@@ -23,10 +24,18 @@ class ServerFacts:
     """Bytes."""
     unix_ms: int
     """Its clock."""
+    maxmemory: int = 0
+    """Bytes; 0: no limit."""
+    release: tuple[int, int] = (7, 0)
+    """Which Redis it is compatible with."""
+    replica: bool = False
+    """Whether it only follows another server."""
+    node: str = ""
+    """Which node of a cluster; else empty."""
 
 
-async def read_server(store: Store) -> ServerFacts:
-    """Ask the server.
+async def read_servers(store: Store) -> list[ServerFacts]:
+    """Ask the server; of a cluster, every node that writes.
 
     Raises:
         StoreUnavailable: no answer in time.
@@ -34,21 +43,33 @@ async def read_server(store: Store) -> ServerFacts:
     """
     redis = cast(Any, store.redis)
     async with translated(store.settings):
-        info: dict[str, Any] = await redis.info()
-        seconds, micros = await redis.time()
-        snapshots = await _config(redis, "save")
+        if store.settings.address.kind is not Kind.CLUSTER:
+            return [await _ask(redis, "", {})]
+        await redis.initialize()
+        return [await _ask(redis, str(node.name), {"target_nodes": [node]}) for node in redis.get_primaries()]
+
+
+async def _ask(redis: Any, node: str, target: dict[str, Any]) -> ServerFacts:
+    info: dict[str, Any] = await redis.info(**target)
+    seconds, micros = await redis.time(**target)
+    snapshots = await _config(redis, "save", target)
     name = "valkey" if "valkey_version" in info else "redis"
+    release = [int(part) for part in str(info.get("redis_version", "0.0")).split(".")[:2]]
     return ServerFacts(
         version=f"{name} {info.get(f'{name}_version', info.get('redis_version', '?'))}",
         policy=str(info.get("maxmemory_policy", "")),
         persistent=bool(int(info.get("aof_enabled", 0))) or bool(snapshots),
         used_memory=int(info.get("used_memory", 0)),
         unix_ms=int(seconds) * 1000 + int(micros) // 1000,
+        maxmemory=int(info.get("maxmemory", 0)),
+        release=(release[0], release[1]),
+        replica=str(info.get("role", "master")) == "slave",
+        node=node,
     )
 
 
-async def _config(redis: Any, name: str) -> str:
+async def _config(redis: Any, name: str, target: dict[str, Any]) -> str:
     try:
-        return str((await redis.config_get(name)).get(name, ""))
+        return str((await redis.config_get(name, **target)).get(name, ""))
     except ResponseError:  # managed services refuse CONFIG
         return ""

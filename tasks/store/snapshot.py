@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from tasks.errors import UnknownJob
 from tasks.ids import JobId
-from tasks.models import Attempt, Failure, JobSpec, JobSummary, Step, StepResult
+from tasks.models import Attempt, Failure, JobSpec, JobSummary, Plan, Step, StepResult
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
 from tasks.store.failures import translated
 from tasks.store.scripts import READ, READ_STEP
@@ -23,7 +23,7 @@ class StepRecord:
     step: Step
     status: StepStatus
     attempt: int
-    """Attempts begun."""
+    """Number of the last attempt."""
     failures: int
     losses: int
     worker: str | None
@@ -33,6 +33,8 @@ class StepRecord:
     failure: Failure | None
     attempts: tuple[Attempt, ...]
     """Those that ended."""
+    left_out: int = 0
+    """Attempt numbers that were never used, one for each time that the step was begun anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Snapshots:
         key = self.store.keys.job(job)
         keys = [key, f"{key}:steps", f"{key}:specs", f"{key}:results"]
         async with translated(self.store.settings):
-            reply = await READ_STEP.run(self.store.redis, keys, [step, *"sanxwtf"])
+            reply = await READ_STEP.run(self.store.redis, keys, [step, *"sanxwtfu"])
         there, spec, facts, results = cast("tuple[int, str, list[str], list[str]]", reply)
         if not there:
             raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
@@ -148,7 +150,7 @@ def _summary(job: JobId, row: list[str | None]) -> JobSummary:
 def _job(job: Hash, steps: Hash, specs: Hash, results: Hash) -> JobRecord:
     failure = job.get("failure")
     return JobRecord(
-        spec=JobSpec.model_validate_json(job["spec"]),
+        spec=_spec(job),
         status=TaskStatus(job["status"]),
         revision=int(job["revision"]),
         seq=int(job["seq"]),
@@ -160,6 +162,13 @@ def _job(job: Hash, steps: Hash, specs: Hash, results: Hash) -> JobRecord:
     )
 
 
+def _spec(job: Hash) -> JobSpec:
+    """The spec, with the given plan as long as that was not accepted."""
+    spec = JobSpec.model_validate_json(job["spec"])
+    plan = job.get("plan")
+    return spec if plan is None else spec.model_copy(update={"plan": Plan.model_validate_json(plan)})
+
+
 def _step(step: str, steps: Hash, spec: str, results: Hash) -> StepRecord:
     result, failure = results.get(f"r:{step}"), results.get(f"f:{step}")
     attempt = int(steps.get(f"a:{step}", "0"))
@@ -167,6 +176,7 @@ def _step(step: str, steps: Hash, spec: str, results: Hash) -> StepRecord:
         step=Step.model_validate_json(spec),
         status=StepStatus(steps[f"s:{step}"]),
         attempt=attempt,
+        left_out=int(steps.get(f"u:{step}", "0")),
         failures=int(steps.get(f"n:{step}", "0")),
         losses=int(steps.get(f"x:{step}", "0")),
         worker=steps.get(f"w:{step}"),

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from orchestrator.local.redis_server import RedisServer
-from tasks.errors import StoreUnavailable
+from tasks.errors import StoreFull, StoreUnavailable
+from tasks.states import TaskStatus
 from tests.acceptance.hand_made import HandMade, completed, hand_made, log_of
 from tests.acceptance.stage import Stage, Stages, wait_until
 from tests.support.servers import client, cluster, watched
@@ -47,6 +48,8 @@ def test_jobs_run_on_a_cluster_while_a_node_restarts(stages: Stages, tmp_path: P
             assert finished <= {one.job_id for one in fleet.troupe.jobs(100)}
             holders = [one.dbsize() for one in map(client, (node.url for node in nodes.nodes))]
             assert all(holders)
+            doctor = fleet.stage.troupe("doctor", "--json")
+            assert doctor.stdout.count('"check":"store","verdict":"ok"') == len(nodes.nodes), doctor.stdout
     finally:
         broker.stop()
 
@@ -66,15 +69,15 @@ def test_a_store_that_fails_over_delays_jobs_and_loses_none(stages: Stages, tmp_
 
 
 @pytest.fixture
-def garbage_broker(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer.start(tmp_path / "r", append_only=False)
-    yield server
-    server.stop()
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    made = RedisServer.start(tmp_path / "r", append_only=False)
+    yield made
+    made.stop()
 
 
-def test_garbage_in_a_queue_is_dropped_and_the_worker_lives_on(stage: Stage, garbage_broker: RedisServer) -> None:
-    with hand_made(stage, garbage_broker.url) as fleet:
-        broker: Any = client(garbage_broker.url.replace("db=0", "db=1"))
+def test_garbage_in_a_queue_is_dropped_and_the_worker_lives_on(stage: Stage, server: RedisServer) -> None:
+    with hand_made(stage, server.url) as fleet:
+        broker: Any = client(server.url.replace("db=0", "db=1"))
         completed([fleet.naps("0.1")])
         for one in GARBAGE:
             broker.lpush("napper", one)
@@ -85,6 +88,22 @@ def test_garbage_in_a_queue_is_dropped_and_the_worker_lives_on(stage: Stage, gar
         said = log_of(stage)
         assert "message_dropped" in said
         assert SECRET not in said
+        _one_start_each(fleet)
+
+
+def test_a_store_that_is_full_for_a_while_delays_jobs_and_loses_none(stage: Stage, server: RedisServer) -> None:
+    with hand_made(stage, server.url) as fleet:
+        jobs = [fleet.naps("1", "0.1", "0.1") for _ in range(12)]
+        fleet.napping(jobs[0])
+        administrator = client(server.url)
+        administrator.config_set("maxmemory", 1)
+        with pytest.raises(StoreFull):
+            fleet.naps("0.1")
+        wait_until(lambda: any(step.status == "succeeded" for step in jobs[0].snapshot().steps))
+        assert jobs[-1].cancel() is TaskStatus.CANCELLED
+        administrator.config_set("maxmemory", 0)
+        administrator.close()
+        completed([*jobs[:-1], fleet.naps("0.1")])
         _one_start_each(fleet)
 
 

@@ -5,6 +5,7 @@ A change that fails here changes what travels between processes of a fleet: rais
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -52,6 +53,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "usage": Usage,
     "worker_presence": WorkerPresence,
 }
+BEFORE_LIMITS: dict[str, type[BaseModel]] = {"step": Step, "agent_definition": AgentDefinition, "plan": Plan}
+"""Forms of the release without retry codes, fallbacks and limits of steps: read, and in the same words by default."""
 EVENTS = sorted(
     str(kind.model_fields["type"].default)
     for kind in vars(events).values()
@@ -67,6 +70,30 @@ def golden(name: str) -> str:
 def test_a_model_is_read_and_written_as_before(name: str) -> None:
     text = golden(name)
     assert MODELS[name].model_validate_json(text).model_dump_json(indent=2) + "\n" == text
+
+
+@pytest.mark.parametrize("name", BEFORE_LIMITS)
+def test_a_form_from_before_the_limits_is_read_and_stored_without_them(name: str) -> None:
+    """So that releases before and after can work in one fleet, as long as nobody uses what is new."""
+    text = golden(f"{name}_before_limits")
+    model = BEFORE_LIMITS[name].model_validate_json(text)
+
+    def keys(value: object) -> set[str]:
+        if isinstance(value, dict):
+            fields = cast("dict[str, object]", value)
+            return set(fields) | {one for item in fields.values() for one in keys(item)}
+        if isinstance(value, list):
+            return {one for item in cast("list[object]", value) for one in keys(item)}
+        return set[str]()
+
+    stored = json.loads(model.model_dump_json(exclude_defaults=True))
+    assert keys(stored) <= keys(json.loads(text))
+    assert BEFORE_LIMITS[name].model_validate(stored) == model
+
+
+def test_a_planners_model_is_not_asked_for_limits() -> None:
+    seen = Plan.model_json_schema()["$defs"]["PlannedStep"]["properties"]
+    assert list(seen) == ["id", "description", "agent", "capability", "depends_on", "join"]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -86,7 +113,8 @@ def test_an_event_is_read_and_written_as_before(name: str) -> None:
 
 def test_every_golden_file_is_used() -> None:
     files = {path.name.removesuffix(".json") for path in GOLDEN.iterdir()}
-    assert files == {*MODELS, *(f"event_{name}" for name in EVENTS), "job_result.schema"}
+    before = {f"{name}_before_limits" for name in BEFORE_LIMITS}
+    assert files == {*MODELS, *before, *(f"event_{name}" for name in EVENTS), "job_result.schema"}
 
 
 def test_every_event_can_be_told_apart() -> None:

@@ -11,6 +11,8 @@ import pytest
 import orchestrator
 import tasks.store
 import workers
+from orchestrator.blocking import DeadList
+from orchestrator.dead import AsyncDeadList
 
 PUBLIC: dict[ModuleType, list[str]] = {
     orchestrator: [
@@ -24,15 +26,26 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "Troupe",
         "TroupeError",
     ],
-    workers: ["Agent", "AgentReply", "StepContext", "ToolError", "current_call", "current_step", "tool"],
+    workers: [
+        "Agent",
+        "AgentReply",
+        "RetryPolicy",
+        "StepContext",
+        "ToolError",
+        "current_call",
+        "current_step",
+        "tool",
+    ],
     tasks.store: [
         "AttemptStore",
+        "DeadStore",
         "Endings",
         "Entry",
         "EventStore",
         "FleetStore",
         "JobRecord",
         "JobStore",
+        "Made",
         "NewStep",
         "Notice",
         "Outbox",
@@ -40,6 +53,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "Snapshots",
         "StepRecord",
         "Store",
+        "Swept",
     ],
 }
 FORBIDDEN = ["workers", "anthropic", "celery", "kombu", "typer", "rich", "duckdb", "tantivy", "fastapi", "uvicorn"]
@@ -82,7 +96,12 @@ def test_the_handle_of_a_job_can_do_these() -> None:
 
 def test_the_client_can_do_these() -> None:
     methods = ["agents", "close", "job", "jobs", "orchestrators", "submit", "workers"]
-    assert public(orchestrator.AsyncTroupe) == public(orchestrator.Troupe) == methods
+    assert public(orchestrator.AsyncTroupe) == methods
+    assert public(orchestrator.Troupe) == sorted([*methods, "dead"])  # there a property, here an attribute
+
+
+def test_the_list_of_the_dead_can_do_these() -> None:
+    assert public(AsyncDeadList) == public(DeadList) == ["drop", "list", "retry", "show"]
 
 
 @pytest.mark.parametrize("name", ["submit", "job", "jobs"])
@@ -101,7 +120,8 @@ def test_submitting_takes_these() -> None:
 def test_an_agent_takes_these() -> None:
     assert list(inspect.signature(workers.Agent).parameters) == [
         "name", "description", "capabilities", "tools", "mcp", "instructions", "queue", "version", "model", "output",
-        "max_turns", "plannable", "run",
+        "max_turns", "plannable", "run", "retry", "fallback", "timeout", "total_timeout", "queue_timeout",
+        "idle_timeout",
     ]  # fmt: skip
 
 

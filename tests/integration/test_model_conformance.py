@@ -7,10 +7,12 @@ Walks through the model's worlds, and wild calls in between: any script about an
 import os
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import pytest
 
+from tasks.errors import NotDead
 from tasks.ids import AttemptRef, JobId, StepId
 from tasks.models import Failure, Join
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
@@ -18,7 +20,7 @@ from tasks.store import Entry as RealEntry
 from tasks.store import NewStep, Notice
 from tasks.store.attempts import HANDED_BACK, _refusal
 from tasks.store.outbox import _read
-from tests.model.actions import CODES, Actions, Label
+from tests.model.actions import CODES, Actions, Label, reopened
 from tests.model.explore import is_over
 from tests.model.store import ACCEPTED, JOB, Entry, Scripts, StepState, StoreState, graph_of
 from tests.model.world import Faults, World
@@ -34,6 +36,8 @@ PLANS: Final[dict[str, list[NewStep]]] = {
     "any": a_graph({"a": (), "b": (), "c": ("a", "b")}, joins={"c": Join.ANY}),
     "best effort": a_graph({"a": (), "b": (), "c": ("a", "b")}, joins={"c": Join.BEST_EFFORT}),
 }
+HEIR: Final = '{"agent":"worker","fallback":"heir","failure":{"code":"bad","message":"x"}}'
+STEPWISE: Final = ("settle", "postpone", "give_up", "fall_back")
 REFUSABLE: Final = frozenset({"heartbeat", "settle"})
 TOUCHING: Final = frozenset({"heartbeat", "report"})
 """Scripts that the store may be changed by where the model is not: a lease renewed, an event written."""
@@ -99,10 +103,32 @@ class Twin:
         return await attempts.fail(ref, Failure(code=code, message="x", retryable=code != "hard"), COST) or True
 
     async def _postpone(self, step: int, attempt: int, later: bool) -> bool:
-        return await self.moves.jobs.postpone(self._ref(step, attempt), 60_000 if later else 0)
+        return bool(await self.moves.jobs.postpone(self._ref(step, attempt), 60_000 if later else 0))
 
     async def _give_up(self, step: int, attempt: int) -> bool:
         return await self.moves.jobs.give_up(self._ref(step, attempt), OUT_OF_LUCK)
+
+    async def _fall_back(self, step: int, attempt: int) -> bool:
+        heir = self.plan[step].step.model_copy(update={"agent": "heir"})
+        return bool(await self.moves.jobs.fall_back(self._ref(step, attempt), heir, HEIR))
+
+    async def _reopen(self, step: int, attempt: int) -> bool:
+        """The step's record as it is; only its attempt is what the caller says."""
+        record = await self.moves.snapshots.job(self.job)
+        try:
+            await self.moves.dead.reopen(record, [replace(record.steps[step], attempt=attempt)])
+        except NotDead:
+            return False
+        return True
+
+    async def _overdue(self, step: int) -> None:
+        """Let the time in the queue have ended."""
+        member, steps = f"{self.job}:{self.graph[step].name}", f"{self.moves.store.keys.job(self.job)}:steps"
+        field = f"e:{self.graph[step].name}"
+        await self.moves.redis.hset(steps, field, 1)
+        await self.moves.redis.zadd(self.moves.store.keys.timers(PARTITION), {member: 1})
+        await self.moves.jobs.sweep(PARTITION)
+        await self.moves.redis.hdel(steps, field)
 
     async def _end_job(self, status: TaskStatus) -> None:
         assert await self.moves.jobs.end_job(self.job, status, OUT_OF_LUCK) is (self.store.status)
@@ -126,6 +152,8 @@ class Twin:
         names = [node.name for node in self.graph]
         step = names.index(real.ref.step) if real.ref.step else JOB
         code = Failure.model_validate_json(real.data).code if real.notice is Notice.ATTEMPT_ENDED else ""
+        if real.notice is Notice.STEP_OVERDUE:
+            code = real.data.partition(" ")[0]
         return Entry(real.notice, step, real.ref.attempt, code)
 
     async def _real(self) -> StoreState:
@@ -153,16 +181,16 @@ class Twin:
 def _step(fields: dict[str, str], name: str, timer: bool) -> StepState | None:
     if f"s:{name}" not in fields:
         return None
-    attempt, failures, losses, rest, good = (int(fields.get(f"{field}:{name}", "0")) for field in "anxro")
+    attempt, failures, losses, rest, good, left = (int(fields.get(f"{field}:{name}", "0")) for field in "anxrou")
     return StepState(
-        StepStatus(fields[f"s:{name}"]), attempt, failures, losses, rest, good, timer, f"g:{name}" in fields
+        StepStatus(fields[f"s:{name}"]), attempt, failures, losses, rest, good, timer, f"g:{name}" in fields, left
     )
 
 
 def wild(dice: random.Random, store: StoreState) -> Label:
     """Any script about any step and an attempt that was, is or will be."""
     name = dice.choice(
-        ("submit", "extend", "dispatch", "claim", "heartbeat", "report", "settle", "postpone", "give_up", "sweep")
+        (*("submit", "extend", "dispatch", "claim", "heartbeat", "report"), *STEPWISE, "reopen", "sweep")
     )
     if name == "extend" and store.status is not None:  # nobody writes the same steps onto the revision that has them
         return ("extend", dice.choice([revision for revision in (0, 1, 2) if revision != store.revision]))
@@ -172,7 +200,7 @@ def wild(dice: random.Random, store: StoreState) -> Label:
     attempt = max(store.steps[step].attempt + dice.choice((-1, -1, 0, 0, 1)), 1)
     if name == "sweep":
         return ("sweep", step)
-    if name == "give_up":
+    if name in {"give_up", "fall_back"}:
         return ("give_up", step, attempt - (attempt == 1 and dice.random() < 0.3))
     more: dict[str, Label] = {
         "settle": (dice.choice(("", *CODES, HANDED_BACK)),),
@@ -206,7 +234,7 @@ async def test_model_and_scripts_agree_on_every_action(moves_with: Callable[...,
     window = seed % 3
     await moves.jobs.sweep(PARTITION, {"worker": window} if window else {})
     dice, twin = random.Random(f"{plan} {seed}"), Twin(moves, PLANS[plan], window)
-    actions = Actions(twin.graph, busy=2, window=window)
+    actions = Actions(twin.graph, busy=2, window=window, fallbacks=seed % 2)
     world = actions.start(MISFORTUNE)
     for _ in range(STEPS):
         chosen = choose(dice, actions, world) if dice.random() < 0.6 else None
@@ -216,7 +244,11 @@ async def test_model_and_scripts_agree_on_every_action(moves_with: Callable[...,
             status = dice.choice((TaskStatus.CANCELLED, TaskStatus.FAILED))
             world = world._replace(store=await twin.do(("end_job", status)))
         else:
-            world = world._replace(store=await twin.do(wild(dice, world.store)))
+            label = wild(dice, world.store)
+            before = world.store
+            world = world._replace(store=await twin.do(label))
+            if label[0] == "reopen" and world.store != before:
+                world = reopened(world, world.store)
     world = world._replace(faults=Faults())
     while not is_over(world):
         chosen = choose(dice, actions, world)

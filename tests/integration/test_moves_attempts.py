@@ -7,7 +7,7 @@ from tasks.events import StepFaltered, StepRetrying, StepStarted, StepSucceeded
 from tasks.ids import AttemptRef, StepId, WorkerName, new_job_id
 from tasks.models import AttemptOutcome, Failure, StepResult
 from tasks.states import StepStatus, TaskStatus
-from tasks.store import Notice, Refusal
+from tasks.store import Made, Notice, Refusal
 from tasks.store.attempts import HANDED_BACK
 from tasks.store.jobs import LOST, SWEEP_BATCH
 from tests.support.builders import BAD, COST, DIAMOND, OUT_OF_LUCK, RESULT, WORKER
@@ -117,7 +117,7 @@ async def test_a_heartbeat_renews_the_lease(moves: Moves) -> None:
     ref = await moves.running(job, "a")
     await moves.make_due(job, "a")
     assert await moves.attempts.heartbeat(0, [ref]) == {}
-    assert await moves.jobs.sweep(0) == 0
+    assert (await moves.jobs.sweep(0)).due == 0
     assert await moves.status(job, "a") is StepStatus.RUNNING
 
 
@@ -162,7 +162,7 @@ async def test_a_heartbeat_of_an_earlier_attempt_does_not_renew_the_lease_of_the
     await moves.running(job, "a", 2)
     await moves.make_due(job, "a")
     assert await moves.attempts.heartbeat(0, [earlier]) == {earlier: Refusal.SUPERSEDED}
-    assert await moves.jobs.sweep(0) == 1
+    assert (await moves.jobs.sweep(0)).due == 1
     assert await moves.status(job, "a") is StepStatus.DELAYED
 
 
@@ -218,7 +218,7 @@ async def test_a_stale_attempt_changes_nothing_anywhere(moves: Moves) -> None:
     assert await moves.attempts.fail(ref, BAD, COST) is Refusal.SUPERSEDED
     assert await moves.attempts.hand_back(ref, "stopping", COST) is Refusal.SUPERSEDED
     assert await moves.attempts.report(ref, [("step_progress", '{"message":"late"}')]) is False
-    assert await moves.jobs.postpone(ref, 0) is False
+    assert await moves.jobs.postpone(ref, 0) is Made.STALE
     assert await moves.jobs.give_up(ref, OUT_OF_LUCK) is False
     assert await moves.claim(ref) is None
     assert await moves.everything(job) == before
@@ -290,10 +290,10 @@ async def test_a_postponed_step_is_ready_when_its_time_has_come(moves: Moves) ->
     job = await moves.planned(DIAMOND)
     ref = await moves.faltered(job, "a")
     assert await moves.jobs.postpone(ref, 60_000)
-    assert await moves.jobs.sweep(0) == 0
+    assert (await moves.jobs.sweep(0)).due == 0
     await moves.entries()
     await moves.make_due(job, "a")
-    assert await moves.jobs.sweep(0) == 1
+    assert (await moves.jobs.sweep(0)).due == 1
     assert await moves.asked_for(Notice.STEP_READY) == [the_next(ref)]
     assert await moves.status(job, "a") is StepStatus.READY
     assert f"{job}:a" not in await moves.timers()
@@ -377,14 +377,14 @@ async def test_an_expired_lease_is_a_loss(moves: Moves) -> None:
     await moves.entries()
     ref = await moves.running(job, "a")
     await moves.make_due(job, "a")
-    assert await moves.jobs.sweep(0) == 1
+    assert (await moves.jobs.sweep(0)).due == 1
     (entry,) = await moves.entries()
     assert (entry.notice, entry.ref, Failure.model_validate_json(entry.data)) == (Notice.ATTEMPT_ENDED, ref, LOST)
     record = await moves.snapshots.step(job, "a")
     assert record is not None
     assert (record.status, record.failures, record.losses) == (StepStatus.DELAYED, 0, 1)
     assert record.attempts[0].outcome is AttemptOutcome.LOST
-    assert await moves.jobs.sweep(0) == 0
+    assert (await moves.jobs.sweep(0)).due == 0
 
 
 async def test_a_lease_ends_by_itself_in_time(moves_with: Callable[..., Moves]) -> None:
@@ -393,7 +393,7 @@ async def test_a_lease_ends_by_itself_in_time(moves_with: Callable[..., Moves]) 
     await moves.running(job, "a")
 
     async def lost() -> bool:
-        return await moves.jobs.sweep(0) == 1
+        return (await moves.jobs.sweep(0)).due == 1
 
     await wait_until(lost, within=2)
     assert await moves.status(job, "a") is StepStatus.DELAYED
@@ -405,11 +405,11 @@ async def test_a_message_that_nobody_claims_is_asked_about_again_and_again(moves
     await moves.entries()
     for _ in range(2):
         await moves.make_due(job, "a")
-        assert await moves.jobs.sweep(0) == 1
+        assert (await moves.jobs.sweep(0)).due == 1
         (entry,) = await moves.entries()
         assert (entry.notice, entry.ref) == (Notice.STEP_UNCLAIMED, ref)
         assert int(entry.data) >= 0
-        assert await moves.jobs.sweep(0) == 0, "not before another while"
+        assert (await moves.jobs.sweep(0)).due == 0, "not before another while"
     assert await moves.status(job, "a") is StepStatus.DISPATCHED
     assert await moves.claim(ref) is not None
 
@@ -417,15 +417,15 @@ async def test_a_message_that_nobody_claims_is_asked_about_again_and_again(moves
 async def test_a_timer_of_a_job_that_is_gone_is_dropped(moves: Moves) -> None:
     timers, job = moves.store.keys.timers(0), new_job_id(0)
     await moves.redis.zadd(timers, {job: 1, f"{job}:a": 1})
-    assert await moves.jobs.sweep(0) == 2
+    assert (await moves.jobs.sweep(0)).due == 2
     assert await moves.timers() == {}
     assert await moves.redis.keys(f"{moves.store.settings.prefix}:*{job}*") == []
 
 
 async def test_a_sweep_takes_a_bounded_number_of_timers(moves: Moves) -> None:
     await moves.redis.zadd(moves.store.keys.timers(0), {f"{new_job_id(0)}:a": 1 for _ in range(SWEEP_BATCH + 1)})
-    assert await moves.jobs.sweep(0) == SWEEP_BATCH
-    assert await moves.jobs.sweep(0) == 1
+    assert (await moves.jobs.sweep(0)).due == SWEEP_BATCH
+    assert (await moves.jobs.sweep(0)).due == 1
 
 
 async def test_events_of_a_running_attempt_are_written_in_order(moves: Moves) -> None:

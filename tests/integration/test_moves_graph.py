@@ -238,7 +238,7 @@ async def test_a_job_past_its_deadline_fails_with_all_its_open_steps(moves: Move
     job = await moves.planned({"a": (), "b": ("a",)})
     ref = await moves.running(job, "a")
     await moves.make_due(job)
-    assert await moves.jobs.sweep(0) == 1
+    assert (await moves.jobs.sweep(0)).due == 1
     record = await moves.snapshots.job(job)
     assert record.status is TaskStatus.FAILED
     assert record.failure is not None
@@ -253,7 +253,7 @@ async def test_a_deadline_and_a_lease_that_end_together_end_the_job_once(moves: 
     await moves.dispatched(job, "b")
     for step in (None, "a", "b"):
         await moves.make_due(job, step)
-    assert await moves.jobs.sweep(0) == 3
+    assert (await moves.jobs.sweep(0)).due == 3
     assert (await moves.kinds(job)).count("job_finished") == 1
     assert set((await statuses(moves, job)).values()) == {"cancelled"}
     assert await moves.timers() == {}

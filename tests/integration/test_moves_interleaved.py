@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine
+from contextlib import suppress
 from itertools import count
 from typing import Any, Final, TypeVar
 
@@ -11,8 +12,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from hypothesis.strategies import DataObject, booleans, data, integers, sampled_from
 
+from tasks.errors import NotDead
 from tasks.events import ends_job
-from tasks.ids import SYNTHESIS_STEP, AttemptRef, JobId
+from tasks.ids import PLAN_STEP, SYNTHESIS_STEP, AttemptRef, JobId
 from tasks.models import Join, StepResult
 from tasks.settings import StoreSettings
 from tasks.states import FINAL_JOB, FINAL_STEP, MOVES, StepStatus, TaskStatus
@@ -25,6 +27,10 @@ LEGAL: Final = {(source, target) for sources, target in MOVES.values() for sourc
 ROUNDS: Final = 100
 """Rounds in which a job must be final once everybody does their work."""
 NUMBERS = count()
+DECISIONS: Final = ("retry", "fall back", "give up")
+OWN: Final = frozenset({PLAN_STEP, SYNTHESIS_STEP})
+"""Steps without a fallback."""
+HEIR: Final = '{"agent":"worker","fallback":"heir","failure":{"code":"bad","message":"x"}}'
 
 
 class Interleaved(RuleBasedStateMachine):
@@ -40,6 +46,7 @@ class Interleaved(RuleBasedStateMachine):
         self.unread: list[Entry] = []
         self.messages: list[AttemptRef] = []
         self.accepted: Counter[str] = Counter()
+        self.forgotten: Counter[str] = Counter()
         self.cost = 0
         self.before: dict[str, StepStatus] = {}
         self.job = self.do(self.begin())
@@ -64,28 +71,64 @@ class Interleaved(RuleBasedStateMachine):
         self.unread += self.do(self.moves.outbox.read(PARTITION, count=3, block=NO_WAIT))
 
     @precondition(lambda self: self.unread)
-    @rule(data=data(), dies=booleans(), retries=booleans(), delay_ms=sampled_from([0, 60_000]))
-    def act(self, data: DataObject, dies: bool, retries: bool, delay_ms: int) -> None:
+    @rule(data=data(), dies=booleans(), decision=sampled_from(DECISIONS), delay_ms=sampled_from([0, 60_000]))
+    def act(self, data: DataObject, dies: bool, decision: str, delay_ms: int) -> None:
         """Act on an entry; a reader that dies right after has not deleted it."""
         entry = data.draw(sampled_from(self.unread))
-        self.do(self.act_on(entry, retries, delay_ms))
+        self.do(self.act_on(entry, decision, delay_ms))
         if not dies:
             self.unread.remove(entry)
             self.do(self.moves.outbox.done(PARTITION, [entry]))
 
-    async def act_on(self, entry: Entry, retries: bool, delay_ms: int) -> None:
+    async def act_on(self, entry: Entry, decision: str, delay_ms: int) -> None:
         match entry.notice:
             case Notice.STEP_READY:
                 if (await self.moves.jobs.dispatch(PARTITION, [entry.ref]))[0] is not None:
                     self.messages.append(entry.ref)
-            case Notice.ATTEMPT_ENDED if retries:
+            case Notice.ATTEMPT_ENDED if decision == "retry":
                 await self.moves.jobs.postpone(entry.ref, delay_ms)
-            case Notice.ATTEMPT_ENDED:
+            case Notice.ATTEMPT_ENDED if decision == "fall back" and entry.ref.step not in OWN:
+                await self.fall_back(entry.ref)
+            case Notice.ATTEMPT_ENDED | Notice.STEP_OVERDUE:
                 await self.moves.jobs.give_up(entry.ref, OUT_OF_LUCK)
             case Notice.STEP_UNCLAIMED:
                 self.messages.append(entry.ref)
             case Notice.PLAN_PROPOSED:
                 await self.moves.extend(self.job, a_graph(DIAMOND, joins=self.joins))
+
+    async def fall_back(self, ref: AttemptRef) -> None:
+        """Hand a step on between two agents, as often as it is asked for."""
+        record = await self.moves.snapshots.step(ref.job, ref.step)
+        if record is not None and ref.step not in OWN:
+            heir = record.step.model_copy(update={"queue": "heir" if record.step.queue == "worker" else "worker"})
+            await self.moves.jobs.fall_back(ref, heir, HEIR)
+
+    @precondition(lambda self: self.messages)
+    @rule(data=data())
+    def hand_over(self, data: DataObject) -> None:
+        """Decided by something that was read at any time before: stale, mostly."""
+        self.do(self.fall_back(data.draw(sampled_from(self.messages))))
+
+    @precondition(lambda self: StepStatus.FAILED in self.before.values())
+    @rule(data=data())
+    def retry_by_hand(self, data: DataObject) -> None:
+        dead = sorted(step for step, status in self.before.items() if status is StepStatus.FAILED)
+        self.do(self.reopen(data.draw(sampled_from(dead))))
+
+    async def reopen(self, step: str) -> None:
+        record = await self.moves.snapshots.job(self.job)
+        with suppress(NotDead):
+            await self.moves.reopen(self.job, step)
+            now = {one.step.id: one.status for one in (await self.moves.snapshots.job(self.job)).steps}
+            for one in record.steps:
+                if one.status is not now[one.step.id]:
+                    assert one.status in FINAL_STEP
+                    self.accepted[one.step.id] = 0
+                    self.forgotten[one.step.id] = sum(
+                        event.type == "step_succeeded" and event.step == one.step.id
+                        for event in await self.moves.told(self.job)
+                    )
+            self.before = {}  # a step may have made two moves at once
 
     @rule()
     def sweep(self) -> None:
@@ -176,11 +219,12 @@ class Interleaved(RuleBasedStateMachine):
         told = await self.moves.told(self.job)
         assert [event.seq for event in told] == list(range(1, record.seq + 1))
         committed = Counter(event.model_dump()["step"] for event in told if event.type == "step_succeeded")
+        committed -= self.forgotten
         assert committed == +self.accepted
         assert max(committed.values(), default=1) == 1
         for one in record.steps:
             assert (one.result is not None) is (one.status is StepStatus.SUCCEEDED)
-        assert record.final is any(ends_job(event) for event in told)
+        assert record.final is ends_job(told[-1])
         if record.final:
             assert not set(now.values()) - FINAL_STEP
             assert await self.moves.timers() == {}
@@ -197,7 +241,7 @@ class Interleaved(RuleBasedStateMachine):
         for _ in range(ROUNDS):
             self.unread += await self.moves.entries()
             for entry in self.unread:
-                await self.act_on(entry, retries=False, delay_ms=0)
+                await self.act_on(entry, "give up", 0)
             await self.moves.outbox.done(PARTITION, self.unread)
             self.unread.clear()
             for ref in list(self.messages):

@@ -1,11 +1,13 @@
 """Lua and `tasks.states` agree on every (status, move) pair."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from importlib import resources
 from typing import Final
 
 import pytest
 
+from tasks.errors import NotDead
 from tasks.ids import AttemptRef, StepId
 from tasks.models import StepKind
 from tasks.states import MOVES, Move, StepStatus, TaskStatus, legal
@@ -17,6 +19,8 @@ NOT_YET: Final = {Move.PARK, Move.WAKE}
 """Moves that nothing makes so far."""
 SUBJECT: Final = StepId("subject")
 BEFORE: Final = StepId("before")
+
+HEIR: Final = '{"agent":"worker","fallback":"heir","failure":{"code":"bad","message":"x"}}'
 
 Act = Callable[[Moves, AttemptRef], Awaitable[object]]
 
@@ -62,6 +66,26 @@ async def dispatch(moves: Moves, ref: AttemptRef) -> None:
     await moves.jobs.dispatch(0, [ref])
 
 
+async def fall_back(moves: Moves, ref: AttemptRef) -> None:
+    await moves.jobs.fall_back(ref, a_step(SUBJECT, [BEFORE], agent="heir", queue="heir"), HEIR)
+
+
+async def reopen(moves: Moves, ref: AttemptRef) -> None:
+    with suppress(NotDead):
+        await moves.reopen(ref.job, ref.step)
+
+
+async def restore(moves: Moves, ref: AttemptRef) -> None:
+    """The subject as the job's answer; what it rests on was given up, and is tried again."""
+    steps = f"{moves.store.keys.job(ref.job)}:steps"
+    await moves.redis.hset(steps, mapping={f"k:{SUBJECT}": StepKind.SYNTHESIS.value})
+    await moves.redis.hset(moves.store.keys.job(ref.job), mapping={"order": f"{BEFORE} {SUBJECT}"})
+    await moves.attempts.fail(AttemptRef(ref.job, BEFORE, 1), BAD, COST)
+    await moves.redis.hset(steps, mapping={f"s:{BEFORE}": StepStatus.FAILED.value})
+    with suppress(NotDead):
+        await moves.reopen(ref.job, BEFORE)
+
+
 ACTS: Final[list[tuple[str, Move, Act]]] = [
     ("succeed before", Move.UNBLOCK, unblock),
     ("give up before", Move.SKIP, skip),
@@ -71,6 +95,9 @@ ACTS: Final[list[tuple[str, Move, Act]]] = [
     ("fail", Move.FALTER, lambda moves, ref: moves.attempts.fail(ref, BAD, COST)),
     ("hand back", Move.LOSE, lambda moves, ref: moves.attempts.hand_back(ref, "stopping", COST)),
     ("give up", Move.GIVE_UP, lambda moves, ref: moves.jobs.give_up(ref, OUT_OF_LUCK)),
+    ("fall back", Move.FALL_BACK, fall_back),
+    ("reopen", Move.REOPEN, reopen),
+    ("restore", Move.RESTORE, restore),
     ("cancel", Move.CANCEL, lambda moves, ref: moves.jobs.end_job(ref.job, TaskStatus.CANCELLED, OUT_OF_LUCK)),
 ]
 """One way to try each move that changes the status."""
@@ -99,7 +126,7 @@ async def test_a_message_is_published_again_when_that_is_legal_and_only_then(mov
 @pytest.mark.parametrize("delay_ms", [0, 60_000])
 async def test_a_retry_is_set_when_that_is_legal_and_only_then(moves: Moves, status: StepStatus, delay_ms: int) -> None:
     ref = await a_step_in(moves, status)
-    assert await moves.jobs.postpone(ref, delay_ms) is legal(Move.POSTPONE, status)
+    assert bool(await moves.jobs.postpone(ref, delay_ms)) is legal(Move.POSTPONE, status)
     at_once = legal(Move.POSTPONE, status) and delay_ms == 0
     assert await moves.status(ref.job, ref.step) is (StepStatus.READY if at_once else status)
     assert (f"{ref.job}:{ref.step}" in await moves.timers()) is (legal(Move.POSTPONE, status) and not at_once)

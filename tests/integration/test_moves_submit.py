@@ -84,6 +84,16 @@ async def test_a_job_with_a_plan_has_it_proposed_and_asks_no_planner(moves: Move
     assert (record.steps, record.spec.plan) == ((), a_plan())
 
 
+async def test_a_given_plan_stands_apart_from_what_every_claim_brings(moves: Moves) -> None:
+    job = await moves.jobs.submit(a_job(plan=a_plan()), None)
+    assert (await moves.snapshots.job(job)).spec.plan == a_plan()
+    await moves.extend(job, a_graph({"one": []}))
+    claim = await moves.claim(await moves.dispatched(job, "one"))
+    assert claim is not None
+    assert claim.job.plan is None
+    assert not await moves.redis.hexists(moves.store.keys.job(job), "plan")
+
+
 async def test_the_list_of_jobs_forgets_those_past_every_retention(moves: Moves) -> None:
     index, long_ago = moves.store.keys.index(0), 1
     await moves.redis.zadd(index, {"jold": long_ago})

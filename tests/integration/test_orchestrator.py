@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -249,3 +250,23 @@ async def test_a_broker_that_never_answers_is_given_up_in_time(store_settings: S
             await publisher.depth("pond")
         assert time.monotonic() - begun < 3
         await publisher.close()
+
+
+async def test_a_broker_that_is_full_is_away_and_no_defect(tmp_path: Path) -> None:
+    """Its reply is no connection error; taken for a defect, it would fail the job."""
+    server = RedisServer.start(tmp_path, append_only=False)
+    publisher = Publisher(make_app(StoreSettings(redis_url=SecretStr(server.url), store_timeout_s=1)))
+    dispatch = Dispatch.of(a_job().id, a_step("one"), 1)
+    redis: Any = cast(Any, Redis).from_url(server.url)
+    try:
+        await publisher.publish([dispatch])
+        redis.config_set("maxmemory", 1)
+        with pytest.raises(BrokerUnavailable):
+            await publisher.publish([dispatch])
+        redis.config_set("maxmemory", 0)
+        await publisher.publish([dispatch])
+        assert await publisher.depth("worker") == 2
+    finally:
+        await publisher.close()
+        redis.close()
+        server.stop()

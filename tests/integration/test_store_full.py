@@ -79,7 +79,7 @@ async def test_leases_end_and_jobs_are_cancelled(there: Moves) -> None:
     await there.running(job, "plan")
     await there.make_due(job, "plan")
     await memory(there, 1)
-    assert await there.jobs.sweep(PARTITION) == 1
+    assert (await there.jobs.sweep(PARTITION)).due == 1
     assert await there.status(job, "plan") is StepStatus.DELAYED
     assert await there.jobs.end_job(other, TaskStatus.CANCELLED, Failure(code="x", message="x"))
 

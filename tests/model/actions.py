@@ -9,8 +9,8 @@ from functools import cache
 from typing import Final, TypeVar
 
 from orchestrator.scheduling.decide import Retry, after_attempt
-from tasks.models import Failure, RetryPolicy
-from tasks.states import FINAL_JOB, StepStatus, TaskStatus
+from tasks.models import Failure, RetryPolicy, StepKind
+from tasks.states import FINAL_JOB, FINAL_STEP, StepStatus, TaskStatus
 from tasks.store import Notice
 from tasks.store.attempts import HANDED_BACK
 from tests.model.store import ACCEPTED, JOB, STALE, Entry, Graph, Made, Scripts, StoreState
@@ -31,6 +31,7 @@ EXTEND: Final = "extend"
 RETRY_NOW: Final = "retry_now"
 RETRY_LATER: Final = "retry_later"
 GIVE_UP: Final = "give_up"
+FALL_BACK: Final = "fall_back"
 DELETE: Final = "done"
 
 
@@ -49,6 +50,7 @@ class Actions:
 
     Args:
         window: Steps that may be in flight; 0 for any number.
+        fallbacks: Agents that take each step of the plan over, one after the other.
         busy: Entries that one replica works on at the same time.
         off: Guards to leave out: those of the scripts, and `delete.after` (an entry is deleted only after it was acted
             on), `republish` (messages that nobody claims are looked for), `depth` (only when the queue is empty).
@@ -63,11 +65,13 @@ class Actions:
         busy: int = 1,
         off: tuple[str, ...] = (),
         window: int = 0,
+        fallbacks: int = 0,
     ) -> None:
         self.graph = graph
         self.scripts = Scripts(graph, off, window)
         self.workers, self.replicas, self.busy = workers, replicas, busy
         self.off = frozenset(off)
+        self.fallbacks = fallbacks
 
     def start(self, faults: Faults) -> World:
         """Before anything has happened."""
@@ -143,7 +147,7 @@ class Actions:
                     left = (*rest, Handler(todo, handler.entry)) if todo else rest
                     yield label, _with(world._replace(store=store, messages=sent), replica, left)
                 if handler.todo == LOOK:
-                    left = (*rest, Handler(GIVE_UP, handler.entry))
+                    left = (*rest, Handler(self._last_resort(world.store, handler.entry), handler.entry))
                     yield from _fault(_with(world, replica, left), "absences", ("nobody listens",))
 
     def _acts(
@@ -166,6 +170,8 @@ class Actions:
                 later = todo == RETRY_LATER
                 made = self.scripts.postpone(store, step, attempt, later)
                 yield ("postpone", step, attempt, later), made[0], DELETE, sent
+            case "fall_back":
+                yield ("fall_back", step, attempt), self.scripts.fall_back(store, step, attempt)[0], DELETE, sent
             case "give_up":
                 yield ("give_up", step, attempt), self.scripts.give_up(store, step, attempt)[0], DELETE, sent
             case _:
@@ -195,7 +201,10 @@ class Actions:
                 made, reply = self.scripts.dispatch(store, entry.step, entry.attempt)
                 return ("dispatch", entry.step, entry.attempt), made, PUBLISH if reply == ACCEPTED else DELETE
             case Notice.ATTEMPT_ENDED if step is not None and current and step.status is StepStatus.DELAYED:
-                return label, store, decision(entry.code, step.failures, step.losses)
+                decided = decision(entry.code, step.failures, step.losses)
+                return label, store, self._last_resort(store, entry) if decided == GIVE_UP else decided
+            case Notice.STEP_OVERDUE if step is not None and current and step.status.value == entry.code:
+                return label, store, self._last_resort(store, entry)
             case Notice.STEP_UNCLAIMED if step is not None and current and step.status is StepStatus.DISPATCHED:
                 return label, store, LOOK
             case Notice.PLAN_PROPOSED if store.status not in FINAL_JOB and store.revision == 0:
@@ -203,10 +212,19 @@ class Actions:
             case _:
                 return label, store, DELETE
 
+    def _last_resort(self, store: StoreState, entry: Entry) -> str:
+        """What becomes of a step that would be given up."""
+        work = self.graph[entry.step].kind is StepKind.WORK
+        return FALL_BACK if work and store.steps[entry.step].left_out < self.fallbacks else GIVE_UP
+
     # Time, the broker, the client
 
     def _time(self, world: World) -> Following:
         for at, step in enumerate(world.store.steps):
+            waits = step.status in (StepStatus.READY, StepStatus.DISPATCHED)
+            if waits and Entry(Notice.STEP_OVERDUE, at, step.attempt, step.status.value) not in world.store.control:
+                overdue = world._replace(store=self.scripts.overdue(world.store, at)[0])
+                yield from _fault(overdue, "overdues", ("overdue", at))
             if not step.timer or (step.status is StepStatus.DISPATCHED and self._asked(world.store, at, step.attempt)):
                 continue
             swept = world._replace(store=self.scripts.sweep(world.store, at)[0])
@@ -245,12 +263,23 @@ class Actions:
             yield from _fault(
                 world._replace(store=cancelled(world.store)[0]), "ends", ("end_job", TaskStatus.CANCELLED)
             )
+        for at, step in enumerate(world.store.steps):
+            made, reply = self.scripts.reopen(world.store, at, step.attempt)
+            if reply == ACCEPTED:
+                yield from _fault(reopened(world, made), "retries", ("reopen", at, step.attempt))
         if world.store.deadline:
             yield from _fault(world._replace(store=self.scripts.sweep(world.store, JOB)[0]), "ends", ("sweep", JOB))
 
 
 def _all(world: World) -> Iterator[Handler]:
     return (handler for handlers in world.replicas for handler in handlers)
+
+
+def reopened(world: World, made: StoreState) -> World:
+    """After a retry by hand: a step that is done again may commit again."""
+    both = zip(world.commits, made.steps, strict=True)
+    commits = tuple(count if step.status in FINAL_STEP else 0 for count, step in both)
+    return world._replace(store=made, commits=commits)
 
 
 def _fault(world: World, kind: str, label: Label) -> Following:

@@ -14,7 +14,7 @@ from tests.model.world import World
 LEGAL: Final = frozenset((source, target) for sources, target in MOVES.values() for source in sources)
 BEGUN: Final = frozenset(StepStatus) - {StepStatus.BLOCKED, StepStatus.SKIPPED, StepStatus.CANCELLED}
 FLYING: Final = frozenset({StepStatus.DISPATCHED, StepStatus.RUNNING})
-SETTLED: Final = frozenset({"settle", "claim", "postpone", "give_up", "dispatch"})
+SETTLED: Final = frozenset({"settle", "claim", "postpone", "give_up", "fall_back", "dispatch"})
 """Scripts that name an attempt."""
 
 
@@ -22,7 +22,11 @@ def broken(graph: Graph, before: World, label: Label, after: World) -> Iterator[
     """What an action has broken, in words."""
     yield from _around(after)
     if after.store is not before.store and after.store != before.store:
-        yield from _changed(graph, before.store, after.store)
+        if label[0] == "reopen":
+            yield from _reopened(before.store, after.store)
+            yield from _whole(graph, after.store)
+        else:
+            yield from _changed(graph, before.store, after.store)
         yield from _stale(before.store, label)
 
 
@@ -60,8 +64,21 @@ def _moved(before: StoreState, after: StoreState) -> Iterator[str]:
             yield f"no move leads from {old.status.value} to {new.status.value}"
         if not old.attempt <= new.attempt <= old.attempt + 1:
             yield "attempts do not count up one by one"
-        if new.failures < old.failures or new.losses < old.losses:
+        anew = new.left_out > old.left_out
+        if not anew and (new.failures < old.failures or new.losses < old.losses):
             yield "a failure or a loss was forgotten"
+
+
+def _reopened(before: StoreState, after: StoreState) -> Iterator[str]:
+    """What a retry by hand does at once: more than one move a step."""
+    if before.status is TaskStatus.CANCELLED or after.status is not TaskStatus.IN_PROGRESS:
+        yield "a retry opened a cancelled job, or none"
+    for old, new in zip(before.steps, after.steps, strict=True):
+        changed = old.status is not new.status
+        if changed and old.status not in FINAL_STEP:
+            yield f"a retry changed a step that was {old.status.value}"
+        if changed and old.status is not StepStatus.SKIPPED and new.attempt != old.attempt + 1:
+            yield "what is on its way about a retried step is not stale"
 
 
 def _whole(graph: Graph, store: StoreState) -> Iterator[str]:

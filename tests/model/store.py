@@ -40,6 +40,8 @@ class StepState(NamedTuple):
     good: int
     timer: bool
     slot: bool = False
+    left_out: int = 0
+    """Attempt numbers that were left out: one for each time that the step was begun anew."""
 
 
 class Entry(NamedTuple):
@@ -230,12 +232,88 @@ class Scripts:
         if not (self.may("give_up", Move.GIVE_UP, step) and self.current("give_up", step, attempt)):
             return store, STALE
         draft = Draft.of(store)
+        self._leave_line(draft, at)
         self._close(draft, at, StepStatus.FAILED)
         if self.graph[at].kind is StepKind.WORK:
             self._advance(draft, at)
         else:
             self._finish(draft, TaskStatus.FAILED)
         return draft.made()
+
+    def fall_back(self, store: StoreState, at: int, attempt: int) -> Made:
+        """Let another agent take a step over."""
+        if at >= len(store.steps):
+            return store, STALE
+        step = store.steps[at]
+        if not (self.may("fall_back", Move.FALL_BACK, step) and self.current("fall_back", step, attempt)):
+            return store, STALE
+        draft = Draft.of(store)
+        self._leave_line(draft, at)
+        self._release(draft, at)
+        self._fresh(draft, at)
+        self._to_ready(draft, at)
+        return draft.made()
+
+    def reopen(self, store: StoreState, at: int, attempt: int) -> Made:
+        """Try a step again that was given up, and what waited for it or was done without it."""
+        if at >= len(store.steps) or store.status is TaskStatus.CANCELLED:
+            return store, STALE
+        if not (self.may("reopen", Move.REOPEN, store.steps[at]) and self.current("reopen", store.steps[at], attempt)):
+            return store, STALE
+        will = self._after_reopening(store, at)
+        if will is None:
+            return store, STALE
+        draft = Draft.of(store)
+        for number, (status, rest, good) in enumerate(will):
+            was = draft.steps[number]
+            draft.steps[number] = was._replace(rest=rest, good=good)
+            if status is was.status:
+                continue
+            if was.status is not StepStatus.SKIPPED:
+                self._fresh(draft, number)
+            opens = status not in FINAL_STEP
+            draft.steps[number] = draft.steps[number]._replace(status=StepStatus.BLOCKED if opens else status)
+            draft.open += opens
+            draft.done -= opens
+        if store.status in FINAL_JOB:
+            draft.status, draft.deadline = TaskStatus.IN_PROGRESS, True
+        for number, (status, _, _) in enumerate(will):
+            if status is StepStatus.READY and store.steps[number].status is not StepStatus.READY:
+                self._to_ready(draft, number)
+        return draft.made()
+
+    def _after_reopening(self, store: StoreState, target: int) -> list[tuple[StepStatus, int, int]] | None:
+        """Status and counts of every step; None when the answer is being written, or would be without the target."""
+        after: list[tuple[StepStatus, int, int]] = []
+        answer_only = self.graph[target].kind is StepKind.SYNTHESIS
+        dropped: set[int] = set()
+        for at, node in enumerate(self.graph):
+            status = store.steps[at].status
+            ends = [after[parent][0] for parent in node.needs]
+            rest = sum(end not in FINAL_STEP for end in ends)
+            good = ends.count(StepStatus.SUCCEEDED)
+            bad = len(ends) - rest - good > 0
+            won = any(
+                one.status is StepStatus.SUCCEEDED and number not in dropped and number < at
+                for number, one in enumerate(store.steps)
+            )
+            undone = status is StepStatus.SUCCEEDED and rest > 0 and node.join is not Join.ANY
+            missed = status in (StepStatus.SKIPPED, StepStatus.CANCELLED)
+            if node.kind is StepKind.SYNTHESIS:
+                if status not in (*FINAL_STEP, StepStatus.BLOCKED) or (rest == 0 and not answer_only):
+                    return None
+                runs = rest == 0 and (good > 0 or won)
+                status = StepStatus.READY if answer_only and runs else StepStatus.BLOCKED
+            elif at == target:
+                status = StepStatus.READY
+            elif (undone or missed) and not answer_only:
+                if undone:
+                    dropped.add(at)
+                runs, skips = _join(node.join, rest, good, bad, won=False)
+                blocked = StepStatus.SKIPPED if skips else StepStatus.BLOCKED
+                status = StepStatus.READY if runs or not node.needs else blocked
+            after.append((status, rest, good))
+        return after
 
     def end_job(self, store: StoreState, status: TaskStatus = TaskStatus.CANCELLED) -> Made:
         """End the job from outside."""
@@ -268,6 +346,15 @@ class Scripts:
             draft.steps[at] = step._replace(timer=False)
         return draft.made()
 
+    def overdue(self, store: StoreState, at: int) -> Made:
+        """A step waits for too long: its timer ends, and the sweep tells of it."""
+        draft = Draft.of(store)
+        self._grant(draft)
+        step = draft.steps[at]
+        draft.steps[at] = step._replace(timer=True)
+        draft.tell(Notice.STEP_OVERDUE, at, step.attempt, step.status.value)
+        return draft.made()
+
     def done(self, store: StoreState, entry: Entry) -> Made:
         """Delete an entry that was acted on."""
         if entry not in store.control:
@@ -292,9 +379,18 @@ class Scripts:
     def _grant(self, draft: Draft) -> None:
         while draft.line and not (self.window and sum(step.slot for step in draft.steps) >= self.window):
             at = draft.line.pop(0)
-            if draft.steps[at].status is StepStatus.READY:
+            if draft.steps[at].status is StepStatus.READY and not draft.steps[at].slot:
                 draft.steps[at] = draft.steps[at]._replace(slot=True)
                 draft.tell(Notice.STEP_READY, at, draft.steps[at].attempt + 1)
+
+    def _leave_line(self, draft: Draft, at: int) -> None:
+        if draft.steps[at].status is StepStatus.READY and at in draft.line:
+            draft.line.remove(at)
+
+    def _fresh(self, draft: Draft, at: int) -> None:
+        step = draft.steps[at]
+        number = step.attempt + ("left_out" not in self.off)
+        draft.steps[at] = step._replace(attempt=number, left_out=step.left_out + 1, failures=0, losses=0)
 
     def _release(self, draft: Draft, at: int) -> None:
         if draft.steps[at].slot and "release" not in self.off:
@@ -348,11 +444,16 @@ class Scripts:
     def _joined(self, draft: Draft, at: int, ok: bool) -> tuple[bool, bool]:
         """Whether a step that lost one of those it waits for now runs, or is skipped."""
         node, step = self.graph[at], draft.steps[at]
-        over, good = step.rest == 0, step.good > 0
-        if node.join is Join.ALL:
-            return ok and over and good, not ok
-        if node.join is Join.ANY:
-            return good, over and not good
-        if node.kind is StepKind.SYNTHESIS:
-            good = any(one.status is StepStatus.SUCCEEDED for one in draft.steps)
-        return over and good, over and not good
+        answer = node.kind is StepKind.SYNTHESIS
+        won = answer and any(one.status is StepStatus.SUCCEEDED for one in draft.steps)
+        return _join(node.join, step.rest, step.good, not ok, won=won)
+
+
+def _join(join: Join, rest: int, good: int, bad: bool, *, won: bool) -> tuple[bool, bool]:
+    """Whether it runs, or is skipped: as `joined` in steps.lua."""
+    if join is Join.ALL:
+        return not bad and rest == 0 and good > 0, bad
+    if join is Join.ANY:
+        return good > 0, rest == 0 and good == 0
+    any_good = good > 0 or won
+    return rest == 0 and any_good, rest == 0 and not any_good

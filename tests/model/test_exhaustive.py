@@ -34,6 +34,7 @@ class Setting(NamedTuple):
     states: int
     busy: int = 1
     window: int = 0
+    fallbacks: int = 0
 
 
 SETTINGS: Final = {
@@ -48,6 +49,16 @@ SETTINGS: Final = {
     "a join, a crash, a loss": Setting(PAIR, Faults(crashes=1, losses=1), 9_000),
     "a join that is cancelled": Setting(PAIR, Faults(freezes=1, ends=1), 9_000),
     "a queue with one slot": Setting(PAIR, Faults(crashes=1, freezes=1), 5_000, 1, 1),
+    "a fallback, a crash, a loss": Setting(CHAIN, Faults(failures=1, crashes=1, losses=1), 5_000, fallbacks=1),
+    "a fallback, a wait too long, a slow replica": Setting(
+        CHAIN, Faults(overdues=1, take_overs=1, crashes=1), 18_000, fallbacks=1
+    ),
+    "a fallback in a line": Setting(PAIR, Faults(overdues=1, failures=1), 5_000, 1, 1, 1),
+    "a retry by hand, a frozen worker": Setting(CHAIN, Faults(failures=1, freezes=1, retries=1), 3_000),
+    "a retry by hand, a slow replica": Setting(CHAIN, Faults(failures=1, take_overs=1, retries=1), 2_500),
+    "a retry by hand in a join": Setting(PAIR, Faults(failures=1, retries=1), 2_000),
+    "a retry by hand after the deadline": Setting(PAIR, Faults(failures=1, ends=1, retries=1), 2_000),
+    "a retry by hand behind a join of any": Setting(ANY, Faults(failures=1, retries=1), 2_000),
     "a join of any, a failure": Setting(ANY, Faults(failures=1), 10_000),
     "a join of any, a frozen worker": Setting(ANY, Faults(freezes=1), 13_000),
 }
@@ -57,10 +68,14 @@ GUARDS: Final = {
     "claim.attempt": (Faults(waits=1, crashes=1), "a stale attempt was heard: claim"),
     "settle.status": (Faults(freezes=1), "no move leads from delayed to succeeded"),
     "settle.attempt": (Faults(freezes=1), "a stale attempt was heard: settle"),
-    "postpone.status": (Faults(freezes=1, take_overs=1), "something was asked for twice"),
+    "postpone.status": (Faults(freezes=1, ends=1), "a final job changed"),
     "postpone.attempt": (Faults(crashes=2, take_overs=1), "a stale attempt was heard: postpone"),
     "give_up.status": (Faults(failures=1, take_overs=1), "a final job changed"),
     "give_up.attempt": (Faults(absences=1, waits=1, crashes=1), "a stale attempt was heard: give_up"),
+    "fall_back.status": (Faults(overdues=1), "no move leads from running to ready"),
+    "fall_back.attempt": (Faults(absences=1, waits=1, crashes=1), "a stale attempt was heard: fall_back"),
+    "reopen.status": (Faults(retries=1), "a retry changed a step"),
+    "left_out": (Faults(failures=1, take_overs=1, retries=1), "not stale"),
     "dispatch.status": (Faults(ends=1), "a final job changed"),
     "dispatch.attempt": (Faults(freezes=1, take_overs=1), "a stale attempt was heard: dispatch"),
     "extend.revision": (Faults(take_overs=1), "the counters of the job are wrong"),
@@ -76,7 +91,9 @@ def explore(setting: Setting) -> Explored:
     faults = setting.faults
     if MORE:
         faults = faults._replace(crashes=faults.crashes + 1, waits=faults.waits + 1)
-    return Search(Actions(setting.graph, busy=setting.busy, window=setting.window), faults).run()
+    return Search(
+        Actions(setting.graph, busy=setting.busy, window=setting.window, fallbacks=setting.fallbacks), faults
+    ).run()
 
 
 @pytest.mark.timeout(0 if MORE else 300)
@@ -98,7 +115,7 @@ def test_the_settings_together_have_many_states() -> None:
 def test_without_a_guard_a_promise_is_broken(guard: str) -> None:
     """The check can fail: it finds what each guard is there for."""
     faults, violation = GUARDS[guard]
-    found = Search(Actions(CHAIN, off=(guard,)), faults).run()
+    found = Search(Actions(CHAIN, off=(guard,), fallbacks=guard.startswith("fall_back")), faults).run()
     assert violation in found.violation, found
 
 

@@ -32,6 +32,10 @@ class Faults(NamedTuple):
     """Nobody has listened on the queue for too long."""
     ends: int = 0
     """The job is cancelled, or its deadline passes."""
+    overdues: int = 0
+    """A step waits for a worker for longer than it may."""
+    retries: int = 0
+    """A step that was given up is retried by hand."""
 
 
 class Worker(NamedTuple):

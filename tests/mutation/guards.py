@@ -18,9 +18,14 @@ class Guard(NamedTuple):
 LUA: Final = "tasks/store/lua/"
 MOVES: Final = tuple(
     f"tests/integration/test_{name}.py"
-    for name in ("moves_legal", "moves_attempts", "moves_graph", "moves_submit", "admission", "model_conformance")
+    for name in (
+        *("moves_legal", "moves_attempts", "moves_graph", "moves_submit", "admission", "fallbacks", "limits", "dead"),
+        "model_conformance",
+    )
 )
-ACTING: Final = ("tests/integration/test_orchestrator_acting.py", "tests/integration/test_orchestrator.py")
+ACTING: Final = tuple(
+    f"tests/integration/test_{name}.py" for name in ("orchestrator_acting", "orchestrator", "fallbacks", "limits")
+)
 DOING: Final = (
     "tests/unit/test_leases.py",
     "tests/unit/test_handlers.py",
@@ -46,6 +51,7 @@ CLAIM: Final = "(not may(ARGV[3], facts[1]) or facts[2] ~= attempt)"
 MAY_AND_ATTEMPT: Final = "may(ARGV[3], facts[1]) and facts[2] == attempt"
 NEITHER: Final = "not may(ARGV[3], facts[1]) or facts[2] ~= attempt"
 GIVE_UP: Final = "not may(ARGV[3], facts[1]) or (facts[2] or '0') ~= attempt"
+REOPENS: Final = "not may(ARGV[3], facts[1]) or (facts[2] or '0') ~= ARGV[at + 1]"
 NEXT: Final = "may(ARGV[3], facts[1]) and tonumber(facts[2] or '0') + 1 == tonumber(attempt)"
 AGAIN: Final = "may(ARGV[4], facts[1]) and facts[2] == attempt"
 ENDED: Final = "if status ~= 'pending' and status ~= 'in_progress' then return status end"
@@ -94,7 +100,63 @@ GUARDS: Final = (
     ),
     _lua("the fleet is full", "submit", "then return { id, -1, 'jobs' } end", "then end"),
     _lua("the tenant is full", "submit", "then return { id, -1, 'tenant' } end", "then end"),
+    _lua("the status is checked", "fall_back", GIVE_UP, "(facts[2] or '0') ~= attempt"),
+    _lua("the attempt is checked", "fall_back", GIVE_UP, "not may(ARGV[3], facts[1])"),
+    _lua("nobody takes over when the time is over", "fall_back", "then return 3 end", "then end"),
+    _lua("the old line is left", "fall_back", "if facts[1] == 'ready' then leave_line(job, step) end\n"),
+    _lua("the old slot is given back", "fall_back", "release(job, step)\n"),
+    _lua("what is on its way to the old agent is stale", "fall_back", "fresh(job, step)\n"),
+    _lua("the line is left", "give_up", "if facts[1] == 'ready' then leave_line(job, step) end\n"),
+    _lua("the dead are listed", "give_up", "redis.call('ZADD', base .. 'dead', ms(now), job.id .. ':' .. step)\n"),
+    _lua("the status is checked", "reopen", REOPENS, "(facts[2] or '0') ~= ARGV[at + 1]"),
+    _lua("the attempt is checked", "reopen", REOPENS, "not may(ARGV[3], facts[1])"),
+    _lua("a cancelled job stays", "reopen", "if of_job[1] == 'cancelled' then return 'cancelled' end\n"),
+    _lua(
+        "an answer that is being written stays",
+        "reopen",
+        "and facts[1] ~= 'blocked' then return 'closing' end",
+        "and false then return '' end",
+    ),
+    _lua(
+        "the answer waits for what is retried",
+        "reopen",
+        "elseif rest == 0 then return 'alone'",
+        "elseif false then return ''",
+    ),
+    _lua(
+        "what is on its way about a retried step is stale",
+        "reopen",
+        "if was[step] ~= 'skipped' then fresh(job, step) end\n",
+    ),
+    _lua(
+        "a reopened job has a deadline", "reopen", "  redis.call('ZADD', timers, ms(now + tonumber(ARGV[6])), job.id)\n"
+    ),
+    _lua(
+        "a reopened job is kept",
+        "reopen",
+        "  for _, key in ipairs(keys_of(job)) do redis.call('PEXPIREAT', key, ms(expires)) end\n",
+    ),
+    _lua("a retry that comes too late is not made", "postpone", "if now + delay >= ends then return 2 end\n"),
+    _lua("no retry after the end", "postpone", "if now >= ends then return 3 end\n"),
     # What the scripts do with timers
+    _lua(
+        "a wait that is too long is told of",
+        "sweep",
+        "if not ends or tonumber(ends) > now then return false end",
+        "if true then return false end",
+    ),
+    _lua(
+        "a wait is told of until somebody acts",
+        "sweep",
+        "overdue(job, step, facts[1], facts[2]) then\n      redis.call('ZADD', timers, ms(now + tonumber(ARGV[7])), ",
+        "overdue(job, step, facts[1], facts[2]) then\n      redis.call('ZREM', timers, ",
+    ),
+    _lua(
+        "a dispatched step's limit is its timer",
+        "dispatch",
+        "earliest(now + tonumber(ARGV[5]), facts[3], facts[4])",
+        "now + tonumber(ARGV[5])",
+    ),
     _lua(
         "a final job has no deadline any more",
         "sweep",
@@ -108,13 +170,14 @@ GUARDS: Final = (
     _lua(
         "a step's message is looked for again and again",
         "sweep",
-        "redis.call('ZADD', timers, ms(now + tonumber(ARGV[7])), member)",
+        "redis.call('ZADD', timers, ms(earliest(now + tonumber(ARGV[7]), ends[1], ends[2])), member)",
     ),
     _lua("a bounded number of timers", "sweep", ", 'LIMIT', 0, ARGV[6]"),
     _lua(
         "a retry has no timer",
         "admission",
-        "  redis.call('ZREM', timers, job.id .. ':' .. step)\n",
+        "  else redis.call('ZREM', timers, job.id .. ':' .. step) end\n",
+        "  end\n",
     ),
     _lua(
         "an ended step has no timer",
@@ -152,8 +215,8 @@ GUARDS: Final = (
     _lua(
         "only a ready step takes a slot",
         "admission",
-        "if redis.call('HGET', job.steps, 's:' .. step) == 'ready' then",
-        "if true then",
+        "if is[1] == 'ready' and not is[2] then",
+        "if not is[2] then",
     ),
     _lua("a free slot is given on", "admission", "if redis.call('EXISTS', waits) == 1 then grant_all() end"),
     _lua("an ended job leaves the line", "steps", "  leave_lines(job)\n"),
@@ -186,6 +249,14 @@ GUARDS: Final = (
         "if record is None or record.status is not StepStatus.DISPATCHED or record.attempt != entry.ref.attempt:",
         "if record is None:",
     ),
+    _acting(
+        "a late word of a wait ends no later one",
+        ACT,
+        "if record is None or record.status.value != status or record.attempt != entry.ref.attempt:",
+        "if record is None:",
+    ),
+    _acting("a retry without time is no retry", ACT, "if made in {Made.TOO_LATE, Made.OVER}:", "if False:"),
+    _acting("a step that has a fallback is not given up", ACT, "        if heir is not None:\n", "        if False:\n"),
     _acting(
         "one defective entry stops no neighbours", ACT, "            if len(entries) > 1:\n", "            if False:\n"
     ),
@@ -240,6 +311,20 @@ GUARDS: Final = (
         RUN,
         "if isinstance(error, TroupeError) and error.code in RESERVED:",
         "if False:",
+    ),
+    Guard(
+        "a silent agent is ended",
+        "workers/idle.py",
+        "                limit.reschedule(loop.time())\n",
+        "                pass\n",
+        ("tests/unit/test_idle.py",),
+    ),
+    Guard(
+        "a model's answer is no silence",
+        "workers/idle.py",
+        "if context.unseen > 0:",
+        "if False:",
+        ("tests/unit/test_idle.py",),
     ),
     _doing("a result is not stopped half-way", RUN, "        held.stopped = SETTLING\n", ""),
     _doing("a lost lease stops the work", LEASE, "            held.task.cancel()\n", ""),

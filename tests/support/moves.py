@@ -8,7 +8,19 @@ from tasks.events import JobEvent
 from tasks.ids import AttemptRef, JobId, StepId, partition_of
 from tasks.models import Claim, Failure, Join, StepResult, Usage
 from tasks.states import StepStatus, TaskStatus
-from tasks.store import AttemptStore, Entry, EventStore, FleetStore, JobStore, NewStep, Notice, Outbox, Snapshots, Store
+from tasks.store import (
+    AttemptStore,
+    DeadStore,
+    Entry,
+    EventStore,
+    FleetStore,
+    JobStore,
+    NewStep,
+    Notice,
+    Outbox,
+    Snapshots,
+    Store,
+)
 from tests.support.builders import BAD, COST, OUT_OF_LUCK, PARTITION, RESULT, WORKER, a_graph, a_job, a_planning_step
 from tests.support.waiting import wait_until
 
@@ -27,6 +39,7 @@ class Moves:
         self.fleet = FleetStore(store)
         self.snapshots = Snapshots(store)
         self.outbox = Outbox(store, consumer)
+        self.dead = DeadStore(store)
 
     async def submitted(self, **fields: Any) -> JobId:
         """A job with its planning step ready."""
@@ -87,6 +100,11 @@ class Moves:
     async def fail(self, job: JobId, step: str, failure: Failure = OUT_OF_LUCK) -> None:
         """Let a ready step fail for good."""
         assert await self.jobs.give_up(await self.faltered(job, step), failure)
+
+    async def reopen(self, job: JobId, *steps: str) -> None:
+        """Retry steps by hand that were given up."""
+        record = await self.snapshots.job(job)
+        await self.dead.reopen(record, [one for one in record.steps if one.step.id in steps])
 
     async def status(self, job: JobId, step: str) -> StepStatus:
         """Where a step stands."""

@@ -1,10 +1,12 @@
 """What an agent may be."""
 
+from typing import Any, cast
+
 import pytest
 from pydantic import BaseModel
 
 from tasks.errors import ContractError, InvalidTool
-from tasks.models import Plan
+from tasks.models import Plan, RetryPolicy
 from tasks.queues import BUILT_IN, QUEUES
 from workers.agents.base import MAX_TURNS, Agent
 from workers.agents.built_in import built_in, prompt
@@ -100,3 +102,35 @@ def test_a_structured_output_is_kept() -> None:
         """A form."""
 
     assert Agent(name="finance", description="x", output=Form).output is Form
+
+
+def test_how_patient_an_agent_is_is_announced_in_milliseconds() -> None:
+    policy = RetryPolicy(max_attempts=2, never_on=("model_refused",))
+    agent = Agent(
+        name="finance",
+        description="x",
+        retry=policy,
+        fallback="search",
+        timeout=30,
+        total_timeout=90.5,
+        queue_timeout=10,
+        idle_timeout=0.25,
+    )
+    definition = agent.definition()
+    assert (definition.retry, definition.fallback) == (policy, "search")
+    limits = (definition.timeout_ms, definition.total_ms, definition.queue_ms, definition.idle_ms)
+    assert limits == (30_000, 90_500, 10_000, 250)
+
+
+@pytest.mark.parametrize("limit", ["timeout", "total_timeout", "queue_timeout", "idle_timeout"])
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
+def test_a_limit_that_is_none_is_refused(limit: str, seconds: float) -> None:
+    with pytest.raises(ContractError, match=f"{limit} must be a number of seconds"):
+        Agent(name="finance", description="x", **cast(Any, {limit: seconds}))
+
+
+def test_an_agent_that_falls_back_on_itself_or_on_no_name_is_refused() -> None:
+    with pytest.raises(ContractError, match="its own fallback"):
+        Agent(name="finance", description="x", fallback="finance")
+    with pytest.raises(ContractError, match="cannot be: fallback"):
+        Agent(name="finance", description="x", fallback="Not A Name")

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.scheduling.decide import POISON, GiveUp, Retry, after_attempt
-from tasks.models import Failure, RetryPolicy
+from orchestrator.scheduling.decide import POISON, GiveUp, Retry, after_attempt, taken_over
+from tasks.models import Failure, Fallback, RetryPolicy, StepKind
 from tasks.store.attempts import HANDED_BACK
 from tasks.store.jobs import LOST
+from tests.support.builders import a_step
 
 POLICY = RetryPolicy(max_attempts=3, max_losses=3, base_ms=500, cap_ms=30_000)
 BUSY = Failure(code="model_unavailable", message="busy", retryable=True)
@@ -68,3 +69,50 @@ def test_a_lost_worker_does_not_count_as_a_failure_until_it_is_one_too_many(fail
     assert isinstance(decision, GiveUp)
     assert (decision.failure.code, decision.failure.retryable) == (POISON, False)
     assert "3 workers died" in decision.failure.message
+
+
+@pytest.mark.parametrize(
+    ("codes", "retried"),
+    [
+        ({"retry_on": ["model_unavailable"]}, True),
+        ({"retry_on": ["other"]}, False),
+        ({"never_on": ["model_unavailable"]}, False),
+        ({"never_on": ["other"]}, True),
+        ({"retry_on": ["model_unavailable"], "never_on": ["model_unavailable"]}, False),
+    ],
+)
+def test_a_policy_names_the_codes_that_are_tried_again(codes: dict[str, list[str]], retried: bool) -> None:
+    policy = RetryPolicy.model_validate(codes)
+    decision = after_attempt(policy, BUSY, failures=1, losses=0, draw=0.5)
+    assert isinstance(decision, Retry) is retried
+
+
+@pytest.mark.parametrize("code", [LOST.code, HANDED_BACK])
+def test_codes_of_a_policy_are_about_failures_and_not_about_workers(code: str) -> None:
+    policy = RetryPolicy(retry_on=("other",), never_on=(code,))
+    failure = Failure(code=code, message="x", retryable=True)
+    assert after_attempt(policy, failure, failures=0, losses=1, draw=0.5) == Retry(0)
+
+
+def test_a_failure_that_cannot_pass_is_not_retried_because_a_policy_names_it() -> None:
+    fatal = BUSY.model_copy(update={"retryable": False})
+    policy = RetryPolicy(retry_on=(BUSY.code,))
+    assert after_attempt(policy, fatal, failures=1, losses=0, draw=0.5) == GiveUp(fatal)
+
+
+def test_fallbacks_take_over_one_after_the_other_with_their_own_limits() -> None:
+    policy = RetryPolicy(max_attempts=1)
+    first = Fallback(agent="b", queue="slow", timeout_ms=5, queue_ms=4, idle_ms=3, retry=policy)
+    step = a_step("a", total_ms=9, idle_ms=1, fallbacks=(first, Fallback(agent="c", queue="c")))
+    heir = taken_over(step)
+    assert heir is not None
+    assert (heir.id, heir.agent, heir.queue, heir.total_ms) == ("a", "b", "slow", 9)
+    assert (heir.timeout_ms, heir.queue_ms, heir.idle_ms, heir.retry) == (5, 4, 3, policy)
+    last = taken_over(heir)
+    assert last is not None
+    assert (last.agent, last.idle_ms, taken_over(last)) == ("c", 0, None)
+
+
+def test_planning_and_the_answer_have_no_fallback() -> None:
+    for kind in (StepKind.PLAN, StepKind.SYNTHESIS):
+        assert taken_over(a_step("a", kind=kind, fallbacks=(Fallback(agent="b", queue="b"),))) is None

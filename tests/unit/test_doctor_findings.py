@@ -1,5 +1,6 @@
 """What a doctor says of what it found."""
 
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from orchestrator import doctor
-from orchestrator.doctor import Finding, Verdict
+from orchestrator.findings import Finding, Verdict
 from tasks.ids import WorkerName
 from tasks.models import WorkerPresence
 from tasks.queues import QUEUES
@@ -81,37 +82,57 @@ def test_a_home_that_is_or_lies_in_a_file_is_a_problem(tmp_path: Path) -> None:
     assert doctor._home(tmp_path / "file" / "below").verdict is Verdict.PROBLEM
 
 
-class FakeConnection:
-    """A broker connection that is refused, or not."""
+def test_a_cluster_without_a_broker_is_a_problem() -> None:
+    finding = doctor._broker(StoreSettings(redis_url=SecretStr("redis+cluster://h")))
+    assert (finding.check, finding.verdict) == ("broker", Verdict.PROBLEM)
+    assert "TROUPE_BROKER_URL" in finding.message
 
-    error: Exception | None = None
-    connection_errors = (LookupError,)
 
-    def __init__(self, url: str, connect_timeout: float) -> None:
-        self.url = url
-
-    def __enter__(self) -> "FakeConnection":
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def ensure_connection(self, max_retries: int, timeout: float) -> None:
-        if self.error is not None:
-            raise self.error
+def test_a_broker_that_is_not_there_is_a_problem_and_its_password_stays_hidden() -> None:
+    away = StoreSettings(broker_url=SecretStr("redis+socket://u:geheim@/nonexistent/redis.sock"), store_timeout_s=0.5)
+    finding = doctor._broker(away)
+    assert finding.verdict is Verdict.PROBLEM
+    assert finding.message.startswith("redis+socket://u:***@/nonexistent/redis.sock")
+    assert doctor._broker(StoreSettings(broker_url=SecretStr("memory://"))).verdict is Verdict.OK
 
 
 @pytest.mark.parametrize(
-    ("error", "verdict"),
-    [(None, Verdict.OK), (ConnectionRefusedError("no"), Verdict.PROBLEM), (LookupError("denied"), Verdict.PROBLEM)],
+    ("used", "limit", "verdict"),
+    [(10, 0, Verdict.OK), (79, 100, Verdict.OK), (80, 100, Verdict.WARNING), (95, 100, Verdict.PROBLEM)],
 )
-def test_a_broker_that_refuses_us_is_a_problem(
-    error: Exception | None, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(doctor, "Connection", FakeConnection)
-    monkeypatch.setattr(FakeConnection, "error", error)
-    finding = doctor._broker(StoreSettings(broker_url=SecretStr("amqp://u:geheim@h")))
+def test_memory_near_its_limit_is_said_before_it_is_full(used: int, limit: int, verdict: Verdict) -> None:
+    assert doctor._memory(replace(facts(), used_memory=used * 2**20, maxmemory=limit * 2**20)).verdict is verdict
+
+
+def test_a_server_that_is_too_old_or_follows_another_is_a_problem() -> None:
+    assert doctor._server("here", replace(facts(), release=(6, 2))).verdict is Verdict.PROBLEM
+    assert doctor._server("here", replace(facts(), replica=True)).verdict is Verdict.PROBLEM
+    assert doctor._server("here", facts()).message == "redis 7.4 at here"
+
+
+@pytest.mark.parametrize(
+    ("skew_ms", "verdict", "words"),
+    [(10, Verdict.OK, "0.0 s ahead of"), (-6000, Verdict.WARNING, "6.0 s behind"), (5000, Verdict.OK, "5.0 s ahead")],
+)
+def test_a_clock_that_differs_is_a_risk(skew_ms: int, verdict: Verdict, words: str) -> None:
+    finding = doctor._clock(skew_ms)
     assert finding.verdict is verdict
-    assert finding.message.startswith("amqp://u:***@h")
+    assert words in finding.message
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "verdict"),
+    [
+        (4, {4}, Verdict.OK),
+        (4, set[int](), Verdict.OK),
+        (4, {1, 4}, Verdict.PROBLEM),
+        (1, {4}, Verdict.WARNING),
+    ],
+)
+def test_partitions_that_an_orchestrator_does_not_serve_are_a_problem(
+    ours: int, theirs: set[int], verdict: Verdict
+) -> None:
+    assert doctor._partitions(ours, theirs).verdict is verdict
 
 
 @pytest.mark.parametrize(("alive", "verdict"), [(True, Verdict.OK), (False, Verdict.PROBLEM)])

@@ -38,9 +38,14 @@ LINES: list[tuple[JobEvent, str | None]] = [
     (of_step("tool_called", attempt=1, tool="t", success=False, duration_ms=5, code="late"), "find: t late (5 ms)"),
     (of_step("step_faltered", attempt=1, failure=FAILURE), "find: attempt 1 ended: x: no [data]"),
     (of_step("step_retrying", attempt=1, delay_ms=1250), "find: tries again in 1.2 s"),
+    (
+        of_step("step_fell_back", attempt=1, agent="search", fallback="analysis", failure=FAILURE),
+        "find: search gave up: no [data]; analysis takes over",
+    ),
     (of_step("step_failed", failure=FAILURE), "find: failed: no [data]"),
     (of_step("step_skipped"), "find: skipped"),
     (of_step("step_cancelled"), "find: cancelled"),
+    (event("job_reopened", status="in_progress", steps=["find"]), "job goes on: find"),
     (event("job_finished", status="completed"), "job completed"),
     (event("job_finished", status="failed", failure=FAILURE), "job failed: no [data]"),
 ]  # fmt: skip
@@ -54,6 +59,17 @@ def test_every_event_has_its_line(given: JobEvent, line: str | None) -> None:
 def test_all_kinds_of_events_were_tried() -> None:
     union = get_args(get_args(JobEvent)[0])
     assert {type(one) for one, _ in LINES} | {type(of_step("step_succeeded", attempt=1, usage={}))} == set(union)
+
+
+def test_a_reopened_job_shows_what_waits_again() -> None:
+    view = JobView(JOB)
+    view.apply(event("plan_accepted", steps=["find", "other"]))
+    view.apply(of_step("step_failed", failure=FAILURE))
+    view.steps["other"].state = "succeeded"
+    view.apply(event("job_finished", status="failed", failure=FAILURE))
+    view.apply(event("job_reopened", status="in_progress", steps=["find"]))
+    assert view.status == "in_progress"
+    assert {name: line.state for name, line in view.steps.items()} == {"find": "waiting", "other": "succeeded"}
 
 
 def test_a_step_that_is_done_says_how_long_it_took() -> None:

@@ -347,6 +347,21 @@ async def test_a_person_sees_what_is_asked_without_secrets_and_may_say_yes_or_no
     assert asked[0].key != asked[1].key
 
 
+async def test_waiting_for_a_person_is_not_idle_and_calls_are_signs_of_life() -> None:
+    context = make_context()
+    enter_step(context)
+    context.last_sign = 0.0
+
+    class Slow:
+        async def decide(self, request: Approval) -> Verdict:
+            assert context.unseen == 1
+            return Verdict(approved=True)
+
+    assert (await run([pay], "pay", {"amount": 1}, controls=Controls(desk=Slow()))).success
+    assert context.unseen == 0
+    assert context.last_sign > 0
+
+
 def charge(card: Card) -> str:
     """Charges a card."""
     return json.dumps({"number": card.number, "key": current_call().key, "note": f"card {card.number}"})

@@ -1,5 +1,6 @@
 """What an agent is: instructions and tools for a model, or plain code, under a name that plans can use."""
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from tasks.errors import ContractError, InvalidTool
-from tasks.models import AgentDefinition
+from tasks.models import AgentDefinition, RetryPolicy
 from workers.context import StepContext
 from workers.tools.base import Tool, tool
 
@@ -59,6 +60,19 @@ class Agent:
     """Whether the planner may give it steps."""
     run: Run | None = None
     """Plain code in place of a model."""
+    retry: RetryPolicy | None = None
+    """How its steps are tried again; `TROUPE_STEP_ATTEMPTS` is the most tries."""
+    fallback: str | None = None
+    """Agent that takes a step over when this one would give it up."""
+    timeout: float | None = None
+    """Seconds of one attempt. Limits may only shorten what the settings say."""
+    total_timeout: float | None = None
+    """Seconds of a whole step, from when it first is ready, over all attempts and fallbacks."""
+    queue_timeout: float | None = None
+    """Seconds from ready until a worker takes an attempt."""
+    idle_timeout: float | None = None
+    """Seconds without a sign of life: an event, usage, a tool call, a piece of a streamed answer. A model call that is
+    not streamed is no silence."""
 
     def __post_init__(self) -> None:
         if isinstance(self.capabilities, str):  # would be taken for a sequence of letters
@@ -69,6 +83,12 @@ class Agent:
         names = [one.name for one in self.toolbox]
         if len(set(names)) < len(names):
             raise InvalidTool(f"agent {self.name!r} has two tools of one name: {', '.join(sorted(names))}")
+        if self.fallback == self.name:
+            raise ContractError(f"agent {self.name!r} cannot be its own fallback")
+        for limit in ("timeout", "total_timeout", "queue_timeout", "idle_timeout"):
+            seconds: float | None = getattr(self, limit)
+            if seconds is not None and not 0.001 <= seconds < math.inf:
+                raise ContractError(f"agent {self.name!r}: {limit} must be a number of seconds above 0")
         if self.max_turns < 1:
             raise ContractError(f"agent {self.name!r}: max_turns must be at least 1")
         try:
@@ -92,4 +112,14 @@ class Agent:
             queue=self.queue or self.name,
             tools=tuple(one.name for one in self.toolbox),
             plannable=self.plannable,
+            retry=self.retry,
+            fallback=self.fallback,
+            timeout_ms=_ms(self.timeout),
+            total_ms=_ms(self.total_timeout),
+            queue_ms=_ms(self.queue_timeout),
+            idle_ms=_ms(self.idle_timeout),
         )
+
+
+def _ms(seconds: float | None) -> int:
+    return 0 if seconds is None else int(seconds * 1000)

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from tasks.errors import ModelNonsense, ModelRefused, ModelTruncated, TooManyTurns
-from tasks.models import Usage
+from tasks.models import Plan, Usage
 from workers.agents.base import Agent, AgentReply
 from workers.context import StepContext
 from workers.llm.base import Block, ChatMessage, Model, ModelReply, ModelRequest
@@ -67,17 +67,17 @@ class Conversation:
         raise TooManyTurns(f"agent {self.agent.name!r} gave no answer in {self.agent.max_turns} turns")
 
     async def _ask(self) -> ModelReply:
-        reply = await self.model.reply(
-            ModelRequest(
-                model=self.model.name,
-                agent=self.agent.name,
-                system=self.system,
-                messages=tuple(self.messages),
-                tools=self.agent.toolbox,
-                max_tokens=self.max_tokens,
-                output=self.agent.output,
-            )
+        request = ModelRequest(
+            model=self.model.name,
+            agent=self.agent.name,
+            system=self.system,
+            messages=tuple(self.messages),
+            tools=self.agent.toolbox,
+            max_tokens=self.max_tokens,
+            output=self.agent.output,
         )
+        with self.context.waiting():
+            reply = await self.model.reply(request)
         self.context.spend(reply.usage)
         return reply
 
@@ -172,7 +172,8 @@ def _says_nothing(block: Block) -> bool:
 
 
 def _data(value: BaseModel) -> JsonValue:
-    return value.model_dump(mode="json")
+    # A plan goes to the orchestrator, perhaps of an older release: it cannot read fields that came later.
+    return value.model_dump(mode="json", exclude_defaults=isinstance(value, Plan))
 
 
 def _event(call: ToolCall) -> dict[str, JsonValue]:

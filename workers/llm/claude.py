@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 from tasks.errors import BadSetting, ModelUnavailable, UnknownModel
+from workers.context import running_step
 from workers.llm.base import ModelReply, ModelRequest
 from workers.llm.clients import open_client
 from workers.llm.failures import translate
@@ -118,9 +120,12 @@ class ClaudeModel:
 async def _stream(client: "Client", arguments: dict[str, Any], model: str) -> Any:
     from anthropic import AsyncStream
 
-    assembly = MessageAssembly(model)
+    assembly, step = MessageAssembly(model), running_step()
     async with client.messages.with_streaming_response.create(**arguments, stream=True) as response:
-        async for event in AsyncStream.raw_events(response.http_response):
-            if event.data:
-                assembly.add(parse_json(event.data))
+        with step.waiting(seen=True) if step else nullcontext():
+            async for event in AsyncStream.raw_events(response.http_response):
+                if step:
+                    step.sign()
+                if event.data:
+                    assembly.add(parse_json(event.data))
     return assembly.finish()

@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -17,6 +18,7 @@ from pydantic import JsonValue, ValidationError
 
 from tasks.errors import TransientError, UnknownTool
 from tasks.redaction import redact, secrets_in
+from workers.context import running_step
 from workers.llm.base import Block
 from workers.tools.base import Tool, ToolCall, ToolError
 from workers.tools.codes import Code
@@ -111,8 +113,10 @@ class ToolExecutor:
         self, call_id: str, name: str, raw_input: JsonValue, taken: "_Taken | _Outcome", attempt: int
     ) -> ToolCall:
         begun, clock = datetime.now(UTC), time.perf_counter()
+        _sign()
 
         def record(outcome: _Outcome) -> ToolCall:
+            _sign()
             hidden = taken.tool.redact if isinstance(taken, _Taken) else self._hidden(name)
             call = ToolCall(
                 id=call_id,
@@ -167,7 +171,9 @@ class ToolExecutor:
             return _Outcome(code=Code.REPEATED_CALL, error=said)
         if tool.requires_approval:
             approval = Approval(call_id, tool, redact(raw_input, tool.redact), taken.key)
-            refusal = await self._ask(approval)
+            step = running_step()
+            with step.waiting() if step is not None else nullcontext():  # people are slow, and not idle
+                refusal = await self._ask(approval)
             if refusal is not None:
                 return _Outcome(code=Code.DENIED, error=refusal)
         # Counted last, and checked again: while one call waited for a yes, others of the turn may have run.
@@ -194,6 +200,7 @@ class ToolExecutor:
             if refusal is not None:
                 return _Outcome(code=Code.RATE_LIMITED, error=refusal, tries=number)
             number += 1
+            _sign()
             current = CurrentCall(tool.name, call_id, taken.key, attempt, number)
             outcome = await self._try(tool, taken.run, current)
             pause = self.controls.first_pause.total_seconds() * 2 ** (number - 1) * random.uniform(0.5, 1)
@@ -255,6 +262,13 @@ class ToolExecutor:
             self.controls.on_call(call.shown())
         except Exception:  # an observer is foreign code: statistics must not cost a step
             log.exception("tool_observer_raised", tool=call.tool)
+
+
+def _sign() -> None:
+    """A sign of life: the step is not idle."""
+    step = running_step()
+    if step is not None:
+        step.sign()
 
 
 def result_block(call: ToolCall) -> Block:

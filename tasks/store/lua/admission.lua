@@ -57,7 +57,8 @@ local function grant(queue)
       redis.call('HINCRBY', load, 'N:' .. queue, -1)
       redis.call('HSET', load, 'V:' .. queue, turn)
       redis.call('HSET', job.key, 'v:' .. queue, turn)
-      if redis.call('HGET', job.steps, 's:' .. step) == 'ready' then take_slot(job, step, queue) end
+      local is = redis.call('HMGET', job.steps, 's:' .. step, 'g:' .. step)
+      if is[1] == 'ready' and not is[2] then take_slot(job, step, queue) end
     end
     if redis.call('EXISTS', list) == 0 then redis.call('ZREM', line, job.id)
     elseif step then redis.call('ZADD', line, turn + share(job), job.id)
@@ -70,6 +71,15 @@ end
 
 local function grant_all()
   for _, queue in ipairs(redis.call('SMEMBERS', waits)) do grant(queue) end
+end
+
+-- A ready step that waits for a slot no longer does.
+local function leave_line(job, step)
+  local queue = redis.call('HGET', job.steps, 'Q:' .. step)
+  local list = job.key .. ':wait:' .. queue
+  if redis.call('LREM', list, 1, step) == 0 then return end
+  redis.call('HINCRBY', load, 'N:' .. queue, -1)
+  if redis.call('EXISTS', list) == 0 then redis.call('ZREM', base .. queue .. ':line', job.id) end
 end
 
 local function release(job, step)
@@ -94,10 +104,27 @@ local function leave_lines(job)
   end
 end
 
+-- The clocks of a step that becomes ready: of its wait for a worker, and with its first time of the whole step.
+local function start_clocks(job, step, wait, total, ends)
+  local due = tonumber(ends or nil)
+  if total and not due then
+    due = now + tonumber(total)
+    redis.call('HSET', job.steps, 'T:' .. step, ms(due))
+  end
+  if wait then
+    local waits = now + tonumber(wait)
+    redis.call('HSET', job.steps, 'e:' .. step, ms(waits))
+    due = earliest(waits, due)
+  end
+  if due then redis.call('ZADD', timers, ms(due), job.id .. ':' .. step)
+  else redis.call('ZREM', timers, job.id .. ':' .. step) end
+end
+
 local function to_ready(job, step)
   redis.call('HSET', job.steps, 's:' .. step, 'ready')
-  redis.call('ZREM', timers, job.id .. ':' .. step)
-  local queue = redis.call('HGET', job.steps, 'Q:' .. step)
+  local facts = redis.call('HMGET', job.steps, 'Q:' .. step, 'y:' .. step, 'z:' .. step, 'T:' .. step)
+  start_clocks(job, step, facts[2], facts[3], facts[4])
+  local queue = facts[1]
   if tonumber(redis.call('HGET', load, 'N:' .. queue) or '0') == 0 and has_room(job, queue) then
     take_slot(job, step, queue)
   else

@@ -1,12 +1,12 @@
 -- Give one attempt to one worker: dispatched → running, with its lease.
 -- ARGV[3] sources, [4] job id, [5] step, [6] attempt, [7] worker, [8] lease ms, [9] token
 -- A claim whose reply was lost is made again with its token, and gets the same reply.
--- Reply: {} when it is not to be had, else {job spec, step spec, ms left of the job, then four an input:
+-- Reply: {} when it is not to be had, else {job spec, step spec, ms left of step and job, then four an input:
 --   step, its status, its spec, its result or failure}
 -- Inputs: the dependencies; in place of one that did not succeed also what that one depended on, so that no
 -- finished result is lost behind a failed step.
 local job, step, attempt = open_job(ARGV[4]), ARGV[5], ARGV[6]
-local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'i:' .. step, 'c:' .. step)
+local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'i:' .. step, 'c:' .. step, 'T:' .. step)
 local again = facts[1] == 'running' and facts[2] == attempt and facts[4] == ARGV[9]
 if not again and (not may(ARGV[3], facts[1]) or facts[2] ~= attempt) then return {} end
 
@@ -21,7 +21,7 @@ if not again then
 end
 
 local of_job = redis.call('HMGET', job.key, 'spec', 'deadline')
-local reply = { of_job[1], redis.call('HGET', job.specs, step), ms(tonumber(of_job[2]) - now) }
+local reply = { of_job[1], redis.call('HGET', job.specs, step), ms(earliest(tonumber(of_job[2]), facts[5]) - now) }
 local seen, work = {}, {}
 for id in string.gmatch(facts[3] or '', '%S+') do work[#work + 1] = id end
 local at = 1

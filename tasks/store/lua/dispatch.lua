@@ -6,11 +6,12 @@
 local reply = {}
 for at = 6, #ARGV, 3 do
   local job, step, attempt = open_job(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
-  local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step)
+  local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'e:' .. step, 'T:' .. step)
   local spec = ''
   if may(ARGV[3], facts[1]) and tonumber(facts[2] or '0') + 1 == tonumber(attempt) then
     redis.call('HSET', job.steps, 's:' .. step, 'dispatched', 'a:' .. step, attempt, 'q:' .. step, ms(now))
-    redis.call('ZADD', timers, ms(now + tonumber(ARGV[5])), job.id .. ':' .. step)
+    local due = earliest(now + tonumber(ARGV[5]), facts[3], facts[4])
+    redis.call('ZADD', timers, ms(due), job.id .. ':' .. step)
     emit(job, 'step_dispatched', step, attempt)
     spec = redis.call('HGET', job.specs, step)
   elseif may(ARGV[4], facts[1]) and facts[2] == attempt then

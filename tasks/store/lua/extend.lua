@@ -1,6 +1,7 @@
 -- Write checked steps: nothing → ready (no dependencies) or blocked. Fenced by the plan's revision.
 -- ARGV[3] job id, [4] revision that this builds on, [5] job status after it, [6] event type, [7] event data,
--- then seven a step: id, kind, join, dependencies, dependents (both blank-separated), spec, queue
+-- then nine a step: id, kind, join, dependencies, dependents (both blank-separated), spec, queue,
+-- its most ms in the queue, of the whole step (0: any)
 -- Reply: 1 written | 0 stale or the job is final
 local job = open_job(ARGV[3])
 local facts = redis.call('HMGET', job.key, 'status', 'revision', 'order')
@@ -8,15 +9,17 @@ if (facts[1] ~= 'pending' and facts[1] ~= 'in_progress') or facts[2] ~= ARGV[4] 
 
 redis.call('HINCRBY', job.key, 'revision', 1)
 redis.call('HSET', job.key, 'status', ARGV[5])
+redis.call('HDEL', job.key, 'plan')
 emit(job, ARGV[6], nil, nil, ARGV[7])
 local order, count = { facts[3] }, 0
-for at = 8, #ARGV, 7 do
+for at = 8, #ARGV, 9 do
   local step, kind, join, needs, children, spec = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
   local missing = 0
   for _ in string.gmatch(needs, '%S+') do missing = missing + 1 end
   redis.call('HSET', job.specs, step, spec)
   redis.call('HSET', job.steps, 's:' .. step, 'blocked', 'k:' .. step, kind, 'j:' .. step, join,
     'i:' .. step, needs, 'd:' .. step, children, 'r:' .. step, missing, 'o:' .. step, 0, 'Q:' .. step, ARGV[at + 6])
+  limit(job, step, ARGV[at + 7], ARGV[at + 8])
   order[#order + 1] = step
   count = count + 1
   if missing == 0 then

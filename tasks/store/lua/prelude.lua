@@ -17,6 +17,8 @@ local function open_job(id)
            results = key .. ':results', events = key .. ':events' }
 end
 
+local function keys_of(job) return { job.key, job.steps, job.specs, job.results, job.events } end
+
 local function emit(job, kind, step, attempt, data)
   local seq = redis.call('HINCRBY', job.key, 'seq', 1)
   redis.call('XADD', job.events, 'MAXLEN', '~', events_max, seq .. '-0',
@@ -26,6 +28,15 @@ end
 local function tell(kind, job, step, attempt, data)
   redis.call('XADD', control, '*', 'kind', kind, 'job', job.id, 'step', step or '', 'attempt', attempt or '',
     'data', data or '')
+end
+
+-- The earliest of times, of which all but the first may not be set.
+local function earliest(time, ...)
+  for at = 1, select('#', ...) do
+    local other = tonumber((select(at, ...)) or nil)
+    if other and other < time then time = other end
+  end
+  return time
 end
 
 local function may(sources, status)

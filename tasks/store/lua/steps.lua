@@ -1,11 +1,26 @@
 -- What several moves have in common: a step ends, an attempt falters, a job ends. Stands after admission.
 
+-- The limits of a step to come, ms; 0: none. Those that are none take no room.
+local function limit(job, step, queue_ms, total_ms)
+  if queue_ms ~= '0' then redis.call('HSET', job.steps, 'y:' .. step, queue_ms)
+  else redis.call('HDEL', job.steps, 'y:' .. step, 'e:' .. step) end
+  if total_ms ~= '0' then redis.call('HSET', job.steps, 'z:' .. step, total_ms) end
+end
+
 local function close_step(job, step, status)
   redis.call('HSET', job.steps, 's:' .. step, status, 'f:' .. step, ms(now))
   redis.call('HINCRBY', job.key, 'open', -1)
   redis.call('HINCRBY', job.key, 'done', 1)
   redis.call('ZREM', timers, job.id .. ':' .. step)
   release(job, step)
+end
+
+-- A step begins anew: nothing is held against it, and one attempt number is left out (u counts those), so that
+-- whatever is still on its way about it is stale.
+local function fresh(job, step)
+  redis.call('HINCRBY', job.steps, 'a:' .. step, 1)
+  redis.call('HINCRBY', job.steps, 'u:' .. step, 1)
+  redis.call('HDEL', job.steps, 'n:' .. step, 'x:' .. step)
 end
 
 -- Ends the job: open steps are cancelled, the retention clock starts. O(steps), once in a job's life.
@@ -28,9 +43,7 @@ local function finish_job(job, status, failure)
   emit(job, 'job_finished', nil, nil, '{' .. data .. '}')
   redis.call('XADD', base .. 'finished', 'MAXLEN', '~', 10000, '*', 'job', job.id)
   local retention = redis.call('HGET', job.key, 'keep')
-  for _, key in ipairs({ job.key, job.steps, job.specs, job.results, job.events }) do
-    redis.call('PEXPIRE', key, retention)
-  end
+  for _, key in ipairs(keys_of(job)) do redis.call('PEXPIRE', key, retention) end
 end
 
 local function no_result(job, step)
@@ -44,6 +57,16 @@ local function no_result(job, step)
                         retryable = false })
 end
 
+-- Whether a blocked step now runs, or is skipped. rest: dependencies that have not ended; good: that succeeded;
+-- bad: whether one ended without success; won: whether any step of the plan succeeded, which the answer can rest on:
+-- it is written also when no last step succeeded.
+local function joined(join, rest, good, bad, won)
+  if join == 'all' then return not bad and rest == 0 and good > 0, bad end
+  if join == 'any' then return good > 0, rest == 0 and good == 0 end
+  local any = good > 0 or won
+  return rest == 0 and any, rest == 0 and not any
+end
+
 -- A step has ended: count it for those that depend on it; ready, skip (and go on from there) or wait. O(changes).
 local function advance(job, ended)
   local cause, work = ended, { ended }
@@ -54,14 +77,8 @@ local function advance(job, ended)
       local rest = redis.call('HINCRBY', job.steps, 'r:' .. child, -1)
       local good = redis.call('HINCRBY', job.steps, 'o:' .. child, ok and 1 or 0)
       local now_is = redis.call('HMGET', job.steps, 's:' .. child, 'j:' .. child, 'k:' .. child)
-      local join, runs, skips = now_is[2], false, false
-      if join == 'all' then runs, skips = (ok and rest == 0 and good > 0), not ok
-      elseif join == 'any' then runs, skips = good > 0, (rest == 0 and good == 0)
-      else
-        -- The answer is written also when no last step succeeded, as long as any step did: its result is handed on.
-        local any = good > 0 or (now_is[3] == 'synthesis' and redis.call('HGET', job.key, 'won') ~= '0')
-        runs, skips = (rest == 0 and any), (rest == 0 and not any)
-      end
+      local won = good == 0 and now_is[3] == 'synthesis' and redis.call('HGET', job.key, 'won') ~= '0'
+      local runs, skips = joined(now_is[2], rest, good, not ok, won)
       if now_is[1] == 'blocked' and runs then
         to_ready(job, child)
       elseif now_is[1] == 'blocked' and skips then

@@ -2,7 +2,9 @@
 -- KEYS[3] idempotency key of the job, or the job's own key when it has none
 -- ARGV[3] job id, [4] job spec, [5] planning step's id or '', [6] its spec, [7] timeout ms, [8] retention ms, [9] fingerprint or '',
 -- [10] ms from submit after which no job is kept any more, [11] most open jobs, [12] most open jobs of a tenant (0: any),
--- [13] tenant, [14] priority, [15] most of its steps in flight (0: any), [16] planning step's queue
+-- [13] tenant, [14] priority, [15] most of its steps in flight (0: any), [16] planning step's queue,
+-- [17] given plan or '': apart from the spec, which every claim brings,
+-- [18] the planning step's most ms in the queue, [19] of the whole step (0: any)
 -- Reply: {id of the job, 1 created | 0 there before | -1 refused, fingerprint of the one there | what is full}
 local id, spec, step, step_spec = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local timeout, retention, fingerprint = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
@@ -26,10 +28,12 @@ local expires = ms(now + timeout + retention)
 redis.call('HSET', job.key, 'spec', spec, 'status', 'pending', 'created', ms(now), 'deadline', ms(now + timeout),
   'expires', expires, 'keep', ARGV[8], 'open', 0, 'done', 0, 'total', 0, 'cost', 0, 'revision', 0, 'won', 0, 'order', step,
   'tenant', ARGV[13], 'priority', ARGV[14], 'cap', ARGV[15])
+if ARGV[17] ~= '' then redis.call('HSET', job.key, 'plan', ARGV[17]) end
 emit(job, 'job_submitted')
 if step ~= '' then
   redis.call('HSET', job.key, 'open', 1, 'total', 1)
   redis.call('HSET', job.steps, 'k:' .. step, 'plan', 'q:' .. step, ms(now), 'Q:' .. step, ARGV[16])
+  limit(job, step, ARGV[18], ARGV[19])
   redis.call('HSET', job.specs, step, step_spec)
   to_ready(job, step)
 else

@@ -1,12 +1,27 @@
 -- Act on due timers: an expired lease → delayed (lost), a due retry → ready, an unclaimed message → looked at by the
--- orchestrator, a passed deadline → job failed.
+-- orchestrator, a wait that is too long → told to the orchestrator, a passed deadline → job failed.
 -- ARGV[3] sources of lose, [4] sources of resume, [5] sources of republish, [6] at most this many,
 -- [7] ms until an unclaimed message is looked at again, [8] failure of a lost attempt, [9] failure of a passed deadline
--- [10] most steps of a tenant in flight (0: any), then two a queue: its name, its window of slots
--- Reply: how many timers were due (at most [6]); the caller comes again at once when it was the most
+-- [10] most steps of a tenant in flight (0: any), [11] sources of give_up,
+-- then two a queue: its name, its window of slots
+-- Reply: {how many timers were due (at most [6]); the caller comes again at once when it was the most,
+-- ms until the next one is due, -1: there is none}
 redis.call('HSET', load, 'TL', ARGV[10])
-for at = 11, #ARGV, 2 do redis.call('HSET', load, 'W:' .. ARGV[at], ARGV[at + 1]) end
+for at = 12, #ARGV, 2 do redis.call('HSET', load, 'W:' .. ARGV[at], ARGV[at + 1]) end
 grant_all()
+
+-- A step that nobody takes: tells of it when its wait, or the whole of it, has been too long.
+local function overdue(job, step, status, attempt)
+  local facts = redis.call('HMGET', job.steps, 'T:' .. step, 'z:' .. step, 'e:' .. step, 'y:' .. step)
+  local function past(ends, limit, code)
+    if not ends or tonumber(ends) > now then return false end
+    local waited = now - tonumber(ends) + tonumber(limit or '0')
+    tell('step_overdue', job, step, attempt or '0', status .. ' ' .. code .. ' ' .. ms(waited))
+    return true
+  end
+  return past(facts[1], facts[2], 'deadline_passed') or past(facts[3], facts[4], 'queue_timeout')
+end
+
 local due = redis.call('ZRANGEBYSCORE', timers, '-inf', ms(now), 'LIMIT', 0, ARGV[6])
 for _, member in ipairs(due) do
   local split = string.find(member, ':', 1, true)
@@ -22,8 +37,11 @@ for _, member in ipairs(due) do
       falter(job, step, facts[2], 'lost', '{}', ARGV[8])
     elseif may(ARGV[4], facts[1]) then
       to_ready(job, step)
-    elseif may(ARGV[5], facts[1]) then
+    elseif may(ARGV[11], facts[1]) and overdue(job, step, facts[1], facts[2]) then
       redis.call('ZADD', timers, ms(now + tonumber(ARGV[7])), member)
+    elseif may(ARGV[5], facts[1]) then
+      local ends = redis.call('HMGET', job.steps, 'e:' .. step, 'T:' .. step)
+      redis.call('ZADD', timers, ms(earliest(now + tonumber(ARGV[7]), ends[1], ends[2])), member)
       -- Queues are first in, first out: one that a much later message has overtaken is lost.
       local latest = tonumber(redis.call('HGET', load, 'C:' .. facts[4]) or '0')
       local overtaken = latest > tonumber(facts[3]) + tonumber(ARGV[7]) / 2
@@ -33,4 +51,5 @@ for _, member in ipairs(due) do
     end
   end
 end
-return #due
+local first = redis.call('ZRANGE', timers, 0, 0, 'WITHSCORES')
+return { #due, first[2] and ms(math.max(tonumber(first[2]) - now, 0)) or '-1' }

@@ -1,0 +1,112 @@
+"""Binding a checked step to an agent: its queue, its limits, its retries, and who takes it over. Pure.
+
+Of several limits the shortest holds: the settings', the plan's, the agent's. Agents and plans may only shorten.
+"""
+
+from collections.abc import Sequence
+
+from orchestrator.settings import OrchestratorSettings
+from tasks.ids import StepId
+from tasks.models import AgentDefinition, Fallback, Join, PlannedStep, RetryPolicy, Step, StepKind
+
+NOTHING = PlannedStep(id="nothing", description="nothing")
+"""A plan that says nothing, for steps that no plan holds: planning and the synthesis."""
+
+
+def bound(
+    planned: PlannedStep,
+    needs: Sequence[str],
+    agent: AgentDefinition,
+    agents: Sequence[AgentDefinition],
+    limits: OrchestratorSettings,
+) -> Step:
+    """A planned step, bound to its agent.
+
+    Args:
+        needs: What it depends on, each once.
+        agents: Those that are known, to find the ones that take over.
+    """
+    return Step(
+        id=StepId(planned.id),
+        description=planned.description,
+        agent=agent.name,
+        queue=agent.queue,
+        depends_on=tuple(StepId(before) for before in needs),
+        join=planned.join or Join.ALL,
+        timeout_ms=_attempt_ms(planned, agent, limits),
+        retry=_retry(planned, agent, limits),
+        total_ms=_shortest(_ms(limits.step_total_s), planned.total_ms, agent.total_ms),
+        queue_ms=_queue_ms(planned, agent, limits),
+        idle_ms=_idle_ms(planned, agent, limits),
+        fallbacks=_fallbacks(planned, agent, agents, limits),
+    )
+
+
+def own_step(
+    name: StepId,
+    kind: StepKind,
+    description: str,
+    agent: str,
+    agents: Sequence[AgentDefinition],
+    limits: OrchestratorSettings,
+) -> Step:
+    """A step that no plan holds. It has no fallback: without a plan or an answer there is no job."""
+    known = _known(agent, agents)
+    step = bound(NOTHING, (), known, (), limits)
+    return step.model_copy(update={"id": name, "kind": kind, "description": description, "fallbacks": ()})
+
+
+def _known(name: str, agents: Sequence[AgentDefinition]) -> AgentDefinition:
+    """The definition; of one that nobody has announced yet, what every agent has: a queue of its own name."""
+    found = next((agent for agent in agents if agent.name == name), None)
+    return found or AgentDefinition(name=name, description="", queue=name)
+
+
+def _fallbacks(
+    planned: PlannedStep, agent: AgentDefinition, agents: Sequence[AgentDefinition], limits: OrchestratorSettings
+) -> tuple[Fallback, ...]:
+    """The chain of agents behind this one, each once."""
+    chain: list[AgentDefinition] = []
+    following = planned.fallback or agent.fallback
+    while following is not None and following not in (agent.name, *(one.name for one in chain)):
+        chain.append(_known(following, agents))
+        following = chain[-1].fallback
+    return tuple(
+        Fallback(
+            agent=one.name,
+            queue=one.queue,
+            timeout_ms=_attempt_ms(planned, one, limits),
+            queue_ms=_queue_ms(planned, one, limits),
+            idle_ms=_idle_ms(planned, one, limits),
+            retry=_retry(planned, one, limits),
+        )
+        for one in chain
+    )
+
+
+def _attempt_ms(planned: PlannedStep, agent: AgentDefinition, limits: OrchestratorSettings) -> int:
+    return max(_shortest(_ms(limits.step_timeout_s), planned.timeout_ms, agent.timeout_ms), 1)
+
+
+def _queue_ms(planned: PlannedStep, agent: AgentDefinition, limits: OrchestratorSettings) -> int:
+    return _shortest(_ms(limits.queue_timeout_s), planned.queue_ms, agent.queue_ms)
+
+
+def _idle_ms(planned: PlannedStep, agent: AgentDefinition, limits: OrchestratorSettings) -> int:
+    return _shortest(_ms(limits.idle_timeout_s), planned.idle_ms, agent.idle_ms)
+
+
+def _retry(planned: PlannedStep, agent: AgentDefinition, limits: OrchestratorSettings) -> RetryPolicy:
+    policy = planned.retry or agent.retry
+    if policy is None:
+        return RetryPolicy(max_attempts=limits.step_attempts)
+    return policy.model_copy(update={"max_attempts": min(policy.max_attempts, limits.step_attempts)})
+
+
+def _shortest(*limits_ms: int) -> int:
+    """The least of those that are set; 0 when none is."""
+    return min((limit for limit in limits_ms if limit > 0), default=0)
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)

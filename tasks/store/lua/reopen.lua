@@ -1,0 +1,90 @@
+-- Try steps again that were given up, also when the job has ended since: failed → ready; what waited for them, or was
+-- done without them, → blocked (and on from there by the rule of `advance`); the job goes on. O(steps).
+-- KEYS[3] idempotency key of the job, or the job's own key when it has none
+-- ARGV[3] sources of reopen, [4] sources of restore, [5] job id, [6] timeout of the job from now, ms,
+-- then two a step: id, attempt that it was given up with
+-- Reply: '' done | gone | cancelled | closing (the answer is being written) | not_dead <step>
+-- | alone (what they would lead to cannot run: the answer would be written without them)
+local job = open_job(ARGV[5])
+local of_job = redis.call('HMGET', job.key, 'status', 'order', 'won', 'tenant', 'keep')
+if not of_job[1] then return 'gone' end
+if of_job[1] == 'cancelled' then return 'cancelled' end
+local final, wanted, names, answer_only = of_job[1] == 'completed' or of_job[1] == 'failed', {}, {}, true
+for at = 7, #ARGV, 2 do
+  local step, facts = ARGV[at], redis.call('HMGET', job.steps, 's:' .. ARGV[at], 'a:' .. ARGV[at], 'k:' .. ARGV[at])
+  if not may(ARGV[3], facts[1]) or (facts[2] or '0') ~= ARGV[at + 1] then return 'not_dead ' .. step end
+  wanted[step], answer_only = true, answer_only and facts[3] == 'synthesis'
+  names[#names + 1] = step
+end
+
+-- First what each step will be; the order is a topological one, so what it depends on is known.
+local was, will, kinds, rests, goods, order, status = {}, {}, {}, {}, {}, {}, 'pending'
+local won = tonumber(of_job[3])
+for step in string.gmatch(of_job[2], '%S+') do
+  local facts = redis.call('HMGET', job.steps, 's:' .. step, 'k:' .. step, 'j:' .. step, 'i:' .. step)
+  local kind, needs, rest, good, bad = facts[2], 0, 0, 0, false
+  for before in string.gmatch(facts[4] or '', '%S+') do
+    needs = needs + 1
+    if is_open(will[before]) then rest = rest + 1
+    elseif will[before] == 'succeeded' then good = good + 1
+    else bad = true end
+  end
+  order[#order + 1] = step
+  was[step], will[step], kinds[step], rests[step], goods[step] = facts[1], facts[1], kind, rest, good
+  local undone = facts[1] == 'succeeded' and rest > 0 and facts[3] ~= 'any'
+  local missed = facts[1] == 'skipped' or facts[1] == 'cancelled'
+  if kind == 'synthesis' then
+    status = 'in_progress'
+    if is_open(facts[1]) and facts[1] ~= 'blocked' then return 'closing' end
+    local runs = joined(facts[3], rest, good, bad, won > 0)
+    if wanted[step] and (answer_only or not runs) then will[step] = runs and 'ready' or 'blocked'
+    elseif rest == 0 then return 'alone'
+    else will[step] = 'blocked' end
+  elseif wanted[step] then
+    will[step] = 'ready'
+  elseif may(ARGV[4], facts[1]) and (undone or missed) and not answer_only then
+    local runs, skips = joined(facts[3], rest, good, bad, false)
+    will[step] = (needs == 0 or runs) and 'ready' or skips and 'skipped' or 'blocked'
+    if undone and kind == 'work' then won = won - 1 end
+  end
+end
+
+local opened, ready = 0, {}
+for _, step in ipairs(order) do
+  redis.call('HSET', job.steps, 'r:' .. step, rests[step], 'o:' .. step, goods[step])
+  if will[step] ~= was[step] then
+    if was[step] ~= 'skipped' then fresh(job, step) end
+    redis.call('HDEL', job.steps, 'f:' .. step, 'T:' .. step)
+    redis.call('HDEL', job.results, 'r:' .. step, 'f:' .. step)
+    redis.call('ZREM', base .. 'dead', job.id .. ':' .. step)
+    if is_open(will[step]) then
+      redis.call('HSET', job.steps, 's:' .. step, 'blocked', 'q:' .. step, ms(now))
+      opened = opened + 1
+      if will[step] == 'ready' then ready[#ready + 1] = step end
+    else
+      redis.call('HSET', job.steps, 's:' .. step, will[step], 'f:' .. step, ms(now))
+      emit(job, 'step_skipped', step)
+    end
+  end
+end
+
+redis.call('HINCRBY', job.key, 'open', opened)
+redis.call('HINCRBY', job.key, 'done', -opened)
+redis.call('HSET', job.key, 'won', won)
+if final then
+  local expires = now + tonumber(ARGV[6]) + tonumber(of_job[5])
+  redis.call('HSET', job.key, 'status', status, 'deadline', ms(now + tonumber(ARGV[6])), 'expires', ms(expires))
+  redis.call('HDEL', job.key, 'finished', 'failure')
+  redis.call('ZADD', timers, ms(now + tonumber(ARGV[6])), job.id)
+  redis.call('ZADD', base .. 'index', ms(now), job.id)
+  redis.call('HINCRBY', load, 'jobs', 1)
+  redis.call('HINCRBY', load, 'J:' .. (of_job[4] or ''), 1)
+  for _, key in ipairs(keys_of(job)) do redis.call('PEXPIREAT', key, ms(expires)) end
+  local first = KEYS[3] ~= job.key and redis.call('GET', KEYS[3])
+  if first and string.sub(first, 1, #job.id) == job.id then redis.call('PEXPIREAT', KEYS[3], ms(expires)) end
+else
+  status = of_job[1]
+end
+emit(job, 'job_reopened', nil, nil, cjson.encode({ status = status, steps = names }))
+for _, step in ipairs(ready) do to_ready(job, step) end
+return ''
