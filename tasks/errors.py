@@ -17,7 +17,8 @@ TroupeError
     ├── JobFailed · JobCancelled
     └── StepFailed                carries a Failure; its kinds below
         ├── ModelRefused · ModelNonsense · ModelTruncated
-        └── DeadlinePassed · QueueTimeout · IdleTimeout · TooManyTurns
+        │   └── InvalidOutput     a ModelNonsense; carries the raw text
+        └── DeadlinePassed · QueueTimeout · IdleTimeout · TooManyTurns · LoopStalled
 
 Errors do not cross processes, facts do: what a worker stores is a `tasks.models.Failure`.
 """
@@ -235,6 +236,17 @@ class ModelNonsense(StepFailed):
     retryable = True
 
 
+class InvalidOutput(ModelNonsense):
+    """The structured answer did not fit its form, also after its repair turns; the message ends with its beginning."""
+
+    code = "invalid_output"
+
+    def __init__(self, message: str, *, raw: str = "") -> None:
+        super().__init__(message)
+        self.raw = raw
+        """What the model last answered, in full."""
+
+
 class ModelTruncated(StepFailed):
     """The answer was cut by the output or context limit and could not be completed."""
 
@@ -245,6 +257,12 @@ class TooManyTurns(StepFailed):
     """The agent loop reached its turn limit without an answer."""
 
     code = "too_many_turns"
+
+
+class LoopStalled(StepFailed):
+    """The model went on making the same tool calls, also after it was told so."""
+
+    code = "loop_stalled"
 
 
 class DeadlinePassed(StepFailed):

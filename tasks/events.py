@@ -142,6 +142,22 @@ class StepProgress(BaseEvent):
     message: str
 
 
+class TextDelta(BaseEvent):
+    """What a model is writing, while it writes: for people to watch, not to build on.
+
+    Written only for agents that say so, at most ten a second. Text of an answer that is refused, cut or repaired later
+    was shown all the same; the step's result is what counts.
+    """
+
+    type: Literal["text_delta"] = "text_delta"
+    step: str
+    attempt: int
+    turn: int
+    """Model call of the attempt, from 1, that wrote the last piece; a higher one begins a new text."""
+    text: str
+    """What came since the event before."""
+
+
 class JobReopened(BaseEvent):
     """Steps that had been given up are tried again by hand; the job goes on, with a new deadline."""
 
@@ -173,6 +189,7 @@ JobEvent = Annotated[
     | StepCancelled
     | ToolCalled
     | StepProgress
+    | TextDelta
     | JobReopened
     | JobFinished,
     Field(discriminator="type"),

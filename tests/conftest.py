@@ -20,6 +20,8 @@ NUMBERS = count(1)
 
 # CI tries the same examples each time, so that it judges the change; a developer's runs go on searching.
 hypothesis.settings.register_profile("ci", derandomize=True)
+# By hand, before a release: pytest --hypothesis-profile=many --timeout=0
+hypothesis.settings.register_profile("many", max_examples=4000, deadline=None)
 if os.environ.get("CI") == "true":
     hypothesis.settings.load_profile("ci")
 

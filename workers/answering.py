@@ -9,6 +9,7 @@ from tasks.settings import read_settings
 from workers.agents.base import Agent, AgentReply
 from workers.agents.built_in import prompt
 from workers.agents.conversation import Conversation
+from workers.agents.fitness import Fitness
 from workers.agents.prompt import opening
 from workers.context import StepContext
 from workers.knowledge import shelf
@@ -26,15 +27,16 @@ class Answering:
     """The models of a process, and how agents use them. Lives in one event loop."""
 
     def __init__(self, settings: ModelSettings) -> None:
-        """Read the list of MCP servers; connect to nothing.
+        """Read the list of MCP servers and the table of models; connect to nothing.
 
         Raises:
-            BadSetting: TROUPE_MCP cannot be used.
+            BadSetting: TROUPE_MCP or TROUPE_PRICING cannot be used.
         """
         self.settings = settings
         self.controls = Controls()
         """Rate limits, approvals and observers of tool calls; set before the first step."""
         self._models: dict[str, Model] = {}
+        self._fitness = Fitness(settings)
         self._servers = McpServers(read_servers(read_settings(McpSettings).mcp))
 
     def model(self, name: str | None) -> Model:
@@ -58,15 +60,18 @@ class Answering:
             reply = await agent.run(context)
             return _reply(agent, reply)
         agent = await self._with_servers(agent)
+        model = self.model(agent.model or context.claim.job.model)
+        self._fitness.check(agent, model.name)
         conversation = Conversation(
             agent=agent,
             context=context,
-            model=self.model(agent.model or context.claim.job.model),
+            model=model,
             executor=ToolExecutor(
                 agent.toolbox, self.controls, within=timedelta(milliseconds=context.claim.deadline_ms)
             ),
             system=system_prompt(agent, context.claim.step.kind),
             max_tokens=self.settings.max_tokens,
+            limits=self._fitness.limits(model.name),
         )
         bases = shelf.in_use(context.knowledge, read_settings(KnowledgeSettings).home)
         return await conversation.run(opening(context.claim, context.agents, bases))

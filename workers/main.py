@@ -16,6 +16,7 @@ from tasks.ids import WorkerName
 from tasks.logs import LogSettings, configure_logs
 from tasks.settings import StoreSettings, read_settings
 from workers import pool
+from workers.agents.fitness import Fitness
 from workers.agents.registry import load_agents
 from workers.handlers import register
 from workers.llm.settings import ModelSettings
@@ -29,7 +30,9 @@ MANY: Final = 5000
 store_settings = read_settings(StoreSettings)
 worker_settings = read_settings(WorkerSettings)
 agents = load_agents(worker_settings.agent_modules)
-process = WorkerProcess(store_settings, worker_settings, read_settings(ModelSettings), agents)
+model_settings = read_settings(ModelSettings)
+Fitness(model_settings).check_all(agents)
+process = WorkerProcess(store_settings, worker_settings, model_settings, agents)
 app = make_app(store_settings, concurrency=MANY, current=True)
 register(app, agents, process)
 

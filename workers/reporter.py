@@ -13,7 +13,7 @@ from tasks.store import AttemptStore
 
 log = structlog.get_logger("worker")
 
-KINDS: Final = frozenset({"step_progress", "tool_called"})
+KINDS: Final = frozenset({"step_progress", "text_delta", "tool_called"})
 """Events that running attempts write."""
 
 

@@ -28,6 +28,7 @@ from tasks.events import (
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    TextDelta,
     ToolCalled,
 )
 from tasks.results import JobResult
@@ -146,6 +147,9 @@ class JobView:
             case StepProgress():
                 line.note = event.message
                 return f"{event.step}: {event.message}"
+            case TextDelta():
+                line.note = " ".join(event.text.split())
+                return None
 
 
 def follow(view: JobView, events: Iterable[JobEvent], console: Console, refresh: "Refresh") -> None:

@@ -2,15 +2,25 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, JsonValue
 
-from tasks.errors import ModelNonsense, ModelRefused, ModelTruncated, ModelUnavailable, TooManyTurns
+from tasks.errors import (
+    InvalidOutput,
+    LoopStalled,
+    ModelNonsense,
+    ModelRefused,
+    ModelTruncated,
+    ModelUnavailable,
+    TooManyTurns,
+)
 from tasks.models import Usage
 from tests.unit.attempts import make_context
 from workers.agents.base import Agent
-from workers.agents.conversation import MAX_PAUSES, MAX_TOKENS, ROOM, Conversation
+from workers.agents.conversation import MAX_PAUSES, MAX_TOKENS, ROOM, Conversation, Limits
+from workers.agents.history import History, faults_in
 from workers.context import StepContext
 from workers.llm.base import Block, ModelRequest
 from workers.llm.scripted import Call, ScriptedModel, Step, Turn
@@ -53,12 +63,16 @@ class CountingExecutor(ToolExecutor):
 class Scene:
     """One conversation with a scripted model."""
 
-    def __init__(self, turns: Sequence[Step], *, max_turns: int = 16, output: type[BaseModel] | None = None) -> None:
+    def __init__(
+        self, turns: Sequence[Step], *, max_turns: int = 16, output: type[BaseModel] | None = None, **more: Any
+    ) -> None:
         self.model = ScriptedModel(turns)
         self.events: list[tuple[str, dict[str, JsonValue]]] = []
         self.context = make_context()
         self.context.emit = lambda kind, data: self.events.append((kind, data))
-        agent = Agent(name="search", description="Looks.", tools=[look, fail], max_turns=max_turns, output=output)
+        agent = Agent(
+            name="search", description="Looks.", tools=[look, fail], max_turns=max_turns, output=output, **more
+        )
         self.executor = CountingExecutor(agent)
         self.conversation = Conversation(
             agent=agent, context=self.context, model=self.model, executor=self.executor, system="Be brief."
@@ -227,11 +241,20 @@ async def test_a_structured_answer_is_repaired_with_its_faults() -> None:
     assert len(scene.requests[2].messages) == 5
 
 
-async def test_a_structured_answer_that_stays_wrong_is_given_up() -> None:
-    scene = Scene(["nope"] * 3, output=Verdict)
-    with pytest.raises(ModelNonsense, match="This does not parse"):
+async def test_a_structured_answer_that_stays_wrong_is_given_up_and_kept() -> None:
+    raw = "nope " * 1000
+    scene = Scene(["never", "ever", raw], output=Verdict)
+    with pytest.raises(InvalidOutput, match=r"in 3 tries; the last: This does not parse.* It was: nope nope") as caught:
         await scene.run()
+    assert caught.value.raw == raw.strip()
+    assert len(str(caught.value)) < 2000
     scene.model.assert_consumed()
+
+
+async def test_a_fenced_answer_needs_no_repair() -> None:
+    scene = Scene(['Here:\n```json\n{"good": true, "why": ""}\n```'], output=Verdict)
+    reply = await scene.conversation.run("Judge.")
+    assert (reply.text, reply.data) == ('{"good": true, "why": ""}', {"good": True, "why": ""})
 
 
 async def test_empty_answers_and_repairs_are_counted_apart() -> None:
@@ -259,7 +282,7 @@ async def test_room_grows_once_whatever_it_was_before(tokens: int) -> None:
     scene.conversation.max_tokens = tokens
     with pytest.raises(ModelTruncated):
         await scene.run()
-    assert [one.max_tokens for one in scene.requests] == [tokens, tokens * ROOM]
+    assert [one.max_tokens for one in scene.requests] == [tokens, min(tokens * ROOM, Limits().max_output)]
 
 
 @pytest.mark.parametrize("reason", ["max_tokens", "refusal", "model_context_window_exceeded", "from_next_year"])
@@ -277,9 +300,166 @@ async def test_a_refusal_names_its_category() -> None:
         await Scene([Turn([], "refusal")]).run()
 
 
-async def test_a_full_context_is_said_so() -> None:
+FULL = Turn(["half"], "model_context_window_exceeded")
+
+
+async def test_a_full_context_with_nothing_to_leave_out_is_said_so() -> None:
+    scene = Scene([FULL])
     with pytest.raises(ModelTruncated, match="no longer fits"):
-        await Scene([Turn(["half"], "model_context_window_exceeded")]).run()
+        await scene.run()
+    assert len(scene.requests) == 1
+
+
+@pytest.mark.parametrize("full", [FULL, ModelTruncated("prompt is too long")], ids=["stop reason", "refused request"])
+async def test_a_full_context_is_shortened_and_asked_again(full: Step) -> None:
+    long = Call("look", {"q": "x" * 3000})
+    scene = Scene([long, Call("look", {"q": "y" * 3000}), full, "Done."])
+    assert await scene.run() == "Done."
+    before, after = scene.requests[2:]
+    assert len(str(after.messages)) < len(str(before.messages)) * 0.6
+    assert after.messages[-1] == before.messages[-1]
+    assert faults_in(after.messages) == []
+    assert ("step_progress" in [kind for kind, _ in scene.events]) is True
+
+
+@pytest.mark.parametrize("full", [FULL, ModelTruncated("prompt is too long")], ids=["stop reason", "refused request"])
+async def test_a_context_that_stays_full_is_a_failure(full: Step) -> None:
+    calls: list[Step] = [Call("look", {"q": letter * 3000}) for letter in "abc"]
+    scene = Scene([*calls, full, full, "never asked for"])
+    with pytest.raises(ModelTruncated):
+        await scene.run()
+    assert len(scene.requests) == 5
+
+
+async def test_a_context_that_is_full_again_later_is_shortened_again() -> None:
+    calls: list[Step] = [Call("look", {"q": letter * 3000}) for letter in "abcd"]
+    scene = Scene([*calls[:2], FULL, *calls[2:], FULL, "Done."])
+    assert await scene.run() == "Done."
+
+
+async def test_thinking_that_is_bound_to_what_was_before_is_not_sent_after_a_change() -> None:
+    calls: list[Step] = [Turn([THINKING, Call("look", {"q": letter * 3000})]) for letter in "ab"]
+    scene = Scene([*calls, FULL, "Done."])
+    scene.conversation.limits = Limits(bound_thinking=True)
+    await scene.run()
+    assert "signature" in str(scene.requests[2].messages)
+    assert "signature" not in str(scene.requests[3].messages)
+
+
+async def test_a_model_that_goes_round_in_circles_is_told_and_then_given_up() -> None:
+    scene = Scene([Call("look", {"q": "x"})] * 16)
+    with pytest.raises(LoopStalled, match=r"'search' made the same calls 6 times over \(now look\)"):
+        await scene.run()
+    said = [texts(request)[-1] for request in scene.requests]
+    assert said == ["user: plain", *["user: tool_result"] * 2, *["user: tool_result text"] * 3]
+    assert "same tool calls 3 times over" in str(scene.requests[3].messages[-1])
+
+
+async def test_a_model_that_leaves_its_circle_goes_on() -> None:
+    scene = Scene([*[Call("look", {"q": "x"})] * 4, Call("look", {"q": "y"}), "Found."])
+    assert await scene.run() == "Found."
+    assert texts(scene.requests[5])[-1] == "user: tool_result"
+
+
+async def test_a_compacted_conversation_goes_on() -> None:
+    compaction: Block = {"type": "compaction", "content": "So far: nothing."}
+    scene = Scene([Turn([compaction], "compaction"), "Done."])
+    assert await scene.run() == "Done."
+    assert scene.requests[1].messages[1] == {"role": "assistant", "content": [compaction]}
+
+
+async def test_a_tool_call_beside_an_empty_end_is_not_run_and_answered_as_such() -> None:
+    scene = Scene([Turn([Call("look", {"q": "x"})], "end_turn"), "Now then."])
+    assert await scene.run() == "Now then."
+    assert scene.executor.ran == []
+    assert texts(scene.requests[1])[-1] == "user: tool_result text"
+
+
+async def test_room_never_grows_past_what_the_model_can() -> None:
+    scene = Scene([Turn(["half"], "max_tokens"), Turn(["half"], "max_tokens")])
+    scene.conversation.limits = Limits(max_output=MAX_TOKENS + 1)
+    with pytest.raises(ModelTruncated, match=str(MAX_TOKENS + 1)):
+        await scene.run()
+    assert [one.max_tokens for one in scene.requests] == [MAX_TOKENS, MAX_TOKENS + 1]
+    scene = Scene([Turn(["half"], "max_tokens")])
+    scene.conversation.limits = Limits(max_output=MAX_TOKENS)
+    with pytest.raises(ModelTruncated):
+        await scene.run()
+
+
+async def test_what_the_provider_ran_itself_goes_back_and_is_not_run_again() -> None:
+    use: Block = {"type": "server_tool_use", "id": "srv_1", "name": "web_search", "input": {"query": "x"}}
+    found: Block = {
+        "type": "web_search_tool_result",
+        "tool_use_id": "srv_1",
+        "content": [{"type": "web_search_result"}],
+    }
+    failed: Block = {"type": "server_tool_use", "id": "srv_2", "name": "web_search", "input": {}}
+    wrong: Block = {
+        "type": "web_search_tool_result",
+        "tool_use_id": "srv_2",
+        "content": {"type": "web_search_tool_result_error", "error_code": "max_uses_exceeded"},
+    }
+    content: list[str | Call | Block] = [use, found, failed, wrong, Call("look", {"q": "x"})]
+    scene = Scene([Turn(content, container="container_1"), "Found."], server_tools=["web_search", "code_execution"])
+    await scene.run()
+    assert scene.executor.ran == [("look", 1)]
+    sent = scene.requests[1].messages[1]["content"]
+    assert sent[:4] == [use, found, failed, wrong]
+    assert [(data["tool"], data["success"], data.get("code")) for _, data in scene.events] == [
+        ("web_search", True, None),
+        ("web_search", False, "max_uses_exceeded"),
+        ("look", True, None),
+    ]
+    assert [one["name"] for one in scene.requests[0].server_tools] == ["code_execution", "web_search"]
+    assert [one.container for one in scene.requests] == [None, "container_1"]
+
+
+async def test_a_tool_is_demanded_only_until_one_was_called() -> None:
+    scene = Scene([Turn(["half"], "max_tokens"), Call("look", {"q": "x"}), "Found."], tool_choice="look")
+    await scene.run()
+    assert [one.tool_choice for one in scene.requests] == ["look", "look", None]
+
+
+async def test_thinking_and_effort_are_the_agents() -> None:
+    scene = Scene(["Done."], thinking="adaptive", effort="low")
+    await scene.run()
+    assert (scene.requests[0].thinking, scene.requests[0].effort) == ("adaptive", "low")
+
+
+async def test_what_is_written_is_shown_only_if_the_agent_says_so() -> None:
+    for stream, shown in ((False, []), (True, [{"turn": 1, "text": "I look."}, {"turn": 2, "text": "Found."}])):
+        scene = Scene([["I look.", Call("look", {"q": "x"})], "Found."], stream=stream)
+        await scene.run()
+        assert [data for kind, data in scene.events if kind == "text_delta"] == shown
+
+
+async def test_what_was_written_before_a_failure_is_shown() -> None:
+    scene = Scene([Turn(["I would"], "refusal")], stream=True)
+    with pytest.raises(ModelRefused):
+        await scene.run()
+    assert scene.events == [("text_delta", {"turn": 1, "text": "I would"})]
+
+
+async def test_a_conversation_goes_on_where_it_was_interrupted() -> None:
+    """Of three calls one had ended; the others are run, and the model is asked with all three results."""
+    scene = Scene(["Found."])
+    calls: list[Block] = [
+        {"type": "tool_use", "id": f"t{at}", "name": "look", "input": {"q": str(at)}} for at in range(3)
+    ]
+    done: Block = {"type": "tool_result", "tool_use_id": "t1", "content": "seen before", "is_error": False}
+    history = History.opening("Do it.").reply([THINKING, *calls]).results([done])
+    reply = await scene.conversation.resume(history)
+    assert reply.text == "Found."
+    assert scene.executor.ran == [("look", 1), ("look", 1)]
+    content = scene.requests[0].messages[-1]["content"]
+    assert [block["content"] for block in content if isinstance(block, dict)] == ["seen 0", "seen before", "seen 2"]
+
+
+async def test_a_conversation_that_ended_in_the_models_words_is_gone_on_with_in_ours() -> None:
+    scene = Scene(["Done."])
+    await scene.conversation.resume(History.opening("Do it.").reply([{"type": "text", "text": "First"}]))
+    assert texts(scene.requests[0]) == ["user: plain", "assistant: text", "user: text"]
 
 
 async def test_an_unknown_stop_reason_is_named() -> None:

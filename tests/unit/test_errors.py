@@ -38,4 +38,4 @@ def test_a_bad_plan_keeps_its_faults_apart() -> None:
 
 def test_only_nonsense_and_silence_are_worth_another_try() -> None:
     worth = [one.__name__ for one in ALL if issubclass(one, StepFailed) and one.retryable]
-    assert sorted(worth) == ["IdleTimeout", "ModelNonsense"]
+    assert sorted(worth) == ["IdleTimeout", "InvalidOutput", "ModelNonsense"]

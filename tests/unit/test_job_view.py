@@ -36,6 +36,7 @@ LINES: list[tuple[JobEvent, str | None]] = [
     (of_step("step_progress", attempt=1, message="half way"), "find: half way"),
     (of_step("tool_called", attempt=1, tool="t", success=True, duration_ms=5), "find: t ok (5 ms)"),
     (of_step("tool_called", attempt=1, tool="t", success=False, duration_ms=5, code="late"), "find: t late (5 ms)"),
+    (of_step("text_delta", attempt=1, turn=1, text="It is"), None),
     (of_step("step_faltered", attempt=1, failure=FAILURE), "find: attempt 1 ended: x: no [data]"),
     (of_step("step_retrying", attempt=1, delay_ms=1250), "find: tries again in 1.2 s"),
     (

@@ -1,7 +1,7 @@
 """What an agent is: instructions and tools for a model, or plain code, under a name that plans can use."""
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,8 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from tasks.errors import ContractError, InvalidTool
 from tasks.models import AgentDefinition, RetryPolicy
 from workers.context import StepContext
+from workers.llm.base import Effort, JsonSchema, Thinking
+from workers.llm.server_tools import server_tool
 from workers.tools.base import Tool, tool
 
 MAX_TURNS = 16
@@ -46,6 +48,11 @@ class Agent:
     """Tools, or typed functions with a docstring, which become tools."""
     mcp: Sequence[str] = ()
     """MCP servers, by their names in TROUPE_MCP, whose tools it may use too."""
+    server_tools: Sequence[str | Mapping[str, JsonValue]] = ()
+    """Tools that the provider runs itself: `web_search`, `web_fetch`, `code_execution`, or their definitions. Models
+    without them, as the offline one, do without."""
+    tool_choice: str | None = None
+    """A tool that it must call first, or `any`; not all models can be told so."""
     instructions: str | None = None
     """System prompt; made from the description unless given."""
     queue: str | None = None
@@ -53,6 +60,12 @@ class Agent:
     version: str = "1"
     model: str | None = None
     """Model of its own; else the job's, else the worker's."""
+    thinking: Thinking | None = None
+    """How its model thinks; the model's own default unless given."""
+    effort: Effort | None = None
+    """How hard its model tries; the model's own default unless given."""
+    stream: bool = False
+    """Whether what its model writes is shown while it writes, as `text_delta` events."""
     output: type[BaseModel] | None = None
     """Structured result; validated, repaired within bounds, kept as `data`."""
     max_turns: int = MAX_TURNS
@@ -80,7 +93,9 @@ class Agent:
         if isinstance(self.mcp, str):
             raise ContractError(f"agent {self.name!r}: mcp must be a list of servers, not {self.mcp!r}")
         object.__setattr__(self, "tools", tuple(one if isinstance(one, Tool) else tool(one) for one in self.tools))
-        names = [one.name for one in self.toolbox]
+        if isinstance(self.server_tools, str):
+            raise ContractError(f"agent {self.name!r}: server_tools must be a list, not {self.server_tools!r}")
+        names = [one.name for one in self.toolbox] + [str(one["name"]) for one in self.server_toolbox]
         if len(set(names)) < len(names):
             raise InvalidTool(f"agent {self.name!r} has two tools of one name: {', '.join(sorted(names))}")
         if self.fallback == self.name:
@@ -89,6 +104,10 @@ class Agent:
             seconds: float | None = getattr(self, limit)
             if seconds is not None and not 0.001 <= seconds < math.inf:
                 raise ContractError(f"agent {self.name!r}: {limit} must be a number of seconds above 0")
+        if self.tool_choice not in (None, "any", *(one.name for one in self.toolbox)) and not self.mcp:
+            raise ContractError(f"agent {self.name!r}: tool_choice {self.tool_choice!r} is none of its tools")
+        if self.tool_choice == "any" and not names and not self.mcp:
+            raise ContractError(f"agent {self.name!r}: tool_choice 'any', and it has no tools")
         if self.max_turns < 1:
             raise ContractError(f"agent {self.name!r}: max_turns must be at least 1")
         try:
@@ -101,6 +120,15 @@ class Agent:
     def toolbox(self) -> tuple[Tool, ...]:
         """Its tools, sorted by name: the prompt prefix is the same in every process."""
         return tuple(sorted((one for one in self.tools if isinstance(one, Tool)), key=lambda one: one.name))
+
+    @property
+    def server_toolbox(self) -> tuple[JsonSchema, ...]:
+        """Definitions of the provider's tools that it may use, sorted by name.
+
+        Raises:
+            InvalidTool: one is none.
+        """
+        return tuple(sorted(map(server_tool, self.server_tools), key=lambda one: str(one["name"])))
 
     def definition(self) -> AgentDefinition:
         """What workers announce of it."""

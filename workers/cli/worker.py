@@ -66,9 +66,16 @@ def check_model(name: str | None) -> str:
 
     Raises:
         UnknownModel, BadSetting: it cannot be had.
+        ContractError: an agent asks for something that it cannot do.
     """
     from tasks.settings import read_settings
+    from workers.agents.fitness import Fitness
+    from workers.agents.registry import load_agents
     from workers.llm.catalog import make_model
     from workers.llm.settings import ModelSettings
+    from workers.settings import WorkerSettings
 
-    return make_model(name, read_settings(ModelSettings)).name
+    settings = read_settings(ModelSettings)
+    model = make_model(name, settings).name
+    Fitness(settings).check_all(load_agents(read_settings(WorkerSettings).agent_modules), model)
+    return model

@@ -5,8 +5,8 @@ release has never heard of are echoed byte for byte, which the API demands
 (https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypedDict
 
 from pydantic import BaseModel, JsonValue
@@ -17,6 +17,14 @@ Block = dict[str, JsonValue]
 """One content block: text, tool_use, tool_result, thinking …"""
 
 JsonSchema = dict[str, JsonValue]
+
+
+TextSink = Callable[[str], None]
+"""Takes pieces of an answer's text as they come, on the event loop. It must not block and not raise."""
+
+Thinking = Literal["adaptive", "between_tools", "enabled", "disabled"]
+"""How a model thinks: as much as it sees fit; only briefly, between tool calls; within a budget; not at all."""
+Effort = Literal["low", "medium", "high", "xhigh", "max"]
 
 
 class ChatMessage(TypedDict):
@@ -59,6 +67,19 @@ class ModelRequest:
     max_tokens: int = 8192
     output: type[BaseModel] | None = None
     """Ask for text that parses as this model; the caller validates it."""
+    server_tools: Sequence[JsonSchema] = ()
+    """Tools that the provider runs itself, as it defines them: `{"type": "web_search_20250305", "name": …}`."""
+    tool_choice: str | None = None
+    """Name of the tool that it must call now, or `any`; None: as it sees fit."""
+    thinking: Thinking | None = None
+    """None: the model's own default."""
+    effort: Effort | None = None
+    """None: the model's own default."""
+    container: str | None = None
+    """Where earlier turns of this conversation ran code at the provider's."""
+    on_text: TextSink | None = field(default=None, compare=False, repr=False)
+    """Gets the answer's text while it is written; a model that cannot stream gives it the whole text at the end.
+    Nothing is taken back: also text of a call that then fails was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +95,20 @@ class ModelReply:
     """Of this call; `requests` is 1 and the cost is filled in."""
     refusal: str | None = None
     """Category, when the model refused and said why."""
+    container: str | None = None
+    """Where it ran code at the provider's; the next request of the conversation names it."""
+    server_tools: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Uses of the provider's own tools, as it counts them: `web_search_requests` …; in `usage` they are tool calls."""
 
     @property
     def text(self) -> str:
         """All text blocks, joined."""
         return "".join(str(block.get("text", "")) for block in self.content if block.get("type") == "text")
+
+    def show(self, on_text: TextSink | None) -> None:
+        """Give the whole text to a sink, if there is one: for models that do not stream."""
+        if on_text is not None and self.text:
+            on_text(self.text)
 
     @property
     def tool_uses(self) -> list[Block]:

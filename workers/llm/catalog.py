@@ -30,7 +30,7 @@ def make_model(name: str | None, settings: ModelSettings) -> Model:
         )
     facts = pricing.facts(name)
     if facts.retires is not None:
-        _log.warning("model_retires", model=name, on=facts.retires.isoformat())
+        _log.warning("model_retires", model=name, on=facts.retires.isoformat(), instead=facts.successor)
     from workers.llm.claude import ClaudeModel
 
     return ClaudeModel(name, settings, pricing=pricing)

@@ -81,9 +81,13 @@ class ClaudeModel:
         client = await self._open()
         arguments = payload(request, model=asked.id, max_output=facts.max_output)
         # Bedrock streams in a framing of its own, and through the SDK needs no streaming for long answers.
-        streamed = arguments["max_tokens"] > STREAM_ABOVE and self._platform is not Platform.BEDROCK
-        message = await self._call(client, arguments, request.model, streamed=streamed)
-        return read_reply(message, asked=request.model, pricing=self._pricing)
+        wanted = request.on_text is not None or arguments["max_tokens"] > STREAM_ABOVE
+        streamed = wanted and self._platform is not Platform.BEDROCK
+        message = await self._call(client, arguments, request, streamed=streamed)
+        reply = read_reply(message, asked=request.model, pricing=self._pricing)
+        if not streamed:
+            reply.show(request.on_text)
+        return reply
 
     async def close(self) -> None:
         """Close the connections; a later call would open new ones."""
@@ -99,13 +103,14 @@ class ClaudeModel:
                 )
             return self._client
 
-    async def _call(self, client: "Client", arguments: dict[str, Any], model: str, *, streamed: bool) -> Any:
+    async def _call(self, client: "Client", arguments: dict[str, Any], request: ModelRequest, *, streamed: bool) -> Any:
         import anthropic
         import httpx2
 
+        model = request.model
         try:
             if streamed:
-                return await _stream(client, arguments, model)
+                return await _stream(client, arguments, request)
             # The raw body, not the SDK's objects: these drop nothing today, but blocks must go back byte for byte.
             raw = cast("AsyncAPIResponse[Message]", await client.messages.with_raw_response.create(**arguments))
             return parse_json(raw.http_response.content)
@@ -117,10 +122,10 @@ class ClaudeModel:
             raise ModelUnavailable(f"the answer of {model} broke off ({type(error).__name__})") from error
 
 
-async def _stream(client: "Client", arguments: dict[str, Any], model: str) -> Any:
+async def _stream(client: "Client", arguments: dict[str, Any], request: ModelRequest) -> Any:
     from anthropic import AsyncStream
 
-    assembly, step = MessageAssembly(model), running_step()
+    assembly, step = MessageAssembly(request.model, request.on_text), running_step()
     async with client.messages.with_streaming_response.create(**arguments, stream=True) as response:
         with step.waiting(seen=True) if step else nullcontext():
             async for event in AsyncStream.raw_events(response.http_response):

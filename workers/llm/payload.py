@@ -6,6 +6,7 @@ from pydantic import BaseModel, PydanticUserError
 
 from tasks.errors import ContractError
 from workers.llm.base import JsonSchema, ModelRequest
+from workers.llm.capabilities import MIN_BUDGET
 
 STREAM_ABOVE: Final = 16_000
 """Output tokens above which an answer is streamed: a silent connection of more than about five minutes is cut by many a
@@ -29,14 +30,36 @@ def payload(request: ModelRequest, *, model: str, max_output: int) -> dict[str, 
     }
     if request.system:
         arguments["system"] = request.system
-    if request.tools:
-        arguments["tools"] = [
-            {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
-            for tool in sorted(request.tools, key=lambda tool: tool.name)
-        ]
-    if request.output is not None:
-        arguments["output_config"] = {"format": {"type": "json_schema", "schema": output_schema(request.output)}}
+    if request.tools or request.server_tools:
+        arguments["tools"] = _tools(request)
+    if request.tool_choice is not None:
+        named = {"type": "tool", "name": request.tool_choice}
+        arguments["tool_choice"] = {"type": "any"} if request.tool_choice == "any" else named
+    if request.thinking is not None:
+        budget = {"budget_tokens": max(MIN_BUDGET, arguments["max_tokens"] // 2)}
+        arguments["thinking"] = {"type": request.thinking, **(budget if request.thinking == "enabled" else {})}
+    if request.output is not None or request.effort is not None:
+        arguments["output_config"] = _output_config(request)
+    if request.container is not None:
+        arguments["container"] = request.container
     return arguments
+
+
+def _tools(request: ModelRequest) -> list[JsonSchema]:
+    own: list[JsonSchema] = [
+        {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
+        for tool in sorted(request.tools, key=lambda tool: tool.name)
+    ]
+    return own + sorted(request.server_tools, key=lambda tool: str(tool.get("name")))
+
+
+def _output_config(request: ModelRequest) -> JsonSchema:
+    config: JsonSchema = {}
+    if request.effort is not None:
+        config["effort"] = request.effort
+    if request.output is not None:
+        config["format"] = {"type": "json_schema", "schema": output_schema(request.output)}
+    return config
 
 
 def output_schema(output: type[BaseModel]) -> JsonSchema:

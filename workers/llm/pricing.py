@@ -9,12 +9,16 @@ from datetime import date
 from decimal import ROUND_CEILING, Decimal
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.errors import BadSetting, UnknownModel
+from workers.llm.base import Effort, Thinking
 from workers.llm.names import PREFIXES, ModelName
+
+PRICES: Final = frozenset({"input", "output", "cache_read", "long"})
+ALL_EFFORTS: Final[tuple[Effort, ...]] = ("low", "medium", "high", "xhigh", "max")
 
 
 class _Row(BaseModel):
@@ -43,6 +47,21 @@ class ModelFacts(_Row):
     max_output: int = Field(default=128_000, ge=1)
     retires: date | None = None
     """First day on which the provider no longer serves it."""
+    successor: str | None = None
+    """What the provider advises instead of one that retires."""
+    thinking: tuple[Thinking, ...] = ("adaptive", "disabled")
+    """Ways of thinking that may be asked for; the first one is the best for agents."""
+    effort: tuple[Effort, ...] = ALL_EFFORTS
+    """Levels that may be asked for."""
+    structured_outputs: bool = True
+    """Whether the answer's form can be asked for."""
+    forced_tool_choice: bool = True
+    """Whether a tool call can be demanded."""
+    server_tools: bool = True
+    """Whether it can use the provider's own tools."""
+    bound_thinking: bool = False
+    """Whether its thinking counts only after exactly what was sent before it: what is changed there must take it along.
+    See https://platform.claude.com/docs/en/build-with-claude/preserved-thinking."""
 
 
 class _Table(_Row):
@@ -51,6 +70,8 @@ class _Table(_Row):
     batch: Decimal = Field(default=Decimal("0.5"), ge=0)
     cache_write_5m: Decimal = Field(default=Decimal("1.25"), ge=0)
     cache_write_1h: Decimal = Field(default=Decimal(2), ge=0)
+    web_search: Decimal = Field(default=Decimal(10), ge=0)
+    """Dollars per thousand searches of the provider's own tool."""
     models: dict[str, ModelFacts]
 
 
@@ -65,6 +86,8 @@ class Pricing:
     def read(cls, override: Path | None = None) -> Self:
         """The built-in table, with the models (and factors) of `override` over it.
 
+        Prices of a model are taken all together from the one or the other; its limits and abilities field by field.
+
         Raises:
             BadSetting: the override cannot be read or has a wrong shape.
         """
@@ -73,8 +96,14 @@ class Pricing:
             return cls(table)
         try:
             own = _parse(override.read_text(encoding="utf-8"))
-            return cls({**table, **own, "models": {**table["models"], **own.get("models", {})}})
-        except (OSError, ValueError, TypeError) as error:  # ValidationError and TOMLDecodeError are ValueErrors
+            models = {name: _over(table["models"].get(name, {}), one) for name, one in own.get("models", {}).items()}
+            return cls({**table, **own, "models": {**table["models"], **models}})
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            AttributeError,
+        ) as error:  # ValidationError and TOMLDecodeError are ValueErrors
             raise BadSetting(f"TROUPE_PRICING: {override} cannot be used: {_explain(error)}") from error
 
     @property
@@ -111,12 +140,14 @@ class Pricing:
         cache_read_tokens: int = 0,
         cache_write_5m_tokens: int = 0,
         cache_write_1h_tokens: int = 0,
+        web_searches: int = 0,
         batch: bool = False,
     ) -> int:
         """Cost of one call in micro-dollars: exact, and rounded up once, so a budget is never overdrawn by rounding.
 
         Args:
             input_tokens: Those that were neither read from nor written to the cache, as the API reports them.
+            web_searches: Made by the provider's own tool.
             batch: The call went through the Message Batches API.
 
         Raises:
@@ -135,7 +166,13 @@ class Pricing:
         )
         # Dollars per million tokens are micro-dollars per token.
         cost = weighted * rates.input + output_tokens * rates.output
-        return int((cost * (table.batch if batch else 1)).to_integral_value(ROUND_CEILING))
+        cost = cost * (table.batch if batch else 1) + web_searches * table.web_search * 1000
+        return int(cost.to_integral_value(ROUND_CEILING))
+
+
+def _over(known: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in known.items() if name not in PRICES or "input" not in own}
+    return {**kept, **own}
 
 
 def _parse(text: str) -> dict[str, Any]:

@@ -25,13 +25,22 @@ class _CacheCreation(_Read):
     ephemeral_1h_input_tokens: int | None = Field(default=None, ge=0)
 
 
+class _ServerToolUse(_Read):
+    model_config = ConfigDict(extra="allow")  # uses of tools that came after this release are kept too
+
+
 class _Usage(_Read):
     input_tokens: int = Field(ge=0)
     output_tokens: int = Field(ge=0)
     cache_read_input_tokens: int | None = Field(default=None, ge=0)
     cache_creation_input_tokens: int | None = Field(default=None, ge=0)
     cache_creation: _CacheCreation | None = None
+    server_tool_use: _ServerToolUse | None = None
     service_tier: str | None = None
+
+
+class _Container(_Read):
+    id: str
 
 
 class _StopDetails(_Read):
@@ -44,6 +53,7 @@ class _Message(_Read):
     content: list[dict[str, JsonValue]]
     stop_reason: str
     stop_details: _StopDetails | None = None
+    container: _Container | None = None
     usage: _Usage
 
 
@@ -77,14 +87,22 @@ def read_reply(message: object, *, asked: str, pricing: Pricing) -> ModelReply:
         raise ModelNonsense(f"the model's answer is not a message: {where}: {fault['msg']}") from error
     for block in read.content:
         _check_block(block, finished=read.stop_reason not in UNFINISHED)
+    uses = _server_tools(read.usage)
     return ModelReply(
         id=read.id,
         model=read.model,
         content=read.content,
         stop_reason=read.stop_reason,
-        usage=_usage(read.usage, asked, pricing),
+        usage=_usage(read.usage, uses, asked, pricing),
         refusal=read.stop_details.category if read.stop_details and read.stop_reason == "refusal" else None,
+        container=read.container.id if read.container else None,
+        server_tools=uses,
     )
+
+
+def _server_tools(usage: _Usage) -> dict[str, int]:
+    counts = (usage.server_tool_use.model_extra if usage.server_tool_use else None) or {}
+    return {name: count for name, count in sorted(counts.items()) if type(count) is int and count > 0}
 
 
 def _check_block(block: Block, *, finished: bool) -> None:
@@ -100,7 +118,7 @@ def _check_block(block: Block, *, finished: bool) -> None:
         raise ModelNonsense("the model's answer has text that is no Unicode") from error
 
 
-def _usage(usage: _Usage, asked: str, pricing: Pricing) -> Usage:
+def _usage(usage: _Usage, uses: Mapping[str, int], asked: str, pricing: Pricing) -> Usage:
     written = usage.cache_creation_input_tokens or 0
     for_an_hour = min((usage.cache_creation and usage.cache_creation.ephemeral_1h_input_tokens) or 0, written)
     read = usage.cache_read_input_tokens or 0
@@ -110,6 +128,7 @@ def _usage(usage: _Usage, asked: str, pricing: Pricing) -> Usage:
         cache_read_tokens=read,
         cache_write_tokens=written,
         requests=1,
+        tool_calls=sum(uses.values()),
         cost_microusd=pricing.cost_microusd(
             asked,
             input_tokens=usage.input_tokens,
@@ -117,6 +136,7 @@ def _usage(usage: _Usage, asked: str, pricing: Pricing) -> Usage:
             cache_read_tokens=read,
             cache_write_5m_tokens=written - for_an_hour,
             cache_write_1h_tokens=for_an_hour,
+            web_searches=uses.get("web_search_requests", 0),
             batch=usage.service_tier == "batch",
         ),
     )

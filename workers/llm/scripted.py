@@ -36,6 +36,7 @@ class Turn:
     refusal: str | None = None
     usage: Usage | None = None
     """Estimated from lengths, at no cost, unless given."""
+    container: str | None = None
 
 
 Scripted = str | Call | Turn | ModelReply | Exception | Sequence[str | Call]
@@ -84,7 +85,9 @@ class ScriptedModel:
             step = await given if inspect.isawaitable(given) else given
         if isinstance(step, Exception):
             raise step
-        return step if isinstance(step, ModelReply) else _compose(step, request, number)
+        reply = step if isinstance(step, ModelReply) else _compose(step, request, number)
+        reply.show(request.on_text)
+        return reply
 
     async def close(self) -> None:
         """Note that it was closed."""
@@ -123,6 +126,7 @@ def _compose(step: str | Call | Turn | Sequence[str | Call], request: ModelReque
         stop_reason=turn.stop_reason or ("tool_use" if calls else "end_turn"),
         usage=turn.usage or _estimate(request, content),
         refusal=turn.refusal,
+        container=turn.container,
     )
 
 

@@ -8,32 +8,20 @@ import json
 from typing import Any, cast
 
 from tasks.errors import ModelNonsense, ModelUnavailable, TroupeError
-from workers.llm.base import Block
+from workers.llm.base import Block, TextSink
+from workers.llm.error_table import STATUS_OF
 from workers.llm.failures import from_provider
 from workers.llm.replies import UNFINISHED
 
 Json = dict[str, Any]
 
-STATUS_OF = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "billing_error": 402,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "request_too_large": 413,
-    "rate_limit_error": 429,
-    "api_error": 500,
-    "timeout_error": 504,
-    "overloaded_error": 529,
-}
-"""What an `error` event after status 200 would have been as a status; unknown ones count as 500."""
-
 
 class MessageAssembly:
     """Takes events one by one; `finish` gives the message."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, on_text: TextSink | None = None) -> None:
         self._model = model
+        self._on_text = on_text
         self._message: Json | None = None
         self._blocks: dict[int, Block] = {}
         self._inputs: dict[int, str] = {}
@@ -58,7 +46,10 @@ class MessageAssembly:
         if kind == "message_start":
             self._message = dict(event["message"])
         elif kind == "content_block_start":
-            self._blocks[event["index"]] = dict(event["content_block"])
+            block = dict(event["content_block"])
+            self._blocks[event["index"]] = block
+            if block["type"] == "text":
+                self._show(block.get("text"))
         elif kind == "content_block_delta":
             self._extend(event["index"], event["delta"])
         elif kind == "message_delta":
@@ -70,16 +61,23 @@ class MessageAssembly:
         block, kind = cast("Json", self._blocks[index]), delta["type"]
         if kind == "text_delta":
             block["text"] = block.get("text", "") + delta["text"]
+            self._show(delta["text"])
         elif kind == "thinking_delta":
             block["thinking"] = block.get("thinking", "") + delta["thinking"]
         elif kind == "signature_delta":
             block["signature"] = delta["signature"]
         elif kind == "citations_delta":
             block["citations"] = [*(block.get("citations") or []), delta["citation"]]
+        elif kind == "compaction_delta":
+            block.update({name: value for name, value in delta.items() if name != "type" and value is not None})
         elif kind == "input_json_delta":
             self._inputs[index] = self._inputs.get(index, "") + delta["partial_json"]
         else:
             raise ModelNonsense(f"the model's stream has a {kind!r}, which this release cannot put together")
+
+    def _show(self, text: str | None) -> None:
+        if text and self._on_text is not None:
+            self._on_text(text)
 
     def _amend(self, event: Json) -> None:
         if self._message is None:
@@ -118,5 +116,6 @@ class MessageAssembly:
             STATUS_OF.get(error["type"], 500),
             str(error.get("message", "")),
             model=self._model,
+            error_type=error["type"],
             error_code=details.get("error_code"),
         )

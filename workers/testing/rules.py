@@ -85,10 +85,18 @@ def _messages(messages: object) -> Iterator[str]:
         for block in (one for one in blocks if one.get("type") == "tool_use"):
             yield from _call(where, block, role, seen)
             waiting.append(str(block.get("id")))
-    if turns[-1].get("role") != "user":
+    if turns[-1].get("role") != "user" and not _is_paused(turns[-1]):
         yield "messages: the conversation must end with a user message; prefill is not supported by this model"
     if waiting:
         yield f"messages: tool_use without tool_result immediately after: {', '.join(waiting)}"
+
+
+def _is_paused(turn: Json) -> bool:
+    """A turn that the provider paused, for its own tools or a compaction, is gone on with by sending it back last."""
+    content = turn.get("content")
+    blocks = _dicts(cast("list[Any]", content)) if isinstance(content, list) else []
+    kinds = {str(block.get("type")) for block in blocks}
+    return turn.get("role") == "assistant" and not kinds <= {"text", "tool_use", "thinking", "redacted_thinking"}
 
 
 def _texts(where: str, blocks: Sequence[Json]) -> Iterator[str]:

@@ -45,7 +45,9 @@ class OfflineModel:
         Raises:
             OfflineCannotFill: the answer is to have a form of the user's own.
         """
-        return await asyncio.to_thread(respond, request)
+        reply = await asyncio.to_thread(respond, request)
+        reply.show(request.on_text)
+        return reply
 
     async def close(self) -> None:
         """Nothing to release."""
