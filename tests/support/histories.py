@@ -5,6 +5,7 @@ from typing import cast
 
 from hypothesis import strategies as st
 
+from workers.agents.blocks import text_block
 from workers.llm.base import Block, ChatMessage
 
 OPENING = "Find out how high it is."
@@ -26,19 +27,20 @@ def conversations(draw: st.DrawFn, max_turns: int = 8) -> list[ChatMessage]:
     messages: list[ChatMessage] = [{"role": "user", "content": OPENING}]
     for turn in range(draw(st.integers(0, max_turns))):
         calls = draw(st.integers(0, 3))
-        content = draw(st.lists(st.sampled_from(THOUGHTS), max_size=2))
-        content += [{"type": "text", "text": text} for text in draw(st.lists(WORDS, max_size=1))]
+        content: list[Block] = [*draw(st.lists(st.sampled_from(THOUGHTS), max_size=2))]
+        content += [text_block(text) for text in draw(st.lists(WORDS, max_size=1))]
         content += draw(st.lists(st.sampled_from(OTHERS), max_size=1))
         content += _server_use(draw, turn)
-        content += [
-            {"type": "tool_use", "id": f"toolu_{turn}_{at}", "name": "look", "input": {"q": "x" * at}}
-            for at in range(calls)
-        ]
+        content += [_call(turn, at) for at in range(calls)]
         if all(block["type"] in ("thinking", "redacted_thinking") for block in content):
-            content.append({"type": "text", "text": "Well."})
+            content.append(text_block("Well."))
         messages.append({"role": "assistant", "content": content})
         messages.append({"role": "user", "content": _answer(draw, turn, calls)})
     return copy.deepcopy(messages)
+
+
+def _call(turn: int, at: int) -> Block:
+    return {"type": "tool_use", "id": f"toolu_{turn}_{at}", "name": "look", "input": {"q": "x" * at}}
 
 
 def _server_use(draw: st.DrawFn, turn: int) -> list[Block]:
@@ -60,7 +62,7 @@ def _answer(draw: st.DrawFn, turn: int, calls: int) -> list[Block]:
         for at in range(calls)
     ]
     said = draw(st.lists(WORDS, min_size=0 if results else 1, max_size=1))
-    return results + [{"type": "text", "text": text} for text in said]
+    return results + [text_block(text) for text in said]
 
 
 @st.composite

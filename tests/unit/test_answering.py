@@ -11,7 +11,7 @@ from workers.agents.base import Agent, AgentReply
 from workers.agents.built_in import built_in, prompt
 from workers.answering import Answering, system_prompt
 from workers.context import StepContext
-from workers.llm.scripted import ScriptedModel
+from workers.llm.scripted import ScriptedModel, Turn
 from workers.llm.settings import ModelSettings
 
 MODEL_AGENT = Agent(name="search", description="Looks things up.")
@@ -115,3 +115,21 @@ def test_a_list_of_mcp_servers_that_cannot_be_read_is_found_at_the_start(monkeyp
 async def test_an_agent_with_an_mcp_server_that_nobody_listed_is_a_mistake() -> None:
     with pytest.raises(BadSetting, match="no MCP server 'crm'"):
         await ScriptedAnswering().answer(Agent(name="own", description="Asks.", mcp=["crm"]), make_context())
+
+
+async def test_an_agent_that_asks_for_more_than_its_model_can_is_refused_before_any_call() -> None:
+    agent = Agent(name="own", description="Thinks not.", thinking="disabled")
+    with pytest.raises(ContractError, match="'own' cannot work on claude-opus-5-5: thinking='disabled'"):
+        await Answering(ModelSettings(model="claude-opus-5-5")).answer(agent, make_context())
+    asked_for = StepContext(claim=make_claim(model="claude-fable-5-2"))
+    with pytest.raises(ContractError, match="claude-fable-5-2"):
+        await Answering(ModelSettings(model="offline")).answer(agent, asked_for)
+
+
+async def test_an_answer_grows_no_longer_than_the_model_can() -> None:
+    name = "claude-haiku-4-5"
+    model = ScriptedModel([Turn(["cut"], "max_tokens"), "Done."], name=name)
+    answering = ScriptedAnswering(**{name: model})
+    answering.settings = ModelSettings(model=name, max_tokens=60_000)
+    await answering.answer(MODEL_AGENT, make_context())
+    assert [one.max_tokens for one in model.requests] == [60_000, 64_000]

@@ -24,6 +24,7 @@ from tasks.models import Plan
 from workers.llm.base import Block, ChatMessage, JsonSchema, ModelReply, ModelRequest
 from workers.llm.claude import ClaudeModel
 from workers.llm.settings import ModelSettings
+from workers.testing.events import events
 
 Handle = Callable[[httpx2.Request], httpx2.Response]
 MODEL = "claude-sonnet-5-5"
@@ -459,3 +460,80 @@ async def test_credentials_that_cannot_be_fetched_are_a_setting_to_mend(wire: Wi
 
     with pytest.raises(BadSetting, match="no token at hand"):
         await wire.model(lambda _: httpx2.Response(200), middleware=[fail]).reply(request())
+
+
+SEARCH: JsonSchema = {"name": "web_search", "type": "web_search_20250305"}
+
+
+async def test_the_providers_own_tools_come_after_ours_as_they_are_defined(wire: Wire) -> None:
+    execution: JsonSchema = {"name": "code_execution", "type": "code_execution_20250825"}
+    await wire.ask(HELLO, request(tools=[Spec("zoom")], server_tools=[SEARCH, execution], container="container_1"))
+    assert [tool["name"] for tool in wire.bodies[0]["tools"]] == ["zoom", "code_execution", "web_search"]
+    assert wire.bodies[0]["tools"][2] == SEARCH
+    assert wire.bodies[0]["container"] == "container_1"
+    await wire.ask(HELLO, request(server_tools=[SEARCH]))
+    assert wire.bodies[1]["tools"] == [SEARCH]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent"),
+    [
+        ({"thinking": "adaptive"}, {"thinking": {"type": "adaptive"}}),
+        ({"thinking": "between_tools"}, {"thinking": {"type": "between_tools"}}),
+        ({"effort": "low"}, {"output_config": {"effort": "low"}}),
+        ({"thinking": "enabled"}, {"thinking": {"type": "enabled", "budget_tokens": 4096}}),
+        ({"tools": [Spec("a")], "tool_choice": "any"}, {"tool_choice": {"type": "any"}}),
+        ({"tools": [Spec("a")], "tool_choice": "a"}, {"tool_choice": {"type": "tool", "name": "a"}}),
+    ],
+)
+async def test_what_the_agent_wants_is_sent(wire: Wire, fields: dict[str, Any], sent: dict[str, Any]) -> None:
+    await wire.ask(HELLO, request(**fields))
+    plain = {"max_tokens": 8192, "messages": BASE.messages, "model": MODEL}
+    assert {name: value for name, value in wire.bodies[0].items() if name != "tools"} == {**plain, **sent}
+
+
+async def test_effort_and_form_stand_side_by_side(wire: Wire) -> None:
+    await wire.ask(HELLO, request(output=Plan, effort="max"))
+    assert wire.bodies[0]["output_config"].keys() == {"effort", "format"}
+
+
+async def test_uses_of_the_providers_tools_are_counted_and_searches_paid_for(wire: Wire) -> None:
+    uses = {"web_search_requests": 3, "web_fetch_requests": 0, "tool_of_2027_requests": 2}
+    usage = {"input_tokens": 10, "output_tokens": 1, "server_tool_use": uses}
+    reply = await wire.ask({**HELLO, "usage": usage, "container": {"id": "container_1", "expires_at": "2027-01-01"}})
+    assert reply.server_tools == {"tool_of_2027_requests": 2, "web_search_requests": 3}
+    assert reply.usage.tool_calls == 5
+    assert reply.usage.cost_microusd == 20 + 10 + 3 * 10_000
+    assert reply.container == "container_1"
+
+
+def streamed(answer: dict[str, Any]) -> Handle:
+    body = b"".join(events(answer))
+    return lambda _: httpx2.Response(200, content=body, headers={"content-type": "text/event-stream"})
+
+
+async def test_text_is_given_away_piece_by_piece_when_somebody_wants_it(wire: Wire) -> None:
+    said = "A long answer, " * 20
+    thinking: Block = {"type": "thinking", "thinking": "Secret. " * 20, "signature": "s"}
+    answer = message([thinking, {"type": "text", "text": said}])
+    pieces: list[str] = []
+    reply = await wire.model(streamed(answer)).reply(request(on_text=pieces.append))
+    assert wire.bodies[0]["stream"] is True
+    assert reply.content == answer["content"]
+    assert "".join(pieces) == said
+    assert len(pieces) > 3
+
+
+async def test_without_a_sink_short_answers_are_not_streamed(wire: Wire) -> None:
+    await wire.ask(HELLO)
+    assert "stream" not in wire.bodies[0]
+
+
+async def test_what_was_given_away_before_a_stream_broke_stays(wire: Wire) -> None:
+    body = b"".join(events(message([{"type": "text", "text": "Half of it."}])))
+    cut = body[: body.index(b"event: message_delta")]
+    pieces: list[str] = []
+    handle: Handle = lambda _: httpx2.Response(200, content=cut, headers={"content-type": "text/event-stream"})  # noqa: E731
+    with pytest.raises(ModelUnavailable, match="broke off"):
+        await wire.model(handle).reply(request(on_text=pieces.append))
+    assert "".join(pieces) == "Half of it."

@@ -130,3 +130,27 @@ def test_a_count_that_is_absent_at_the_end_keeps_its_value_of_the_start() -> Non
     taken = parsed(MESSAGE)
     taken[-2]["usage"] = {"output_tokens": 40, "input_tokens": None}
     assert assembled(*taken)["usage"] == MESSAGE["usage"]
+
+
+def test_a_streamed_compaction_is_kept() -> None:
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {"id": "m", "content": [], "usage": {}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "compaction", "content": None}},
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "compaction_delta", "content": "So far.", "encrypted_content": None},
+        },
+        {"type": "message_stop"},
+    ]
+    assert assembled(*events)["content"] == [{"type": "compaction", "content": "So far."}]
+
+
+def test_text_that_a_block_begins_with_is_shown_too() -> None:
+    shown: list[str] = []
+    assembly = MessageAssembly("m", shown.append)
+    assembly.add({"type": "message_start", "message": {"usage": {}}})
+    assembly.add({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "It"}})
+    for text in (" is", ""):
+        assembly.add({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}})
+    assert shown == ["It", " is"]

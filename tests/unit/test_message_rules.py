@@ -39,6 +39,7 @@ CLOSED: Json = {"type": "object", "additionalProperties": False}
         {**GOOD, "system": "Be brief.", "tools": [TOOL], "stream": True},
         {**GOOD, "system": [TEXT], "tools": [{"type": "web_search_20260209", "name": "web_search"}]},
         {**GOOD, "messages": [USER, said(CALL), told(RESULT, TEXT)]},
+        {**GOOD, "messages": [USER, said({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}})]},
         {**GOOD, "messages": [USER, said({"type": "thinking", "thinking": "", "signature": "x"}, CALL), told(RESULT)]},
         {**GOOD, "output_config": {"effort": "low"}},
         {**GOOD, **schema(**CLOSED, properties={"a": {"anyOf": [{"type": "string"}, CLOSED]}})},

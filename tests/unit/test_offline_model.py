@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -156,3 +157,9 @@ def test_a_form_of_the_users_own_is_refused_in_words_and_not_tried_again() -> No
     with pytest.raises(ModelNonsense, match="cannot fill the form 'Quote' of agent 'search'") as caught:
         respond(request(job("Price of ACME"), output=Quote))
     assert (caught.value.code, caught.value.retryable) == ("model_nonsense", False)
+
+
+async def test_the_answer_is_shown_whole_to_who_wants_it_while_it_is_written() -> None:
+    shown: list[str] = []
+    reply = await OfflineModel().reply(replace(request(job("Explain lists")), on_text=shown.append))
+    assert shown == [reply.text]

@@ -1,5 +1,7 @@
 """The scripted model says what it is told, and complains about the rest."""
 
+from dataclasses import replace
+
 import pytest
 
 from tasks.errors import ModelUnavailable
@@ -101,3 +103,11 @@ def test_as_a_context_it_checks_itself_unless_something_else_went_wrong() -> Non
         pass
     with pytest.raises(ValueError, match="the real fault"), ScriptedModel(["never asked"]):
         raise ValueError("the real fault")
+
+
+async def test_the_whole_text_is_given_to_who_wants_it_while_it_is_written() -> None:
+    shown: list[str] = []
+    model = ScriptedModel([["I look.", Call("look")], Call("look"), "So."])
+    for _ in range(3):
+        await model.reply(replace(request(), on_text=shown.append))
+    assert shown == ["I look.", "So."]

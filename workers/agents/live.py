@@ -42,12 +42,11 @@ class LiveText:
         """Show what waits, shortened to one event, and be done."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         if len(self._waiting) > MAX_CHARS:
             self._waiting = self._waiting[: MAX_CHARS - 1] + "…"
         if self._waiting.strip():
             self._show()
-        if self._timer is not None:
-            self._timer.cancel()
 
     def _show(self) -> None:
         loop = asyncio.get_running_loop()

@@ -68,6 +68,9 @@ def _output(facts: ModelFacts, output: type[BaseModel] | None) -> Iterator[str]:
         return
     if _is_recursive(schema):
         yield f"output={output.__name__} is not possible: its schema refers to itself; flatten it"
+    if _has_free_keys(schema):
+        # The provider's dialect has closed objects only: such a mapping would always come back empty.
+        yield f"output={output.__name__} is not possible: it has a mapping with free keys; use a list of pairs"
 
 
 def _is_recursive(schema: dict[str, Any]) -> bool:
@@ -76,6 +79,17 @@ def _is_recursive(schema: dict[str, Any]) -> bool:
     for _ in parts:
         refers = {name: seen.union(*(refers.get(one, set[str]()) for one in seen)) for name, seen in refers.items()}
     return any(name in seen for name, seen in refers.items())
+
+
+def _has_free_keys(part: object) -> bool:
+    if isinstance(part, list):
+        return any(map(_has_free_keys, cast("list[object]", part)))
+    if not isinstance(part, dict):
+        return False
+    fields = cast("dict[str, object]", part)
+    if fields.get("type") == "object" and fields.get("additionalProperties", False) is not False:
+        return True
+    return any(map(_has_free_keys, fields.values()))
 
 
 def _references(part: object) -> Iterator[str]:

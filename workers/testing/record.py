@@ -95,6 +95,7 @@ class Record:
     def _cost(self, model: str, usage: Json) -> int:
         created: Json = usage.get("cache_creation") or {}
         hour: int = created.get("ephemeral_1h_input_tokens") or 0
+        uses: Json = usage.get("server_tool_use") or {}
         written: int = usage.get("cache_creation_input_tokens") or 0
         return self._prices.cost_microusd(
             model,
@@ -103,6 +104,7 @@ class Record:
             cache_read_tokens=usage.get("cache_read_input_tokens") or 0,
             cache_write_5m_tokens=written - hour,
             cache_write_1h_tokens=hour,
+            web_searches=uses.get("web_search_requests") or 0,
         )
 
     def limit(self) -> None:
