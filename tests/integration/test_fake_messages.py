@@ -26,6 +26,7 @@ from tasks.errors import (
     UnknownModel,
 )
 from tasks.models import Plan
+from workers.agents.blocks import as_blocks
 from workers.llm.base import Block, ChatMessage, JsonSchema, ModelRequest
 from workers.llm.claude import ClaudeModel
 from workers.llm.settings import ModelSettings
@@ -422,6 +423,32 @@ async def test_thinking_that_came_with_a_call_must_come_back_with_it(fake: FakeM
     ]
     with pytest.raises(ContractError, match="must come back with it"):
         await claude.reply(request(tools=[Look()], messages=kept))
+
+
+@pytest.mark.parametrize("change", ["opening", "left out", "system"])
+async def test_thinking_is_bound_to_what_stood_before_it(fake: FakeMessages, claude: ClaudeModel, change: str) -> None:
+    thinking: list[Block] = [{"type": "thinking", "thinking": f"so {at}", "signature": f"s{at}"} for at in range(2)]
+    history: list[ChatMessage] = list(BASE.messages)
+    for at, thought in enumerate(thinking):
+        content: list[Block] = [thought, {"type": "text", "text": f"So {at}."}]
+        fake.queue(Say(content=content))
+        await claude.reply(request(messages=history))
+        history.append({"role": "assistant", "content": content})
+        history.append({"role": "user", "content": "And?"})
+    await claude.reply(request(messages=history))
+    if change == "opening":
+        history[0] = {"role": "user", "content": "What was it?"}
+    if change == "left out":
+        history[1] = {"role": "assistant", "content": [{"type": "text", "text": "So 0."}]}
+    with pytest.raises(ContractError, match="bound to a different conversation"):
+        await claude.reply(request(messages=history, system="Be brief." if change == "system" else ""))
+    bare: list[ChatMessage] = []
+    for one in history:
+        kept = [block for block in as_blocks(one["content"]) if block["type"] == "text"]
+        bare.append({"role": one["role"], "content": kept})
+    await claude.reply(request(messages=bare))
+    older = replace(BASE, model="claude-haiku-4-5", messages=history)
+    await claude.reply(older)  # which does not check
 
 
 async def test_a_slow_stream_that_nobody_reads_any_more_is_noticed(fake: FakeMessages, claude: ClaudeModel) -> None:

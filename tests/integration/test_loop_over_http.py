@@ -46,18 +46,23 @@ class Scene:
         self.fake = fake
         self.model = model
         self.context: StepContext = make_context()
+        self.others: list[ClaudeModel] = []
         self.events: list[tuple[str, dict[str, JsonValue]]] = []
         self.context.emit = lambda kind, data: self.events.append((kind, data))
 
-    async def run(self, **fields: Any) -> AgentReply:
+    async def run(self, model: str = MODEL, **fields: Any) -> AgentReply:
         agent = Agent(name="own", description="Does it.", tools=[look], **fields)
+        answers = self.model
+        if model != MODEL:
+            answers = ClaudeModel(model, ModelSettings())
+            self.others.append(answers)
         talk = Conversation(
             agent=agent,
             context=self.context,
-            model=self.model,
+            model=answers,
             executor=ToolExecutor(agent.toolbox),
             system="Be brief.",
-            limits=Fitness(ModelSettings()).limits(MODEL),
+            limits=Fitness(ModelSettings()).limits(model),
         )
         return await talk.run("Do it.")
 
@@ -73,8 +78,10 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
             monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-secret")
             monkeypatch.setenv("ANTHROPIC_BASE_URL", fake.url)
             model = ClaudeModel(MODEL, ModelSettings())
-            yield Scene(fake, model)
-            await model.close()
+            scene = Scene(fake, model)
+            yield scene
+            for one in (model, *scene.others):
+                await one.close()
             assert fake.violations == []
             assert fake.record.stats["queued"] == 0
 
@@ -145,3 +152,36 @@ async def test_a_circle_ends(served: Served) -> None:
     async with served([Say(content=[call(number)]) for number in range(6)]) as scene:
         with pytest.raises(LoopStalled):
             await scene.run()
+
+
+def thinking(number: int) -> Block:
+    return {"type": "thinking", "thinking": f"Hm {number}. " * 20, "signature": f"c2ln{number}"}
+
+
+SEARCH: Block = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
+BOUND = "claude-sonnet-5-5"
+"""A model that checks what its thinking is bound to."""
+
+
+async def test_nothing_that_thinking_is_bound_to_is_ever_changed(served: Served) -> None:
+    script = [
+        Say(content=[thinking(1), call(1)]),
+        Say(content=[], stop_reason="end_turn"),
+        Say(content=[thinking(2), call(2)], stop_reason="max_tokens"),
+        Say(content=[thinking(3), SEARCH], stop_reason="pause_turn"),
+        Say(content=[{"type": "web_search_tool_result", "tool_use_id": "s", "content": []}, thinking(4), call(3)]),
+        Say(content=[thinking(5), {"type": "text", "text": "no form"}]),
+        Say(content=[thinking(6), {"type": "text", "text": '{"good": true, "why": ""}'}]),
+    ]
+    async with served(script) as scene:
+        await scene.run(BOUND, output=Verdict, server_tools=["web_search"])
+        assert "c2ln5" in str(scene.fake.requests[-1].body)
+
+
+async def test_a_shortened_conversation_takes_bound_thinking_along(served: Served) -> None:
+    calls = [Say(content=[thinking(number), call(number, letter * 3000)]) for number, letter in enumerate("abc")]
+    full = Say(content=[], stop_reason="model_context_window_exceeded")
+    async with served([*calls, full, Say(content=[thinking(9), call(9)]), Say(content="Done.")]) as scene:
+        assert (await scene.run(BOUND)).text == "Done."
+        assert "c2ln0" not in str(scene.fake.requests[4].body)
+        assert "c2ln9" in str(scene.fake.requests[5].body)

@@ -324,11 +324,12 @@ async def test_a_full_context_is_shortened_and_asked_again(full: Step) -> None:
 
 @pytest.mark.parametrize("full", [FULL, ModelTruncated("prompt is too long")], ids=["stop reason", "refused request"])
 async def test_a_context_that_stays_full_is_a_failure(full: Step) -> None:
-    calls: list[Step] = [Call("look", {"q": letter * 3000}) for letter in "abc"]
+    calls: list[Step] = [Call("look", {"q": letter * 3000}) for letter in "abcdef"]
     scene = Scene([*calls, full, full, "never asked for"])
     with pytest.raises(ModelTruncated):
         await scene.run()
-    assert len(scene.requests) == 5
+    assert len(scene.requests) == 8
+    assert len(scene.requests[7].messages) > 3  # there was more to leave out
 
 
 async def test_a_context_that_is_full_again_later_is_shortened_again() -> None:

@@ -143,14 +143,14 @@ class Handler(Wire):
         key = _key(headers)
         if not key or (self.service.api_key is not None and key != self.service.api_key):
             return Fault(status=401, type="authentication_error", message="invalid x-api-key")
-        faults = broken_rules(body, headers) or self.record.tampered(body)
+        faults = broken_rules(body, headers)
+        try:
+            faults = faults or self.record.tampered(body, self.service.prices.facts(body["model"]))
+        except UnknownModel:
+            return Fault(status=404, type="not_found_error", message=f"model: {body['model']}")
         if faults:
             self.record.blame(number, faults)
             return Fault(status=400, type="invalid_request_error", message="; ".join(faults))
-        try:
-            self.service.prices.facts(body["model"])
-        except UnknownModel:
-            return Fault(status=404, type="not_found_error", message=f"model: {body['model']}")
         return None
 
     def _admit(self, number: int, body: Json, key: str) -> Exchange | None:

@@ -5,14 +5,13 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from workers.llm.pricing import Pricing
+from workers.llm.pricing import ModelFacts, Pricing
 from workers.testing.behaviours import Break, Fault, Hang, Say
+from workers.testing.binding import THINKING, bindings, blocks_of, signature_of
 
 Json = dict[str, Any]
-
-THINKING: Final = frozenset({"thinking", "redacted_thinking"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,10 @@ class Record:
         self._signed: dict[str, str] = {}
         self._thoughts: dict[str, list[str]] = {}
         """Signatures of the thinking that came with each tool call."""
+        self._bound: set[tuple[str, str]] = set()
+        """Signatures with what they are bound to."""
+        self._begins: dict[str, str] = {}
+        """What stood before the turn of each tool call that came with thinking."""
         self.served: list[Served] = []
         self.requests: list[RecordedRequest] = []
         self.violations: list[str] = []
@@ -86,11 +89,17 @@ class Record:
                 if isinstance(count, int):
                     self.usage_total[name] = self.usage_total.get(name, 0) + count
             thoughts = [block for block in message["content"] if block.get("type") in THINKING]
+            begins = ""
+            if thoughts and 0 < number <= len(self.requests):
+                bound = list(bindings(self.requests[number - 1].body, message["content"]))
+                self._bound.update((key, digest) for _, key, digest in bound if key)
+                begins = [digest for _, key, digest in bound if not key][-1]
             for block in thoughts:
-                self._signed[_signature(block)] = _text(block)
+                self._signed[signature_of(block)] = _text(block)
             for block in message["content"]:
                 if block.get("type") == "tool_use" and thoughts:
-                    self._thoughts[str(block.get("id"))] = [_signature(one) for one in thoughts]
+                    self._thoughts[str(block.get("id"))] = [signature_of(one) for one in thoughts]
+                    self._begins[str(block.get("id"))] = begins
 
     def _cost(self, model: str, usage: Json) -> int:
         created: Json = usage.get("cache_creation") or {}
@@ -117,19 +126,34 @@ class Record:
         with self._lock:
             self.aborted += 1
 
-    def tampered(self, body: Json) -> list[str]:
-        """Thinking of ours that comes back changed or not at all; the API refuses both."""
+    def tampered(self, body: Json, facts: ModelFacts) -> list[str]:
+        """Thinking of ours that comes back changed, not at all, or after something else; the API refuses all three."""
         with self._lock:
-            signed, thoughts = dict(self._signed), dict(self._thoughts)
-        faults: list[str] = []
+            signed, thoughts, known, begins = (
+                dict(self._signed),
+                dict(self._thoughts),
+                set(self._bound),
+                dict(self._begins),
+            )
+        if not signed:
+            return []
+        found = list(bindings(body)) if facts.bound_thinking else []
+        faults = [
+            f"messages.{at}: invalid signature: the thinking block is bound to a different conversation"
+            for at, key, bound in found
+            if key in signed and (key, bound) not in known
+        ]
+        here_begins = {at: bound for at, key, bound in found if not key}
         turns: list[Json] = body["messages"]
         for at, turn in enumerate(turns):
-            here = [block for block in _blocks(turn) if block.get("type") in THINKING]
-            signatures = [_signature(block) for block in here]
-            if any(signed.get(_signature(block), _text(block)) != _text(block) for block in here):
+            here = [block for block in blocks_of(turn) if block.get("type") in THINKING]
+            signatures = [signature_of(block) for block in here]
+            if any(signed.get(signature_of(block), _text(block)) != _text(block) for block in here):
                 faults.append(f"messages.{at}: thinking blocks in an assistant message cannot be modified")
-            calls = [str(block.get("id")) for block in _blocks(turn) if block.get("type") == "tool_use"]
-            if any(thoughts.get(call, signatures) != signatures for call in calls):
+            calls = [str(block.get("id")) for block in blocks_of(turn) if block.get("type") == "tool_use"]
+            # After a change before it, a turn's thinking is rightly taken away.
+            changed = {call for call in calls if at in here_begins and begins.get(call) != here_begins[at]}
+            if any(not set(thoughts.get(call, ())) <= set(signatures) for call in calls if call not in changed):
                 faults.append(f"messages.{at}: the thinking blocks that came with a tool_use must come back with it")
         return faults
 
@@ -149,14 +173,5 @@ class Record:
             }
 
 
-def _blocks(turn: Json) -> list[Json]:
-    content: str | list[Json] = turn["content"]
-    return [] if isinstance(content, str) else content
-
-
 def _text(block: Json) -> str:
     return json.dumps({name: value for name, value in block.items() if name != "cache_control"})
-
-
-def _signature(block: Json) -> str:
-    return str(block.get("signature") or block.get("data"))
