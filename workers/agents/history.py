@@ -97,19 +97,29 @@ class History:
             bound_thinking: The model checks that nothing before a thinking block has changed: take those away, whole,
                 that come after the first change.
         """
-        history = self
-        for at in _emptiable(self.messages):
-            if count(history.messages) <= bound:
+        if count(self.messages) <= bound:
+            return self
+        # Each message is counted by itself, once: a long history as a whole for every try would take seconds.
+        messages, sizes = list(self.messages), [count([one]) for one in self.messages]
+        changed = False
+        for at in _emptiable(messages):
+            if sum(sizes) <= bound:
                 break
-            history = _changed(history.messages, at, bound_thinking)
-        if count(history.messages) <= bound:
-            return history
-        best = history
-        for cut in _cuts(history.messages):
-            best = _cut(history.messages, cut, bound_thinking)
-            if count(best.messages) <= bound:
-                break
-        return best
+            if bound_thinking and not changed:
+                messages[at + 1 :] = _unbound(messages[at + 1 :])
+                sizes[at + 1 :] = [count([one]) for one in messages[at + 1 :]]
+            messages[at], changed = _emptied(messages[at]), True
+            sizes[at] = count([messages[at]])
+        cuts = _cuts(messages) if sum(sizes) > bound else []
+        if not cuts:
+            return History(tuple(messages))
+        opening = _noted(messages[0])
+        if bound_thinking:
+            messages = _unbound(messages)
+            sizes = [count([one]) for one in messages]
+        room = bound - count([opening])
+        cut = next((at for at in cuts if sum(sizes[at:]) <= room), cuts[-1])
+        return History((opening, *messages[cut:]))
 
     @classmethod
     def repair(cls, messages: Sequence[ChatMessage], opening: str) -> "History":
@@ -208,10 +218,15 @@ def _is_long(block: Block) -> bool:
     return is_result(block) and len(str(block.get("content"))) > SHORT_CHARS
 
 
-def _changed(messages: Sequence[ChatMessage], at: int, bound_thinking: bool) -> History:
-    content = [{**one, "content": EMPTIED} if _is_long(one) else one for one in as_blocks(messages[at]["content"])]
-    after = _unbound(messages[at + 1 :]) if bound_thinking else messages[at + 1 :]
-    return History((*messages[:at], {"role": messages[at]["role"], "content": content}, *after))
+def _emptied(message: ChatMessage) -> ChatMessage:
+    content = [{**one, "content": EMPTIED} if _is_long(one) else one for one in as_blocks(message["content"])]
+    return {"role": message["role"], "content": content}
+
+
+def _noted(opening: ChatMessage) -> ChatMessage:
+    """The opening with a note that turns after it are missing."""
+    told = as_blocks(opening["content"])
+    return {"role": "user", "content": told if told[-1].get("text") == LEFT_OUT else [*told, text_block(LEFT_OUT)]}
 
 
 def _cuts(messages: Sequence[ChatMessage]) -> list[int]:
@@ -228,18 +243,11 @@ def _cuts(messages: Sequence[ChatMessage]) -> list[int]:
     return found[::-1]
 
 
-def _cut(messages: Sequence[ChatMessage], cut: int, bound_thinking: bool) -> History:
-    first = as_blocks(messages[0]["content"])
-    told = first if first[-1].get("text") == LEFT_OUT else [*first, text_block(LEFT_OUT)]
-    after = _unbound(messages[cut:]) if bound_thinking else messages[cut:]
-    return History(({"role": "user", "content": told}, *after))
+def _unbound(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    return [_without_thinking(one) for one in messages]
 
 
-def _unbound(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
-    return tuple(
-        {
-            "role": one["role"],
-            "content": [block for block in as_blocks(one["content"]) if block.get("type") not in THINKING],
-        }
-        for one in messages
-    )
+def _without_thinking(message: ChatMessage) -> ChatMessage:
+    blocks = as_blocks(message["content"])
+    kept = [block for block in blocks if block.get("type") not in THINKING]
+    return message if len(kept) == len(blocks) else {"role": message["role"], "content": kept}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from pydantic import BaseModel, PydanticUserError
@@ -58,19 +59,24 @@ def _tools(model: str, facts: ModelFacts, wants: Wants) -> Iterator[str]:
 def _output(facts: ModelFacts, output: type[BaseModel] | None) -> Iterator[str]:
     if output is None:
         return
-    if not facts.structured_outputs:
-        yield f"output={output.__name__} is not possible: it has no structured outputs"
-        return
+    why = _unfit(output) if facts.structured_outputs else "it has no structured outputs"
+    if why is not None:
+        yield f"output={output.__name__} is not possible: {why}"
+
+
+@lru_cache(maxsize=256)
+def _unfit(output: type[BaseModel]) -> str | None:
+    """Why a form cannot be asked for of any model."""
     try:
         schema = output.model_json_schema()
     except PydanticUserError as error:
-        yield f"output={output.__name__} is not possible: {error.message}"
-        return
+        return error.message
     if _is_recursive(schema):
-        yield f"output={output.__name__} is not possible: its schema refers to itself; flatten it"
+        return "its schema refers to itself; flatten it"
     if _has_free_keys(schema):
         # The provider's dialect has closed objects only: such a mapping would always come back empty.
-        yield f"output={output.__name__} is not possible: it has a mapping with free keys; use a list of pairs"
+        return "it has a mapping with free keys; use a list of pairs"
+    return None
 
 
 def _is_recursive(schema: dict[str, Any]) -> bool:
