@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from orchestrator.local.children import Children
-from orchestrator.local.redis_server import RedisServer
+from orchestrator.local.redis_server import LOG_FILE, RedisServer
 from tasks.errors import BadSetting, TransientError, TroupeError
 
 STATE_FILE: Final = "stack.json"
@@ -90,6 +90,9 @@ class LocalStack:
             self._greet()
         variables = {**self.environment, "TROUPE_REDIS_URL": self.url, "TROUPE_HOME": str(self.home)}
         self.children = Children(variables, self.folder / "logs", self.redis.lifeline if self.redis else None)
+        if self.redis is not None:
+            log = self.redis.folder / LOG_FILE
+            self.children.adopt("the embedded Redis", self.redis.process, log, self.redis.bring_back)
         self.children.start("orchestrator", ["orchestrator"])
         options = ["--concurrency", str(self.concurrency)] if self.concurrency else []
         for names in self.queues:
@@ -131,8 +134,6 @@ class LocalStack:
         """Raise StackError when a process cannot be kept alive."""
         if self.children is not None and self.children.failed is not None:
             raise StackError(self.children.failed)
-        if self.redis is not None and self.redis.process.poll() is not None:
-            raise StackError(f"the embedded Redis ended by itself; log: {self.folder / 'redis' / 'redis.log'}")
 
     def stop(self, *, at_once: bool = False) -> None:
         """End every process, Redis last. A second call does nothing."""
