@@ -36,6 +36,8 @@ GRACE_HEARTBEATS: Final = 3
 """Heartbeats that pass between the end of an outage and the next sweep, at least."""
 LEAST_PAUSE_S: Final = 0.02
 """Between two sweeps, also when timers end one after the other."""
+GRACE_OF_LEASE: Final = 0.2
+"""The same as a part of the lease: where heartbeats are short, workers are not back sooner for that."""
 PAUSE: Final = timedelta(seconds=0.5)
 """Wait after the store or the broker was away."""
 
@@ -129,7 +131,8 @@ class Orchestrator:
                 await asyncio.sleep(PAUSE.total_seconds())
             else:
                 break
-        await asyncio.sleep(GRACE_HEARTBEATS * self.store_settings.heartbeat_s)
+        settings = self.store_settings
+        await asyncio.sleep(max(GRACE_HEARTBEATS * settings.heartbeat_s, settings.lease_s * GRACE_OF_LEASE))
 
     async def _take_over(self) -> None:
         """Act on what another reader, or an outage, has left. Apart from the sweep, which waits for no broker."""

@@ -75,8 +75,8 @@ class StoreSettings(RoomSettings):
     """Longest wait for an answer of Redis before `StoreUnavailable`."""
     lease_s: float = Field(default=15.0, gt=0, le=3600)
     """How long a silent worker keeps its attempts."""
-    heartbeat_s: float = Field(default=1.0, gt=0, le=1200)
-    """How often a worker renews its leases and learns of cancelled attempts."""
+    heartbeat_s: float = Field(default=0.5, gt=0, le=1200)
+    """How often a worker renews its leases and learns of cancelled attempts. Costs Redis 0.5 ms for 100 that run."""
     sweep_s: float = Field(default=1.0, gt=0, le=60)
     """How often due timers are looked at."""
     republish_s: float = Field(default=10.0, gt=0, le=3600)

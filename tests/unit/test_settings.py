@@ -58,8 +58,8 @@ def test_a_file_that_cannot_be_read_is_said_so(content: bytes) -> None:
         ("LEASE_S", "soon", "TROUPE_LEASE_S: Input should be a valid number"),
         ("PARTITIONS", "33", "TROUPE_PARTITIONS: Input should be less than or equal to 32"),
         ("PREFIX", "Two Words", "TROUPE_PREFIX: String should match"),
-        ("LEASE_S", "2.9", r"lease_s \(2.9\) must be at least three times heartbeat_s \(1.0\)"),
-        ("PRESENCE_S", "1.5", r"presence_s \(1.5\) must be at least twice heartbeat_s"),
+        ("LEASE_S", "1.4", r"lease_s \(1.4\) must be at least three times heartbeat_s \(0.5\)"),
+        ("PRESENCE_S", "0.9", r"presence_s \(0.9\) must be at least twice heartbeat_s"),
     ],
 )
 def test_a_bad_value_is_named_with_its_variable(
