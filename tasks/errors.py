@@ -59,6 +59,12 @@ class InvalidPlan(ContractError):
         self.faults = faults
 
 
+class PayloadTooLarge(ContractError):
+    """A request or a result of more bytes than are stored; the message says how many there are and may be."""
+
+    code = "payload_too_large"
+
+
 class InvalidTool(ContractError):
     """A tool definition without a usable name, description or schema."""
 

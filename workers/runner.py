@@ -16,6 +16,7 @@ from tasks.errors import (
     IdleTimeout,
     IncompatibleVersion,
     ModelUnavailable,
+    PayloadTooLarge,
     StepFailed,
     StoreUnavailable,
     TransientError,
@@ -174,7 +175,10 @@ class Runner:
                 return await self.attempts.fail(ref, fact, usage)
             return await self.attempts.succeed(ref, fact, usage)
 
-        refusal = await _patiently(settle, self.settle_within)
+        try:
+            refusal = await _patiently(settle, self.settle_within)
+        except PayloadTooLarge as error:
+            return await self._settle(ref, failure_of(error), usage)
         if refusal is not None:
             log.warning("result_refused", reason=refusal)
             return f"refused: {refusal}"

@@ -10,6 +10,8 @@ from tasks.errors import IncompatibleVersion
 from tasks.ids import AttemptRef, StepId, WorkerName, partition_of
 from tasks.models import AttemptOutcome, Claim, Failure, JobSpec, Step, StepInput, StepResult, Usage
 from tasks.states import Move, StepStatus, sources
+from tasks.store.failures import translated
+from tasks.store.payload import is_apart, pack, unpack
 from tasks.store.scripts import CLAIM, HEARTBEAT, REPORT, SETTLE
 from tasks.store.store import Store
 
@@ -60,7 +62,7 @@ class AttemptStore:
         if not reply:
             return None
         try:
-            return _read_claim(ref, reply)
+            return _read_claim(ref, await self._with_apart(ref, reply))
         except ValueError as error:
             raise IncompatibleVersion(f"{ref.task_id} cannot be read by this release: {error}") from error
 
@@ -77,10 +79,13 @@ class AttemptStore:
         return {ref: _refusal(status) for ref, status in zip(refs, reply, strict=True) if status}
 
     async def succeed(self, ref: AttemptRef, result: StepResult, usage: Usage) -> Refusal | None:
-        """Commit the attempt's result; dependents become ready in the same move. None when accepted."""
-        return await self._settle(
-            Move.SUCCEED, ref, AttemptOutcome.SUCCEEDED, result.model_dump_json(exclude_defaults=True), usage
-        )
+        """Commit the attempt's result; dependents become ready in the same move. None when accepted.
+
+        Raises:
+            PayloadTooLarge: it has more bytes than are stored; settle the attempt as failed instead.
+        """
+        held, apart = pack("the result", result.model_dump_json(exclude_defaults=True))
+        return await self._settle(Move.SUCCEED, ref, AttemptOutcome.SUCCEEDED, held, usage, apart)
 
     async def fail(self, ref: AttemptRef, failure: Failure, usage: Usage) -> Refusal | None:
         """Settle the attempt as failed; the orchestrator decides what follows. None when accepted."""
@@ -98,8 +103,20 @@ class AttemptStore:
             args += [kind, data]
         return await self.store.move(REPORT, partition_of(ref.job), args) == 1
 
+    async def _with_apart(self, ref: AttemptRef, reply: list[str]) -> list[str]:
+        """The reply to a claim with what is kept apart of spec and inputs: one more round trip where any is."""
+        places = {0: "spec"} if is_apart(reply[0]) else {}
+        places |= {at + 3: f"r:{reply[at]}" for at in range(3, len(reply), 4) if is_apart(reply[at + 3])}
+        if not places:
+            return reply
+        async with translated(self.store.settings):
+            found = await self.store.redis.hmget(f"{self.store.keys.job(ref.job)}:big", list(places.values()))
+        for at, apart in zip(places, found, strict=True):
+            reply[at] = unpack(reply[at], apart)
+        return reply
+
     async def _settle(
-        self, move: Move, ref: AttemptRef, outcome: AttemptOutcome, fact: str, usage: Usage
+        self, move: Move, ref: AttemptRef, outcome: AttemptOutcome, fact: str, usage: Usage, apart: str = ""
     ) -> Refusal | None:
         args = [
             sources(move),
@@ -110,6 +127,7 @@ class AttemptStore:
             fact,
             usage.model_dump_json(exclude_defaults=True),
             usage.cost_microusd,
+            apart,
         ]
         status = await self.store.move(SETTLE, partition_of(ref.job), args)
         return _refusal(str(status)) if status else None

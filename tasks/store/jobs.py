@@ -13,6 +13,7 @@ from tasks.errors import FleetFull, IdempotencyConflict
 from tasks.ids import AttemptRef, JobId, StepId, partition_of
 from tasks.models import MAX_TIMEOUT, Failure, JobSpec, Step
 from tasks.states import Move, StepStatus, TaskStatus, sources
+from tasks.store.payload import pack
 from tasks.store.scripts import DISPATCH, END_JOB, EXTEND, FALL_BACK, GIVE_UP, POSTPONE, SUBMIT, SWEEP
 from tasks.store.store import Store
 
@@ -23,6 +24,8 @@ LOST: Final = Failure(code="worker_lost", message="the worker went silent and it
 DEADLINE: Final = Failure(code="deadline_passed", message="the job did not end within its timeout")
 
 
+MAX_BRIEF_CHARS: Final = 500
+"""What lists get to see of a task that is kept apart."""
 NO_WINDOWS: Final[Mapping[str, int]] = MappingProxyType({})
 BUSY: Final = timedelta(seconds=5)
 """When a refused producer may try again: some of the open jobs will have ended."""
@@ -77,10 +80,13 @@ class JobStore:
 
         Raises:
             IdempotencyConflict: the key was used for a different request.
+            PayloadTooLarge: request or plan have more bytes than are stored.
             StoreUnavailable: no answer in time; submit again with the same id or key.
         """
         fingerprint, key = "", None
         partition = partition_of(spec.id)
+        stored, spec_apart = pack("the request", _stored(spec))
+        plan, plan_apart = pack("the plan", spec.plan.model_dump_json(exclude_defaults=True)) if spec.plan else ("", "")
         if spec.idempotency_key is not None:
             fingerprint = sha256(spec.model_dump_json(exclude={"id"}, exclude_defaults=True).encode()).hexdigest()[:32]
             key = self.store.keys.idempotency(partition, spec.idempotency_key)
@@ -91,7 +97,7 @@ class JobStore:
                 partition,
                 [
                     spec.id,
-                    _stored(spec),
+                    stored,
                     first.id if first else "",
                     first.model_dump_json(exclude_defaults=True) if first else "",
                     spec.timeout_ms,
@@ -104,9 +110,12 @@ class JobStore:
                     spec.priority,
                     spec.max_in_flight or 0,
                     first.queue if first else "",
-                    spec.plan.model_dump_json(exclude_defaults=True) if spec.plan else "",
+                    plan,
                     first.queue_ms if first else 0,
                     first.total_ms if first else 0,
+                    spec_apart,
+                    plan_apart,
+                    _stored(spec.model_copy(update={"task": spec.task[:MAX_BRIEF_CHARS]})) if spec_apart else "",
                 ],
                 key=key or self.store.keys.job(spec.id),
             ),

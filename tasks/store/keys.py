@@ -15,6 +15,7 @@
 | `<p>:{N}:job:<id>:steps` | hash: fields below | moves | as the job |
 | `<p>:{N}:job:<id>:specs` | hash: step → its definition | submit, extend | as the job |
 | `<p>:{N}:job:<id>:results` | hash: r:, f: and a: fields below | settle, give_up | as the job |
+| `<p>:{N}:job:<id>:big` | hash: large payloads, apart: payload.py | submit, settle | as the job |
 | `<p>:{N}:job:<id>:events` | stream, ids `<seq>-0` | moves, report | as the job |
 | `<p>:{N}:idem:<sha256>` | string: `job fingerprint` | submit | timeout + retention |
 | `<p>:{fleet}:workers`, `…:orchestrators` | hash: process → announcement | announce | permanent; silent ones go |

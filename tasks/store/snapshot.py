@@ -10,6 +10,7 @@ from tasks.ids import JobId
 from tasks.models import Attempt, Failure, JobSpec, JobSummary, Plan, Step, StepResult
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
 from tasks.store.failures import translated
+from tasks.store.payload import whole
 from tasks.store.scripts import READ, READ_STEP
 from tasks.store.store import Store
 
@@ -73,12 +74,13 @@ class Snapshots:
             StoreUnavailable: no answer in time.
         """
         key = self.store.keys.job(job)
-        keys = [key, f"{key}:steps", f"{key}:specs", f"{key}:results"]
+        keys = [key, f"{key}:steps", f"{key}:specs", f"{key}:results", f"{key}:big"]
         async with translated(self.store.settings):
             reply = [_hash(flat) for flat in cast("list[list[str]]", await READ.run(self.store.redis, keys, []))]
         if not reply[0]:
             raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
-        return _job(*reply)
+        job_hash, steps, specs, results, big = reply
+        return _job(whole(job_hash, big), steps, specs, whole(results, big))
 
     async def step(self, job: JobId, step: str) -> StepRecord | None:
         """One step of a job; None when there is no such step. O(its attempts), however wide the plan.
@@ -88,13 +90,13 @@ class Snapshots:
             StoreUnavailable: no answer in time.
         """
         key = self.store.keys.job(job)
-        keys = [key, f"{key}:steps", f"{key}:specs", f"{key}:results"]
+        keys = [key, f"{key}:steps", f"{key}:specs", f"{key}:results", f"{key}:big"]
         async with translated(self.store.settings):
             reply = await READ_STEP.run(self.store.redis, keys, [step, *"sanxwtfu"])
-        there, spec, facts, results = cast("tuple[int, str, list[str], list[str]]", reply)
+        there, spec, facts, results, big = cast("tuple[int, str, list[str], list[str], list[str]]", reply)
         if not there:
             raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
-        return _step(step, _hash(facts), spec, _hash(results)) if spec else None
+        return _step(step, _hash(facts), spec, whole(_hash(results), _hash(big))) if spec else None
 
     async def status(self, job: JobId) -> tuple[TaskStatus, int]:
         """Status of a job and the number of its last event.
@@ -117,7 +119,7 @@ class Snapshots:
                 rows = await self._newest(index, limit)
                 found += [(float(score), job) for job, score in rows]
             newest = [JobId(job) for _, job in sorted(found, reverse=True)[:limit]]
-            fields = ["spec", "status", "created", "finished", "total", "done", "cost"]
+            fields = ["spec", "status", "created", "finished", "total", "done", "cost", "brief"]
             rows = [
                 cast("list[str | None]", await self.store.redis.hmget(self.store.keys.job(job), fields))
                 for job in newest
@@ -134,10 +136,10 @@ def _hash(flat: list[str]) -> Hash:
 
 
 def _summary(job: JobId, row: list[str | None]) -> JobSummary:
-    spec, status, created, finished, total, done, cost = row
+    spec, status, created, finished, total, done, cost, brief = row
     return JobSummary(
         job_id=job,
-        task=JobSpec.model_validate_json(spec or "").task,
+        task=JobSpec.model_validate_json(brief or spec or "").task,
         status=TaskStatus(status or ""),
         created_at=_time(created) or datetime.fromtimestamp(0, UTC),
         finished_at=_time(finished),

@@ -56,6 +56,7 @@ for _, step in ipairs(order) do
     if was[step] ~= 'skipped' then fresh(job, step) end
     redis.call('HDEL', job.steps, 'f:' .. step, 'T:' .. step)
     redis.call('HDEL', job.results, 'r:' .. step, 'f:' .. step)
+    redis.call('HDEL', job.big, 'r:' .. step)
     redis.call('ZREM', base .. 'dead', job.id .. ':' .. step)
     if is_open(will[step]) then
       redis.call('HSET', job.steps, 's:' .. step, 'blocked', 'q:' .. step, ms(now))
