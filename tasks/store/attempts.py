@@ -110,7 +110,10 @@ class AttemptStore:
         if not places:
             return reply
         async with translated(self.store.settings):
-            found = await self.store.redis.hmget(f"{self.store.keys.job(ref.job)}:big", list(places.values()))
+            found = cast(
+                "list[str | None]",
+                await self.store.redis.hmget(f"{self.store.keys.job(ref.job)}:big", list(places.values())),
+            )
         for at, apart in zip(places, found, strict=True):
             reply[at] = unpack(reply[at], apart)
         return reply
