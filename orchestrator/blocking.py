@@ -23,7 +23,8 @@ T = TypeVar("T")
 class Troupe:
     """A producer's connection to a fleet, for any thread. Connects with its first call; `close` it, or use `with`.
 
-    Its methods are those of `AsyncTroupe`, without `await`, and raise the same errors.
+    Its methods are those of `AsyncTroupe`, without `await`, and raise the same errors. Without a URL it finds its fleet
+    as `AsyncTroupe` does.
     """
 
     def __init__(self, redis_url: str | None = None, *, settings: StoreSettings | None = None) -> None:

@@ -14,6 +14,7 @@ from zlib import crc32
 from pydantic import SecretStr, ValidationError
 
 from orchestrator.dead import AsyncDeadList
+from orchestrator.place import store_settings
 from orchestrator.planning.check import first_step
 from orchestrator.report import report
 from orchestrator.settings import OrchestratorSettings
@@ -62,12 +63,16 @@ LOOK_AGAIN: Final = timedelta(seconds=5)
 
 
 class AsyncTroupe:
-    """A producer's connection to a fleet. Use it in one event loop; connects with its first call."""
+    """A producer's connection to a fleet. Use it in one event loop; connects with its first call.
+
+    Without a URL it is the fleet that TROUPE_REDIS_URL names, else the `troupe up` that runs on this machine, else the
+    one at Redis' usual port.
+    """
 
     def __init__(self, redis_url: str | None = None, *, settings: StoreSettings | None = None) -> None:
         if settings is None:
-            given = {} if redis_url is None else {"redis_url": SecretStr(redis_url)}
-            settings = read_settings(StoreSettings, **given)
+            named = redis_url is not None
+            settings = read_settings(StoreSettings, redis_url=SecretStr(redis_url)) if named else store_settings()
         self.settings = settings
         self.limits = read_settings(OrchestratorSettings)
         self._store = Store(settings)

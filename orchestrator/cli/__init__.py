@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 import typer
 from typer.core import TyperGroup
 
+from orchestrator.start import INTERRUPTED
 from tasks.errors import ContractError, TroupeError
 
 COMMANDS: Final = {
@@ -33,7 +34,6 @@ COMMANDS: Final = {
 OK: Final = 0
 FAILED: Final = 1
 BAD_USAGE: Final = 2
-INTERRUPTED: Final = 130
 
 
 class LazyGroup(TyperGroup):
@@ -63,11 +63,6 @@ app = typer.Typer(
 
 @app.callback()
 def _root() -> None: ...
-
-
-def main() -> None:
-    """Entry point of `troupe`."""
-    sys.exit(call(sys.argv[1:]))
 
 
 def call(arguments: Sequence[str]) -> int:

@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from orchestrator.cli.answer import as_text, spent
-from orchestrator.cli.place import connect, home
+from orchestrator.cli.place import connect
 from orchestrator.cli.tree import JobView, Refresh, follow
+from orchestrator.place import home
 from tasks.errors import JobCancelled, JobFailed
 from tasks.results import MICROUSD, JobResult
 from tasks.states import TaskStatus

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from orchestrator.cli.place import store_settings
+from orchestrator.place import store_settings
 from orchestrator.settings import OrchestratorSettings
 from tasks.errors import BadSetting
 from tasks.logs import LogSettings, configure_logs

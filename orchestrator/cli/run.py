@@ -25,14 +25,14 @@ from orchestrator.cli.jobs import (
     ingested,
     print_outcome,
 )
-from orchestrator.cli.place import given_redis_url, home
 from orchestrator.cli.tree import JobView, Refresh, follow
 from orchestrator.client import job_spec
 from orchestrator.local.stack import LocalStack
+from orchestrator.place import given_redis_url, home
+from orchestrator.settings import OrchestratorSettings
 from tasks.errors import TroupeError
 from tasks.events import JobEvent
 from tasks.ids import new_job_id
-from tasks.logs import LogSettings
 from tasks.results import JobResult
 from tasks.settings import read_settings
 
@@ -85,7 +85,7 @@ def run_job(
 
         check_knowledge(knowledge, home())
     check_model(model)
-    read_settings(LogSettings)  # the processes need it, and could say what is wrong with it in their logs only
+    read_settings(OrchestratorSettings)  # its process could say what is wrong with it in its log only
     queues = queues_of_agents()
     console = Console(stderr=True)
     knowledge = [*knowledge, *ingested(docs, quiet=False)]

@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 import typer
 
-from orchestrator.cli import BAD_USAGE, COMMANDS, FAILED, INTERRUPTED, OK, app, call
+from orchestrator.cli import BAD_USAGE, COMMANDS, FAILED, OK, app, call
+from orchestrator.start import INTERRUPTED
 from tasks.errors import (
     BrokerUnavailable,
     ContractError,

@@ -10,6 +10,8 @@ from pydantic import SecretStr
 from orchestrator.settings import OrchestratorSettings
 from tasks.errors import BadSetting
 from tasks.settings import StoreSettings, read_settings
+from tests.unit.pages import configuration_page
+from workers.rooms import ROOMS, check_settings
 from workers.settings import WorkerSettings
 
 
@@ -43,6 +45,35 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TROUPE_LEASE_S", "")
     settings = read_settings(StoreSettings)
     assert (settings.prefix, settings.lease_s) == ("file", 15.0)
+
+
+@pytest.mark.parametrize("name", ["nosuch.toml", "."])
+def test_a_file_that_is_named_and_not_there_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUPE_CONFIG", name)
+    with pytest.raises(BadSetting, match=f"TROUPE_CONFIG: there is no file '{name}'"):
+        read_settings(StoreSettings)
+
+
+def test_periods_that_fit_exactly_are_not_refused_by_rounding() -> None:
+    assert 3 * 0.1 > 0.3
+    settings = read_settings(StoreSettings, lease_s=0.3, heartbeat_s=0.1, presence_s=0.2)
+    assert settings.lease_s == 0.3
+
+
+def test_a_worker_reads_the_settings_of_all_its_rooms() -> None:
+    ours = {
+        kind
+        for kind in configuration_page().settings_classes()
+        if kind.__module__.split(".")[0] in {"tasks", "workers"}
+    }
+    assert set(ROOMS) == ours
+
+
+def test_a_wrong_setting_of_any_room_is_found_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_settings()
+    monkeypatch.setenv("TROUPE_TABLE_THREADS", "many")
+    with pytest.raises(BadSetting, match="TROUPE_TABLE_THREADS: "):
+        check_settings()
 
 
 @pytest.mark.parametrize("content", [b"prefix = ", b"\xff\xfe", b"[a\n"])

@@ -62,13 +62,15 @@ def queues_of_agents() -> list[str]:
 
 
 def check_model(name: str | None) -> str:
-    """The name of the model that will answer.
+    """The name of the model that will answer, with all settings of the workers read.
 
     Raises:
-        UnknownModel, BadSetting: it cannot be had.
+        UnknownModel, BadSetting: it cannot be had, or another setting is wrong.
     """
     from tasks.settings import read_settings
     from workers.llm.catalog import make_model
     from workers.llm.settings import ModelSettings
+    from workers.rooms import check_settings
 
+    check_settings()
     return make_model(name, read_settings(ModelSettings)).name
