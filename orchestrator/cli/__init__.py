@@ -22,7 +22,7 @@ COMMANDS: Final = {
     "result": "orchestrator.cli.jobs:result",
     "watch": "orchestrator.cli.jobs:watch",
     "show": "orchestrator.cli.jobs:show",
-    "jobs": "orchestrator.cli.jobs:jobs",
+    "jobs": "orchestrator.cli.listing:jobs",
     "cancel": "orchestrator.cli.jobs:cancel",
     "dead": "orchestrator.cli.dead:dead",
     "kb": "workers.cli.kb:kb",

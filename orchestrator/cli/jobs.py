@@ -1,18 +1,18 @@
-"""Commands about jobs of a running fleet: submit, result, watch, show, jobs, cancel."""
+"""Commands about jobs of a running fleet: submit, result, watch, show, cancel."""
 
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from orchestrator.cli.answer import as_text, spent
 from orchestrator.cli.place import connect
 from orchestrator.cli.tree import JobView, Refresh, follow
 from orchestrator.place import home
 from tasks.errors import JobCancelled, JobFailed
-from tasks.results import MICROUSD, JobResult
+from tasks.results import JobResult
 from tasks.states import TaskStatus
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help="Job id, as submit printed it.", show_default=False)]
@@ -106,30 +106,6 @@ def show(job: Job, json: AsJson = False) -> None:
     console.print(spent(outcome), markup=False, highlight=False)
     if outcome.error:
         console.print(f"{outcome.error.code}: {outcome.error.message}", markup=False, highlight=False)
-
-
-def jobs(
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=1000, help="How many.")] = 20,
-    json: AsJson = False,
-) -> None:
-    """List the newest jobs."""
-    with connect() as troupe:
-        found = troupe.jobs(limit)
-    if json:
-        typer.echo("[" + ",\n ".join(one.model_dump_json() for one in found) + "]")
-        return
-    table = Table(Column("job", no_wrap=True), "status", "steps", "cost", "created", box=None)
-    table.add_column("task", no_wrap=True)
-    for one in found:
-        table.add_row(
-            one.job_id,
-            one.status.value,
-            f"{one.steps_done}/{one.steps_total}",
-            f"${one.cost_microusd / MICROUSD:.4f}",
-            f"{one.created_at:%Y-%m-%d %H:%M:%S}",
-            " ".join(one.task.split())[:60],
-        )
-    wide_console().print(table)
 
 
 def cancel(job: Job) -> None:
