@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any, Final, cast
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from orchestrator.start import INTERRUPTED
 from tasks.errors import ContractError, TroupeError
@@ -48,6 +48,15 @@ class LazyGroup(TyperGroup):
         if cmd_name not in self.commands and cmd_name in COMMANDS:
             self.add_command(_load(cmd_name), cmd_name)
         return self.commands.get(cmd_name)
+
+
+class PlainCommand(TyperCommand):
+    """A command whose usage line names arguments as they are typed: `TASK`, where typer writes `{TASK}`."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The parts of the usage line."""
+        pieces = super().collect_usage_pieces(ctx)
+        return [piece.replace("{", "").replace("}", "").replace("…...", "…").replace("…]...", "…]") for piece in pieces]
 
 
 app = typer.Typer(
@@ -96,9 +105,11 @@ def _load(name: str) -> Any:
     module, _, attribute = COMMANDS[name].partition(":")
     target: object = getattr(import_module(module), attribute)
     if isinstance(target, typer.Typer):
+        for command in target.registered_commands:
+            command.cls = PlainCommand
         return typer.main.get_group(target)
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    single.command(name)(cast("Callable[..., Any]", target))
+    single.command(name, cls=PlainCommand)(cast("Callable[..., Any]", target))
     return typer.main.get_command(single)
 
 

@@ -32,6 +32,10 @@ Knowledge = Annotated[
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Model of all agents: offline, claude-…")]
 Budget = Annotated[float | None, typer.Option("--budget-usd", min=0, metavar="X", help="Budget; not enforced yet.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.001, metavar="S", help="Seconds until the job fails.")]
+MaxInFlight = Annotated[
+    int | None,
+    typer.Option("--max-in-flight", min=1, metavar="N", help="Steps of it at work at the same time, at most."),
+]
 DEFAULT_TIMEOUT_S: Final = 3600.0
 
 
@@ -46,6 +50,9 @@ def submit(
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="A second submit with the same key returns the first job.")
     ] = None,
+    tenant: Annotated[str, typer.Option(metavar="NAME", help="On whose behalf; shares are counted by it.")] = "default",
+    priority: Annotated[int, typer.Option(min=0, max=9, metavar="0-9", help="Its share while others wait too.")] = 5,
+    max_in_flight: MaxInFlight = None,
 ) -> None:
     """Submit a job and print its id."""
     knowledge = [*(kb or []), *ingested(docs or [], quiet=True)]
@@ -58,6 +65,9 @@ def submit(
             budget_usd=budget_usd,
             timeout=timeout,
             idempotency_key=idempotency_key,
+            tenant=tenant,
+            priority=priority,
+            max_in_flight=max_in_flight,
         )
         typer.echo(job.id)
 
