@@ -98,7 +98,7 @@ class AttemptStore:
 
     async def report(self, ref: AttemptRef, events: Sequence[tuple[str, str]]) -> bool:
         """Append events (type, JSON data) of a running attempt; False when it is stale."""
-        args: list[str | int] = [sources(Move.FALTER), ref.job, ref.step, ref.attempt]
+        args: list[str | int] = [sources(Move.FALTER), ref.job, ref.step, ref.attempt, token_hex(4)]
         for kind, data in events:
             args += [kind, data]
         return await self.store.move(REPORT, partition_of(ref.job), args) == 1
