@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from contextlib import suppress
 from datetime import timedelta
 from importlib.metadata import version
@@ -38,6 +39,8 @@ LEAST_PAUSE_S: Final = 0.02
 """Between two sweeps, also when timers end one after the other."""
 GRACE_OF_LEASE: Final = 0.2
 """The same as a part of the lease: where heartbeats are short, workers are not back sooner for that."""
+TIDY_S: Final = 600.0
+"""How often names of dead readers are looked for."""
 PAUSE: Final = timedelta(seconds=0.5)
 """Wait after the store or the broker was away."""
 
@@ -136,9 +139,14 @@ class Orchestrator:
 
     async def _take_over(self) -> None:
         """Act on what another reader, or an outage, has left. Apart from the sweep, which waits for no broker."""
+        tidied = -TIDY_S
         while True:
+            tidies = time.monotonic() - tidied >= TIDY_S
+            tidied = time.monotonic() if tidies else tidied
             for partition in range(self.store_settings.partitions):
                 try:
+                    if tidies:
+                        await self.outbox.tidy(partition)
                     left = await self.outbox.take_over(partition, count=READ)
                     if left:
                         await self.actor.act(partition, left)

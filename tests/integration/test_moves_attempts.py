@@ -447,7 +447,11 @@ async def test_a_report_whose_reply_was_lost_is_not_written_twice(
     ref = await moves.running(job, "a")
     seq = (await moves.snapshots.job(job)).seq
     line = [("step_progress", '{"message":"once"}')]
-    monkeypatch.setattr("tasks.store.attempts.token_hex", lambda _: "same")  # as the connection sends it again
+
+    def same(_: int) -> str:  # as the connection sends it again
+        return "same"
+
+    monkeypatch.setattr("tasks.store.attempts.token_hex", same)
     assert await moves.attempts.report(ref, line)
     assert await moves.attempts.report(ref, line)
     monkeypatch.undo()

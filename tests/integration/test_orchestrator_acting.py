@@ -11,6 +11,7 @@ from tasks.ids import REPAIR_STEP, AttemptRef, JobId, StepId
 from tasks.models import Failure
 from tasks.states import StepStatus, TaskStatus
 from tasks.store import Outbox
+from tasks.store.keys import GROUP
 from tests.support.builders import BAD, COST, DIAMOND, OUT_OF_LUCK, PARTITION, a_job, a_plan, a_worker
 from tests.support.deciding import Deciding
 from tests.support.moves import NO_WAIT, Moves
@@ -370,6 +371,26 @@ async def test_control_streams_that_were_lost_are_opened_again(deciding: Decidin
     assert deciding.publisher.ids == ["plan:1"]
     await moves.redis.delete(moves.store.keys.control(PARTITION))
     assert await deciding.take_over() == 0
+
+
+async def test_names_of_dead_readers_are_dropped_once_they_have_left_nothing(
+    deciding: Deciding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves = deciding.moves
+    await moves.submitted()
+    await Outbox(moves.store, "busy").read(PARTITION, count=10, block=NO_WAIT)
+    await Outbox(moves.store, "idle").read(PARTITION, count=10, block=NO_WAIT)
+    assert await moves.outbox.tidy(PARTITION) == 0, "they may still be at it"
+    assert await moves.outbox.tidy(PARTITION, NO_WAIT) >= 1
+    control = moves.store.keys.control(PARTITION)
+    assert [one["name"] for one in await moves.redis.xinfo_consumers(control, GROUP)] == ["busy"]
+    monkeypatch.setattr("tasks.store.outbox.TAKE_OVER", NO_WAIT)
+    assert await deciding.take_over() == 1
+
+
+async def test_a_stream_that_is_not_there_has_no_dead_readers(deciding: Deciding) -> None:
+    await deciding.moves.redis.delete(deciding.moves.store.keys.control(PARTITION))
+    assert await deciding.moves.outbox.tidy(PARTITION) == 0
 
 
 async def test_two_replicas_share_the_entries_without_doubling(moves_with: Callable[..., Moves], moves: Moves) -> None:
