@@ -15,7 +15,7 @@ import structlog
 from pydantic import ValidationError
 
 from orchestrator.planning.check import check, planning_step
-from orchestrator.scheduling.absence import Absences
+from orchestrator.scheduling.absence import Absences, Patience
 from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt, no_time, overdue, taken_over
 from orchestrator.scheduling.dispatch import Publisher
 from orchestrator.settings import OrchestratorSettings
@@ -61,6 +61,7 @@ class Actor:
         self.outbox = outbox
         self.settings = settings
         self.absences = Absences(forget_s=3 * store.settings.republish_s)
+        self.patience = Patience(settings.no_worker_s)
         self.slots = asyncio.Semaphore(AT_ONCE)
         self.looks: dict[str, tuple[float, bool, int]] = {}
         self.looking = asyncio.Lock()
@@ -109,6 +110,8 @@ class Actor:
         async with self.slots:
             try:
                 await self._handle(entry)
+            except _LaterError:
+                return  # the entry stays, and is taken over after a while
             except UnknownJob:
                 log.info("entry_dropped", job=entry.ref.job, notice=entry.notice, reason="job is past its retention")
             except TransientError:
@@ -222,6 +225,15 @@ class Actor:
             await self._accept(record, plan, checked.steps)
             return
         faults = list(checked.faults) if checked is not None else faults
+        given = record.spec.plan is not None  # whoever gave it may start the worker now; a planner knows who is alive
+        if (
+            given
+            and checked is not None
+            and checked.only_absent
+            and self.patience.waits(entry.ref.job, time.monotonic())
+        ):
+            log.info("plan_waits", job=entry.ref.job, faults=faults)
+            raise _LaterError
         log.warning("plan_rejected", job=entry.ref.job, step=entry.ref.step, faults=faults)
         if entry.ref.step == PLAN_STEP:
             await self._repair(record, agents, faults)
@@ -266,6 +278,10 @@ class Actor:
             event="plan_rejected",
             data=_json(faults=list(faults)),
         )
+
+
+class _LaterError(Exception):
+    """Nothing can be decided about an entry yet."""
 
 
 def _proposal(record: JobRecord, proposer: StepRecord | None) -> tuple[Plan | None, list[str]]:

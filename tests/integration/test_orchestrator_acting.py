@@ -110,9 +110,45 @@ async def test_a_given_plan_needs_no_planner(deciding: Deciding) -> None:
 
 
 async def test_a_given_plan_with_faults_fails_the_job_at_once(deciding: Deciding) -> None:
-    job = await deciding.submitted(a_job(plan=UNKNOWN))
-    assert (await failure(deciding.moves, job)).code == "invalid_plan"
+    faults = a_plan({"hen": ["egg"], "egg": ["hen"]}, agent="nobody")
+    job = await deciding.submitted(a_job(plan=faults))
+    why = await failure(deciding.moves, job)
+    assert why.code == "invalid_plan"
+    assert "a cycle" in why.message
+    assert "'nobody' is unknown" in why.message
     assert deciding.publisher.sent == []
+
+
+async def test_a_given_plan_waits_for_an_agent_that_is_not_there_yet(
+    deciding: Deciding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.store.outbox.TAKE_OVER", NO_WAIT)
+    job = await deciding.submitted(a_job(plan=a_plan(agent="finance")))
+    assert await deciding.take_over() == 1
+    assert (await deciding.moves.snapshots.status(job))[0] is TaskStatus.PENDING
+    assert deciding.publisher.sent == []
+    await deciding.moves.fleet.announce(a_worker("w1", ["finance"]))
+    assert await deciding.take_over() == 1
+    await deciding.turn()
+    assert [one.agent for one in deciding.publisher.sent] == ["finance"]
+    assert await deciding.take_over() == 0
+
+
+async def test_a_given_plan_whose_agent_does_not_come_fails_the_job_after_a_while(
+    moves: Moves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.store.outbox.TAKE_OVER", NO_WAIT)
+    deciding = Deciding(moves, no_worker_s=0.02)
+    job = await deciding.submitted(a_job(plan=UNKNOWN))
+
+    async def failed() -> bool:
+        await deciding.take_over()
+        return (await moves.snapshots.status(job))[0] is TaskStatus.FAILED
+
+    await wait_until(failed, within=10)
+    why = await failure(moves, job)
+    assert why.code == "invalid_plan"
+    assert "'nobody' is unknown" in why.message
 
 
 async def test_a_plan_may_name_agents_of_living_workers(deciding: Deciding) -> None:
