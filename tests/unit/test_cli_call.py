@@ -30,12 +30,12 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command that raises what it is given."""
 
     def play(error: BaseException | None) -> int:
-        def jobs() -> None:
+        def agents() -> None:
             if error is not None:
                 raise error
 
-        monkeypatch.setattr("orchestrator.cli.jobs.jobs", jobs)
-        return call(["jobs"])
+        monkeypatch.setattr("orchestrator.cli.fleet.agents", agents)
+        return call(["agents"])
 
     return play
 
