@@ -4,7 +4,7 @@ TroupeError
 ├── ContractError                 fix the call; a retry cannot help
 │   ├── InvalidId · InvalidTask · InvalidPlan · InvalidTool
 │   ├── UnknownJob · NotDead · UnknownAgent · UnknownModel · UnknownKnowledge · UnknownTool
-│   ├── BadSetting · BadDocument · BadTable · IdempotencyConflict
+│   ├── BadSetting · BadDocument · BadTable · PayloadTooLarge · IdempotencyConflict
 │   └── IncompatibleVersion
 ├── TransientError                try again later, with backoff
 │   ├── StoreUnavailable · BrokerUnavailable
