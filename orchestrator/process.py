@@ -24,7 +24,7 @@ from tasks.errors import TransientError, TroupeError
 from tasks.ids import WorkerName
 from tasks.models import OrchestratorPresence
 from tasks.settings import StoreSettings
-from tasks.store import FleetStore, JobStore, Outbox, Store
+from tasks.store import FleetStore, JobStore, Outbox, Pruning, Store
 from tasks.store.fleet import agents_of
 from tasks.store.jobs import SWEEP_BATCH
 
@@ -40,7 +40,7 @@ LEAST_PAUSE_S: Final = 0.02
 GRACE_OF_LEASE: Final = 0.2
 """The same as a part of the lease: where heartbeats are short, workers are not back sooner for that."""
 TIDY_S: Final = 600.0
-"""How often names of dead readers are looked for."""
+"""How often names of dead readers, and of jobs past their retention, are looked for."""
 PAUSE: Final = timedelta(seconds=0.5)
 """Wait after the store or the broker was away."""
 
@@ -57,6 +57,7 @@ class Orchestrator:
         self.outbox = Outbox(self.store, self.name)
         self.actor = Actor(self.store, self.publisher, self.outbox, settings)
         self.fleet = FleetStore(self.store)
+        self.pruning = Pruning(self.store)
         self.stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -147,6 +148,7 @@ class Orchestrator:
                 try:
                     if tidies:
                         await self.outbox.tidy(partition)
+                        await self.pruning.unlist(partition)
                     left = await self.outbox.take_over(partition, count=READ)
                     if left:
                         await self.actor.act(partition, left)

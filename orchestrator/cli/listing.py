@@ -66,15 +66,19 @@ def prune(
     """Forget jobs that have ended, before their retention is over. Open jobs always stay."""
     age, statuses = read_age(older_than), read_statuses(status)
     with connect() as troupe, Console(stderr=True).status("looking") as shown:
+        size = 0
 
         def progress(so_far: Pruned) -> None:
+            nonlocal size
+            size = so_far.bytes
             shown.update(f"{so_far.looked_at} jobs looked at, {so_far.forgotten} {'found' if dry_run else 'forgotten'}")
 
         count = troupe.prune(age, statuses, dry_run=dry_run, progress=progress)
     if json:
-        typer.echo(f'{{"forgotten": {0 if dry_run else count}, "found": {count}}}')
+        typer.echo(f'{{"forgotten": {0 if dry_run else count}, "found": {count}, "bytes": {size}}}')
     else:
-        typer.echo(f"{count} jobs would be forgotten" if dry_run else f"{count} jobs forgotten")
+        amount = f", {size / 1e6:.1f} MB" if size else ""
+        typer.echo(f"{count} jobs {'would be forgotten' if dry_run else 'forgotten'}{amount}")
 
 
 def read_age(text: str) -> timedelta:

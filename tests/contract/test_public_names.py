@@ -96,7 +96,7 @@ def test_the_list_of_the_dead_can_do_these() -> None:
     assert public(AsyncDeadList) == public(DeadList) == ["drop", "list", "retry", "show"]
 
 
-@pytest.mark.parametrize("name", ["submit", "job", "jobs"])
+@pytest.mark.parametrize("name", ["submit", "job", "jobs", "prune"])
 def test_the_blocking_client_takes_what_the_other_one_takes(name: str) -> None:
     ours, theirs = getattr(orchestrator.Troupe, name), getattr(orchestrator.AsyncTroupe, name)
     assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters

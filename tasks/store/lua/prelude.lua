@@ -19,6 +19,12 @@ end
 
 local function keys_of(job) return { job.key, job.steps, job.specs, job.results, job.events, job.big } end
 
+-- Whether this job is the one that an idempotency key stands for; a key whose job was gone may have gone to another.
+local function is_remembered(job, idem)
+  local first = idem and redis.call('GET', idem)
+  return first and string.sub(first, 1, #job.id + 1) == job.id .. ' '
+end
+
 local function emit(job, kind, step, attempt, data)
   local seq = redis.call('HINCRBY', job.key, 'seq', 1)
   redis.call('XADD', job.events, 'MAXLEN', '~', events_max, seq .. '-0',

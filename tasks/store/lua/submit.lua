@@ -23,7 +23,10 @@ if tonumber(open[1] or '0') >= tonumber(ARGV[11]) then return { id, -1, 'jobs' }
 if ARGV[12] ~= '0' and tonumber(open[2] or '0') >= tonumber(ARGV[12]) then return { id, -1, 'tenant' } end
 redis.call('HINCRBY', load, 'jobs', 1)
 redis.call('HINCRBY', load, 'J:' .. ARGV[13], 1)
-if fingerprint ~= '' then redis.call('SET', KEYS[3], id .. ' ' .. fingerprint, 'PX', timeout + retention) end
+if fingerprint ~= '' then
+  redis.call('SET', KEYS[3], id .. ' ' .. fingerprint, 'PX', timeout + retention)
+  redis.call('HSET', job.key, 'idem', KEYS[3])
+end
 
 local expires = ms(now + timeout + retention)
 redis.call('HSET', job.key, 'spec', spec, 'status', 'pending', 'created', ms(now), 'deadline', ms(now + timeout),
