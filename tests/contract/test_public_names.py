@@ -41,6 +41,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "Notice",
         "Outbox",
         "Pruned",
+        "Pruning",
         "Refusal",
         "Snapshots",
         "StepRecord",
