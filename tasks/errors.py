@@ -5,7 +5,7 @@ TroupeError
 │   ├── InvalidId · InvalidTask · InvalidPlan · InvalidTool
 │   ├── UnknownJob · NotDead · UnknownAgent · UnknownModel · UnknownKnowledge · UnknownTool
 │   ├── BadSetting · BadDocument · BadTable · PayloadTooLarge · IdempotencyConflict
-│   └── IncompatibleVersion
+│   └── IncompatibleVersion · DamagedRecord
 ├── TransientError                try again later, with backoff
 │   ├── StoreUnavailable · BrokerUnavailable
 │   │   └── StoreFull             a StoreUnavailable; carries retry_after
@@ -135,6 +135,12 @@ class IncompatibleVersion(ContractError):
     """A message or record written by a version that this process cannot read."""
 
     code = "incompatible_version"
+
+
+class DamagedRecord(ContractError):
+    """What is stored is not what any release writes: something else has changed it, or a part of it is missing."""
+
+    code = "damaged_record"
 
 
 class TransientError(TroupeError):

@@ -19,7 +19,7 @@ from orchestrator.scheduling.absence import Absences, Patience
 from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt, no_time, overdue, taken_over
 from orchestrator.scheduling.dispatch import Publisher
 from orchestrator.settings import OrchestratorSettings
-from tasks.errors import TransientError, UnknownJob
+from tasks.errors import IncompatibleVersion, TransientError, UnknownJob
 from tasks.ids import PLAN_STEP, REPAIR_STEP, StepId
 from tasks.messages import Dispatch
 from tasks.models import AgentDefinition, Failure, Plan, Step
@@ -38,6 +38,7 @@ from tasks.store import (
     StepRecord,
     Store,
 )
+from tasks.store.reading import readable
 
 log = structlog.get_logger("orchestrator")
 
@@ -92,6 +93,9 @@ class Actor:
                 for entry in entries:
                     await self._dispatch(partition, [entry])
                 return
+            if isinstance(error, IncompatibleVersion):
+                _leave(entries[0], error)
+                return
             log.exception("entry_failed", **_bound(entries[0]), notice=entries[0].notice)
             await self._end(entries[0], error)
         await self.outbox.done(partition, entries)
@@ -116,6 +120,9 @@ class Actor:
                 log.info("entry_dropped", job=entry.ref.job, notice=entry.notice, reason="job is past its retention")
             except TransientError:
                 raise
+            except IncompatibleVersion as error:
+                _leave(entry, error)
+                return
             except Exception as error:
                 log.exception("entry_failed", **_bound(entry), notice=entry.notice)
                 await self._end(entry, error)
@@ -145,7 +152,8 @@ class Actor:
         record = await self.snapshots.step(entry.ref.job, entry.ref.step)
         if record is None or record.status is not StepStatus.DELAYED or record.attempt != entry.ref.attempt:
             return
-        failure = Failure.model_validate_json(entry.data)
+        with readable(f"the failure of {entry.ref.task_id}"):
+            failure = Failure.model_validate_json(entry.data)
         decision = after_attempt(
             record.step.retry, failure, failures=record.failures, losses=record.losses, draw=random.random()
         )
@@ -293,6 +301,11 @@ def _proposal(record: JobRecord, proposer: StepRecord | None) -> tuple[Plan | No
         return Plan.model_validate(proposer.result.data), []
     except ValidationError as error:
         return None, [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+
+
+def _leave(entry: Entry, error: IncompatibleVersion) -> None:
+    """Let an entry stay, for a replica of the release that can read it. Without one its job ends with its deadline."""
+    log.warning("entry_of_later_release", **_bound(entry), notice=entry.notice, reason=str(error)[:MAX_REASON_CHARS])
 
 
 def _bound(entry: Entry) -> dict[str, object]:

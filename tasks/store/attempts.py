@@ -6,12 +6,12 @@ from enum import StrEnum
 from secrets import token_hex
 from typing import Final, cast
 
-from tasks.errors import IncompatibleVersion
 from tasks.ids import AttemptRef, StepId, WorkerName, partition_of
 from tasks.models import AttemptOutcome, Claim, Failure, JobSpec, Step, StepInput, StepResult, Usage
 from tasks.states import Move, StepStatus, sources
 from tasks.store.failures import translated
 from tasks.store.payload import is_apart, pack, unpack
+from tasks.store.reading import known, readable
 from tasks.store.scripts import CLAIM, HEARTBEAT, REPORT, SETTLE
 from tasks.store.store import Store
 
@@ -54,17 +54,17 @@ class AttemptStore:
             normal after a redelivery, so the caller drops the message.
 
         Raises:
-            IncompatibleVersion: the job or step was written by a release that this one cannot read.
+            IncompatibleVersion: the job or step was written by a release that this one cannot read. The claim stands.
+            DamagedRecord: no release can read it. The claim stands.
             StoreUnavailable: no answer in time; the message is found again when its lease or timer ends.
         """
         args = [sources(Move.CLAIM), ref.job, ref.step, ref.attempt, worker, self.lease_ms, token or token_hex(8)]
         reply = cast("list[str]", await self.store.move(CLAIM, partition_of(ref.job), args))
         if not reply:
             return None
-        try:
-            return _read_claim(ref, await self._with_apart(ref, reply))
-        except ValueError as error:
-            raise IncompatibleVersion(f"{ref.task_id} cannot be read by this release: {error}") from error
+        whole = await self._with_apart(ref, reply)
+        with readable(ref.task_id):
+            return _read_claim(ref, whole)
 
     async def heartbeat(self, partition: int, refs: Sequence[AttemptRef]) -> dict[AttemptRef, Refusal]:
         """Renew the leases of one partition's attempts.
@@ -154,7 +154,7 @@ def _read_claim(ref: AttemptRef, reply: Sequence[str]) -> Claim:
                 step=StepId(reply[at]),
                 description=before.description,
                 agent=before.agent,
-                status=StepStatus(reply[at + 1]),
+                status=known(StepStatus, reply[at + 1]),
                 result=StepResult.model_validate_json(fact) if good else None,
                 failure=Failure.model_validate_json(fact) if fact and not good else None,
             )

@@ -14,6 +14,7 @@ from tasks.ids import AttemptRef, JobId, StepId, partition_of
 from tasks.models import MAX_TIMEOUT, Failure, JobSpec, Step
 from tasks.states import Move, StepStatus, TaskStatus, sources
 from tasks.store.payload import pack
+from tasks.store.reading import readable
 from tasks.store.scripts import DISPATCH, END_JOB, EXTEND, FALL_BACK, GIVE_UP, POSTPONE, SUBMIT, SWEEP
 from tasks.store.store import Store
 
@@ -157,6 +158,10 @@ class JobStore:
 
         Returns:
             The steps whose messages are to be published now; None for those that are stale.
+
+        Raises:
+            IncompatibleVersion, DamagedRecord: one of them cannot be read. The move was made; it may be made again.
+            StoreUnavailable: no answer in time.
         """
         args: list[str | int] = [
             sources(Move.DISPATCH),
@@ -166,7 +171,7 @@ class JobStore:
         for ref in entries:
             args += [ref.job, ref.step, ref.attempt]
         reply = cast("list[str]", await self.store.move(DISPATCH, partition, args))
-        return [Step.model_validate_json(spec) if spec else None for spec in reply]
+        return [_read_step(ref, spec) if spec else None for ref, spec in zip(entries, reply, strict=True)]
 
     async def postpone(self, ref: AttemptRef, delay_ms: int) -> Made:
         """Let the next attempt begin after a delay, if the step and its job have that much time."""
@@ -237,6 +242,11 @@ def _stored(spec: JobSpec) -> str:
     """The spec as it is stored: without its plan, and without defaults, so that an older release can read it."""
     fields = {"version": spec.version} | spec.model_dump(mode="json", exclude_defaults=True, exclude={"plan"})
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+
+def _read_step(ref: AttemptRef, spec: str) -> Step:
+    with readable(ref.task_id):
+        return Step.model_validate_json(spec)
 
 
 def _full(what: str, tenant: str) -> FleetFull:

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Final
 
-from tasks.errors import IncompatibleVersion, PayloadTooLarge
+from tasks.errors import DamagedRecord, IncompatibleVersion, PayloadTooLarge
 
 PACK_ABOVE: Final = 64 * 1024
 """Bytes of JSON that stay in the hash."""
@@ -44,21 +44,27 @@ def unpack(held: str, apart: str | None) -> str:
     """The payload, from what stands in the hash and what is kept apart.
 
     Raises:
-        IncompatibleVersion: it is missing, damaged, or not of the size that it should be.
+        DamagedRecord: it is missing, damaged, or not of the size that it should be.
+        IncompatibleVersion: it is larger than this release accepts, or packed in another way.
     """
     if not is_apart(held):
         return held
+    told = held.removeprefix(MARK)
+    if not (told.isascii() and told.isdecimal() and len(told) < 12 and int(told) <= MAX_BYTES):
+        raise IncompatibleVersion(
+            f"a payload that is kept apart ({held[:20]}) is of a form that this release cannot read"
+        )
+    size = int(told)
     try:
-        size = int(held.removeprefix(MARK))
-        if apart is None or size > MAX_BYTES:
-            raise ValueError("missing, or too large")
+        if apart is None:
+            raise ValueError("it is missing")
         taking = zlib.decompressobj()
         data = taking.decompress(base64.b64decode(apart, validate=True), size + 1)
         if len(data) != size or not taking.eof:
             raise ValueError("not of the size that it should be")
         return data.decode()
     except (ValueError, zlib.error) as error:
-        raise IncompatibleVersion(f"a payload that is kept apart ({held[:20]}) cannot be read: {error}") from error
+        raise DamagedRecord(f"a payload that is kept apart ({held[:20]}) cannot be read: {error}") from error
 
 
 def whole(fields: Mapping[str, str], apart: Mapping[str, str]) -> dict[str, str]:

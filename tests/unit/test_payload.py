@@ -1,8 +1,12 @@
 """Large payloads: packed, bounded, and read back whole or not at all."""
 
+import base64
+import tracemalloc
+import zlib
+
 import pytest
 
-from tasks.errors import IncompatibleVersion, PayloadTooLarge
+from tasks.errors import DamagedRecord, IncompatibleVersion, PayloadTooLarge
 from tasks.store.payload import MAX_BYTES, PACK_ABOVE, is_apart, pack, unpack, whole
 
 LARGE = '{"text":"' + "many words, " * 10_000 + '"}'
@@ -31,15 +35,32 @@ def test_a_payload_that_is_too_large_is_refused_with_its_size() -> None:
 @pytest.mark.parametrize("apart", [None, "", "no base64 ~", "AAAA"])
 def test_what_is_missing_or_damaged_is_said(apart: str | None) -> None:
     held, _ = pack("it", LARGE)
-    with pytest.raises(IncompatibleVersion, match="cannot be read"):
+    with pytest.raises(DamagedRecord, match="cannot be read"):
         unpack(held, apart)
 
 
-@pytest.mark.parametrize("size", [len(LARGE) - 1, len(LARGE) + 1, 10**12])
+@pytest.mark.parametrize("size", [len(LARGE) - 1, len(LARGE) + 1, 0])
 def test_a_payload_of_another_size_is_not_read(size: int) -> None:
     _, apart = pack("it", LARGE)
-    with pytest.raises(IncompatibleVersion, match="cannot be read"):
+    with pytest.raises(DamagedRecord, match="cannot be read"):
         unpack(f"@{size}", apart)
+
+
+@pytest.mark.parametrize("mark", [f"@{MAX_BYTES + 1}", f"@{10**30}", "@", "@zstd:12", "@-1", "@\u00b2"])
+def test_a_payload_of_a_form_that_is_not_known_is_left_to_a_later_release(mark: str) -> None:
+    _, apart = pack("it", LARGE)
+    with pytest.raises(IncompatibleVersion, match="this release cannot read"):
+        unpack(mark, apart)
+
+
+def test_what_unpacks_to_more_than_it_says_takes_no_more_memory_than_that() -> None:
+    bomb = base64.b64encode(zlib.compress(b"0" * 200_000_000)).decode()
+    tracemalloc.start()
+    with pytest.raises(DamagedRecord):
+        unpack("@100000", bomb)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2_000_000
 
 
 def test_a_hash_is_made_whole_again() -> None:
