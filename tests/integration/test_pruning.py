@@ -167,7 +167,7 @@ async def test_long_lists_are_looked_through_page_by_page(moves: Moves, monkeypa
     for job in jobs[:5]:
         await moves.redis.delete(*await keys_of(moves, job))
     assert await Pruning(moves.store).unlist(0) == 5
-    assert await moves.redis.zrange(moves.store.keys.index(0), 0, -1) == jobs[5:]
+    assert set(await moves.redis.zrange(moves.store.keys.index(0), 0, -1)) == set(jobs[5:])
 
 
 async def test_the_bytes_that_go_are_counted(moves: Moves, troupe: AsyncTroupe) -> None:
