@@ -174,7 +174,7 @@ class Actor:
         if heir is not None:
             heir = heir.model_copy(update={"queue": await self._queue_of(heir)})
             names = {"agent": record.step.agent, "fallback": heir.agent}
-            data = _json(**names, failure=failure.model_dump(mode="json"))
+            data = _json(**names, failure=failure.model_dump(mode="json", exclude_defaults=True))
             made = await self.jobs.fall_back(entry.ref, heir, data, seen=record.status)
             if made is not Made.OVER:
                 log.warning("step_fell_back", **_bound(entry), **names, code=failure.code, reason=failure.message)

@@ -89,12 +89,12 @@ class AttemptStore:
 
     async def fail(self, ref: AttemptRef, failure: Failure, usage: Usage) -> Refusal | None:
         """Settle the attempt as failed; the orchestrator decides what follows. None when accepted."""
-        return await self._settle(Move.FALTER, ref, AttemptOutcome.FAILED, failure.model_dump_json(), usage)
+        return await self._settle(Move.FALTER, ref, AttemptOutcome.FAILED, _fact(failure), usage)
 
     async def hand_back(self, ref: AttemptRef, reason: str, usage: Usage) -> Refusal | None:
         """Give the attempt up so that another worker takes it at once; not counted as a failure."""
         failure = Failure(code=HANDED_BACK, message=reason, retryable=True, retry_after_ms=0)
-        return await self._settle(Move.LOSE, ref, AttemptOutcome.RETURNED, failure.model_dump_json(), usage)
+        return await self._settle(Move.LOSE, ref, AttemptOutcome.RETURNED, _fact(failure), usage)
 
     async def report(self, ref: AttemptRef, events: Sequence[tuple[str, str]]) -> bool:
         """Append events (type, JSON data) of a running attempt; False when it is stale."""
@@ -134,6 +134,11 @@ class AttemptStore:
         ]
         status = await self.store.move(SETTLE, partition_of(ref.job), args)
         return _refusal(str(status)) if status else None
+
+
+def _fact(failure: Failure) -> str:
+    """Without defaults, so that an older release can read it."""
+    return failure.model_dump_json(exclude_defaults=True)
 
 
 def _refusal(status: str) -> Refusal:

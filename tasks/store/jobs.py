@@ -185,7 +185,14 @@ class JobStore:
             seen: Status that this was decided by; in another one it is stale. Any legal one unless given.
         """
         allowed = sources(Move.GIVE_UP, seen)
-        args = [allowed, ref.job, ref.step, ref.attempt, failure.model_dump_json(), self._longest_kept_ms]
+        args = [
+            allowed,
+            ref.job,
+            ref.step,
+            ref.attempt,
+            failure.model_dump_json(exclude_defaults=True),
+            self._longest_kept_ms,
+        ]
         return await self.store.move(GIVE_UP, partition_of(ref.job), args) == 1
 
     async def fall_back(self, ref: AttemptRef, step: Step, data: str, *, seen: StepStatus | None = None) -> Made:
@@ -206,7 +213,9 @@ class JobStore:
         Returns:
             The job's status after it: the earlier one when it was final before; None when there is no such job.
         """
-        reply = await self.store.move(END_JOB, partition_of(job), [job, status, failure.model_dump_json()])
+        reply = await self.store.move(
+            END_JOB, partition_of(job), [job, status, failure.model_dump_json(exclude_defaults=True)]
+        )
         return TaskStatus(str(reply)) if reply else None
 
     async def sweep(self, partition: int, windows: Mapping[str, int] = NO_WINDOWS, tenant_limit: int = 0) -> Swept:
@@ -222,8 +231,8 @@ class JobStore:
             sources(Move.REPUBLISH),
             SWEEP_BATCH,
             int(self.settings.republish_s * 1000),
-            LOST.model_dump_json(),
-            DEADLINE.model_dump_json(),
+            LOST.model_dump_json(exclude_defaults=True),
+            DEADLINE.model_dump_json(exclude_defaults=True),
             tenant_limit,
             sources(Move.GIVE_UP),
         ]
