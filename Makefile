@@ -30,7 +30,9 @@ demo: set-up ## One real job from a bare clone: no key, no services
 
 test: set-up-dev ## All checks and all tests, with coverage; of chaos a short part
 	@$(MAKE) --no-print-directory -j2 --keep-going $(SYNC) static
+	@rm -f reports/tried-again.txt
 	@$(BIN)/pytest $(RINGS) -n $(JOBS) --dist worksteal --cov --cov-report=term --cov-fail-under=$(COVERAGE)
+	@if test -s reports/tried-again.txt; then cat reports/tried-again.txt; fi
 	@$(BIN)/pytest tests/chaos -n $(JOBS)
 
 check: set-up-dev ## Format, lint, types, import law and the unit tests, in under a minute
