@@ -6,6 +6,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 COVERAGE ?= 90
 # Options of a chaos run, see `python -m tests.chaos --help`.
 CHAOS ?=
+# Options of a benchmark run, see `python -m benchmarks --help`.
+BENCH ?=
 # Test processes at a time.
 JOBS ?= 2
 UV ?= uv
@@ -28,7 +30,9 @@ demo: set-up ## One real job from a bare clone: no key, no services
 
 test: set-up-dev ## All checks and all tests, with coverage; of chaos a short part
 	@$(MAKE) --no-print-directory -j2 --keep-going $(SYNC) static
+	@rm -f reports/tried-again.txt
 	@$(BIN)/pytest $(RINGS) -n $(JOBS) --dist worksteal --cov --cov-report=term --cov-fail-under=$(COVERAGE)
+	@if test -s reports/tried-again.txt; then cat reports/tried-again.txt; fi
 	@$(BIN)/pytest tests/chaos -n $(JOBS)
 
 check: set-up-dev ## Format, lint, types, import law and the unit tests, in under a minute
@@ -37,11 +41,11 @@ check: set-up-dev ## Format, lint, types, import law and the unit tests, in unde
 chaos: set-up-dev ## Kill workers, Redis and messages while jobs run (CHAOS="--full": some 20 minutes)
 	@$(BIN)/python -m tests.chaos $(CHAOS)
 
-bench: ## Measure Troupe against bare Celery
-	@echo "make bench: the suite comes with the reliability release" >&2; exit 2
+bench: set-up-dev ## Measure Troupe against bare Celery: JSON lines, then a table (BENCH="--help": cases)
+	@$(BIN)/python -m benchmarks $(BENCH)
 
-bench-peers: ## Measure Troupe against other frameworks
-	@echo "make bench-peers: the suite comes with the reliability release" >&2; exit 2
+bench-peers: set-up-dev ## Measure Troupe against other frameworks, each in a venv of its own
+	@$(BIN)/python -m benchmarks.peers $(BENCH)
 
 up: set-up ## The whole stack as local processes
 	@$(BIN)/troupe up

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,8 @@ from tasks.ids import JobId
 from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, OrchestratorPresence, Plan, WorkerPresence
 from tasks.results import DeadStep, JobResult
 from tasks.settings import StoreSettings
-from tasks.states import TaskStatus
+from tasks.states import FINAL_JOB, TaskStatus
+from tasks.store import Pruned
 
 T = TypeVar("T")
 
@@ -23,7 +24,8 @@ T = TypeVar("T")
 class Troupe:
     """A producer's connection to a fleet, for any thread. Connects with its first call; `close` it, or use `with`.
 
-    Its methods are those of `AsyncTroupe`, without `await`, and raise the same errors.
+    Its methods are those of `AsyncTroupe`, without `await`, and raise the same errors. Without a URL it finds its fleet
+    as `AsyncTroupe` does.
     """
 
     def __init__(self, redis_url: str | None = None, *, settings: StoreSettings | None = None) -> None:
@@ -74,6 +76,17 @@ class Troupe:
     def jobs(self, limit: int = 20) -> list[JobSummary]:
         """The newest jobs, newest first."""
         return self._run(self._troupe.jobs(limit))
+
+    def prune(
+        self,
+        older_than: float | timedelta,
+        statuses: Collection[TaskStatus] = FINAL_JOB,
+        *,
+        dry_run: bool = False,
+        progress: Callable[[Pruned], None] | None = None,
+    ) -> int:
+        """Forget jobs that have ended: see `AsyncTroupe.prune`. `progress` is called in another thread."""
+        return self._run(self._troupe.prune(older_than, statuses, dry_run=dry_run, progress=progress))
 
     def workers(self) -> list[WorkerPresence]:
         """Living workers."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 from math import isfinite
 from pathlib import Path
@@ -14,6 +14,7 @@ from zlib import crc32
 from pydantic import SecretStr, ValidationError
 
 from orchestrator.dead import AsyncDeadList
+from orchestrator.place import store_settings
 from orchestrator.planning.check import first_step
 from orchestrator.report import report
 from orchestrator.settings import OrchestratorSettings
@@ -44,7 +45,7 @@ from tasks.queues import BUILT_IN
 from tasks.results import MICROUSD, JobResult
 from tasks.settings import StoreSettings, read_settings
 from tasks.states import FINAL_JOB, TaskStatus
-from tasks.store import Endings, EventStore, FleetStore, JobStore, Snapshots, Store
+from tasks.store import Endings, EventStore, FleetStore, JobStore, Pruned, Pruning, Snapshots, Store
 from tasks.store.endings import until
 from tasks.tables import table_refs
 
@@ -62,12 +63,16 @@ LOOK_AGAIN: Final = timedelta(seconds=5)
 
 
 class AsyncTroupe:
-    """A producer's connection to a fleet. Use it in one event loop; connects with its first call."""
+    """A producer's connection to a fleet. Use it in one event loop; connects with its first call.
+
+    Without a URL it is the fleet that TROUPE_REDIS_URL names, else the `troupe up` that runs on this machine, else the
+    one at Redis' usual port.
+    """
 
     def __init__(self, redis_url: str | None = None, *, settings: StoreSettings | None = None) -> None:
         if settings is None:
-            given = {} if redis_url is None else {"redis_url": SecretStr(redis_url)}
-            settings = read_settings(StoreSettings, **given)
+            named = redis_url is not None
+            settings = read_settings(StoreSettings, redis_url=SecretStr(redis_url)) if named else store_settings()
         self.settings = settings
         self.limits = read_settings(OrchestratorSettings)
         self._store = Store(settings)
@@ -142,6 +147,34 @@ class AsyncTroupe:
     async def jobs(self, limit: int = 20) -> list[JobSummary]:
         """The newest jobs, newest first."""
         return await self._snapshots.jobs(limit)
+
+    async def prune(
+        self,
+        older_than: float | timedelta,
+        statuses: Collection[TaskStatus] = FINAL_JOB,
+        *,
+        dry_run: bool = False,
+        progress: Callable[[Pruned], None] | None = None,
+    ) -> int:
+        """Forget jobs that have ended, before their retention is over. Open ones stay, whatever is asked.
+
+        Args:
+            older_than: Seconds (or a timedelta) that a job must have been over for.
+            dry_run: Only count.
+            progress: Called after every hundred jobs.
+
+        Returns:
+            How many were forgotten, or would have been.
+
+        Raises:
+            ContractError: a status that is not final, or a negative age.
+        """
+        age = older_than if isinstance(older_than, timedelta) else timedelta(seconds=older_than)
+        last = Pruned(0, 0)
+        async for last in Pruning(self._store).run(age, statuses, dry_run=dry_run):
+            if progress is not None:
+                progress(last)
+        return last.forgotten
 
     async def workers(self) -> list[WorkerPresence]:
         """Living workers."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from orchestrator.report import failure
-from tasks.errors import NotDead, UnknownJob
+from tasks.errors import DamagedRecord, IncompatibleVersion, NotDead, UnknownJob
 from tasks.ids import JobId, StepId, parse_job_id
 from tasks.models import Failure
 from tasks.results import DeadStep, ErrorReport
@@ -23,16 +23,23 @@ class AsyncDeadList:
         self._dead = DeadStore(store)
 
     async def list(self, limit: int = 100) -> list[DeadStep]:
-        """The steps that were given up last, newest first.
+        """The steps that were given up last, newest first. Jobs that this release cannot read are left out.
 
         Raises:
             StoreUnavailable: no answer in time.
         """
         found: list[DeadStep] = []
         jobs: dict[JobId, JobRecord | None] = {}
+        unreadable: set[JobId] = set()
         for job, step, died_at in await self._dead.newest(limit):
             if job not in jobs:
-                jobs[job] = await self._job(job)
+                try:
+                    jobs[job] = await self._job(job)
+                except (IncompatibleVersion, DamagedRecord):
+                    unreadable.add(job)
+                    jobs[job] = None
+            if job in unreadable:
+                continue
             record = jobs[job]
             one = _find(record, step) if record is not None else None
             if record is None or one is None or one.status is not StepStatus.FAILED:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from contextlib import suppress
 from datetime import timedelta
 from importlib.metadata import version
@@ -23,7 +24,7 @@ from tasks.errors import TransientError, TroupeError
 from tasks.ids import WorkerName
 from tasks.models import OrchestratorPresence
 from tasks.settings import StoreSettings
-from tasks.store import FleetStore, JobStore, Outbox, Store
+from tasks.store import FleetStore, JobStore, Outbox, Pruning, Store
 from tasks.store.fleet import agents_of
 from tasks.store.jobs import SWEEP_BATCH
 
@@ -36,6 +37,10 @@ GRACE_HEARTBEATS: Final = 3
 """Heartbeats that pass between the end of an outage and the next sweep, at least."""
 LEAST_PAUSE_S: Final = 0.02
 """Between two sweeps, also when timers end one after the other."""
+GRACE_OF_LEASE: Final = 0.2
+"""The same as a part of the lease: where heartbeats are short, workers are not back sooner for that."""
+TIDY_S: Final = 600.0
+"""How often names of dead readers, and of jobs past their retention, are looked for."""
 PAUSE: Final = timedelta(seconds=0.5)
 """Wait after the store or the broker was away."""
 
@@ -52,6 +57,7 @@ class Orchestrator:
         self.outbox = Outbox(self.store, self.name)
         self.actor = Actor(self.store, self.publisher, self.outbox, settings)
         self.fleet = FleetStore(self.store)
+        self.pruning = Pruning(self.store)
         self.stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -129,13 +135,20 @@ class Orchestrator:
                 await asyncio.sleep(PAUSE.total_seconds())
             else:
                 break
-        await asyncio.sleep(GRACE_HEARTBEATS * self.store_settings.heartbeat_s)
+        settings = self.store_settings
+        await asyncio.sleep(max(GRACE_HEARTBEATS * settings.heartbeat_s, settings.lease_s * GRACE_OF_LEASE))
 
     async def _take_over(self) -> None:
         """Act on what another reader, or an outage, has left. Apart from the sweep, which waits for no broker."""
+        tidied = -TIDY_S
         while True:
+            tidies = time.monotonic() - tidied >= TIDY_S
+            tidied = time.monotonic() if tidies else tidied
             for partition in range(self.store_settings.partitions):
                 try:
+                    if tidies:
+                        await self.outbox.tidy(partition)
+                        await self.pruning.unlist(partition)
                     left = await self.outbox.take_over(partition, count=READ)
                     if left:
                         await self.actor.act(partition, left)

@@ -31,7 +31,8 @@ class OrchestratorSettings(RoomSettings):
     step_attempts: int = Field(default=3, ge=1, le=100)
     """Tries of a step after failures that may pass; the most that an agent's or a plan's own policy can ask for."""
     no_worker_s: float = Field(default=60.0, gt=0)
-    """How long a step waits while no living worker listens on its queue before it fails with `no_worker`."""
+    """How long a step waits while no living worker listens on its queue before it fails with `no_worker`; so long waits
+    also a given plan for agents that no living worker has announced."""
     queue_limits: str = Field(default="", pattern=r"^([a-z][a-z0-9_-]*=[0-9]+(,[a-z][a-z0-9_-]*=[0-9]+)*)?$")
     """Steps in flight for each queue across the fleet, `search=20,analysis=5`; others: what their workers can do."""
     tenant_in_flight: int = Field(default=0, ge=0)

@@ -4,9 +4,9 @@ TroupeError
 ├── ContractError                 fix the call; a retry cannot help
 │   ├── InvalidId · InvalidTask · InvalidPlan · InvalidTool
 │   ├── UnknownJob · NotDead · UnknownAgent · UnknownModel · UnknownKnowledge · UnknownTool
-│   ├── BadSetting · BadDocument · BadTable · IdempotencyConflict
+│   ├── BadSetting · BadDocument · BadTable · PayloadTooLarge · IdempotencyConflict
 │   ├── SpendLimitReached         carries resets_in where it is known
-│   └── IncompatibleVersion
+│   └── IncompatibleVersion · DamagedRecord
 ├── TransientError                try again later, with backoff
 │   ├── StoreUnavailable · BrokerUnavailable
 │   │   └── StoreFull             a StoreUnavailable; carries retry_after
@@ -59,6 +59,12 @@ class InvalidPlan(ContractError):
     def __init__(self, faults: list[str]) -> None:
         super().__init__("; ".join(faults))
         self.faults = faults
+
+
+class PayloadTooLarge(ContractError):
+    """A request or a result of more bytes than are stored; the message says how many there are and may be."""
+
+    code = "payload_too_large"
 
 
 class InvalidTool(ContractError):
@@ -142,6 +148,12 @@ class IncompatibleVersion(ContractError):
     """A message or record written by a version that this process cannot read."""
 
     code = "incompatible_version"
+
+
+class DamagedRecord(ContractError):
+    """What is stored is not what any release writes: something else has changed it, or a part of it is missing."""
+
+    code = "damaged_record"
 
 
 class TransientError(TroupeError):

@@ -3,6 +3,7 @@
 Task name = agent, queue = the agent's queue, task id = `job:step:attempt`, root id = the job's first planning task.
 """
 
+import json
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
@@ -13,6 +14,17 @@ from tasks.models import Name, Step, StepName, Wire
 MESSAGE_VERSION: Final = 1
 MAX_GOAL_CHARS: Final = 120
 """Flower shows arguments in one table cell."""
+
+
+MAX_GOAL_BYTES: Final = 600
+"""The same as JSON, where an emoji takes twelve: the whole message is to stay below 4 KiB."""
+
+
+def _shortened(goal: str) -> str:
+    kept = goal[:MAX_GOAL_CHARS]
+    while len(json.dumps(kept)) > MAX_GOAL_BYTES:
+        kept = kept[:-8]
+    return goal if kept == goal else kept[: MAX_GOAL_CHARS - 1] + "…"
 
 
 def _check_job_id(text: str) -> str:
@@ -47,9 +59,7 @@ class Dispatch(Wire):
     @classmethod
     def of(cls, job: JobId, step: Step, attempt: int) -> "Dispatch":
         """The dispatch of one attempt at a step."""
-        goal = " ".join(step.description.split())
-        if len(goal) > MAX_GOAL_CHARS:
-            goal = goal[: MAX_GOAL_CHARS - 1] + "…"
+        goal = _shortened(" ".join(step.description.split()))
         return cls(
             agent=step.agent,
             queue=step.queue,

@@ -4,6 +4,7 @@ Read once in a main, then passed on. One class a room; this one holds what both 
 """
 
 import os
+from math import isclose
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -37,7 +38,10 @@ class RoomSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then the file."""
-        path = Path(os.environ.get(cls.config_variable) or "troupe.toml")
+        named = os.environ.get(cls.config_variable)
+        path = Path(named or "troupe.toml")
+        if named and (path.is_dir() or not path.exists()):
+            raise BadSetting(f"{cls.config_variable}: there is no file {named!r}")
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
 
@@ -75,8 +79,8 @@ class StoreSettings(RoomSettings):
     """Longest wait for an answer of Redis before `StoreUnavailable`."""
     lease_s: float = Field(default=15.0, gt=0, le=3600)
     """How long a silent worker keeps its attempts."""
-    heartbeat_s: float = Field(default=1.0, gt=0, le=1200)
-    """How often a worker renews its leases and learns of cancelled attempts."""
+    heartbeat_s: float = Field(default=0.5, gt=0, le=1200)
+    """How often a worker renews its leases and learns of cancelled attempts. Costs Redis 0.5 ms for 100 that run."""
     sweep_s: float = Field(default=1.0, gt=0, le=60)
     """How often due timers are looked at."""
     republish_s: float = Field(default=10.0, gt=0, le=3600)
@@ -107,9 +111,9 @@ class StoreSettings(RoomSettings):
 
     @model_validator(mode="after")
     def _periods_fit(self) -> Self:
-        if self.lease_s < 3 * self.heartbeat_s:
+        if _below(self.lease_s, 3 * self.heartbeat_s):
             raise ValueError(f"lease_s ({self.lease_s}) must be at least three times heartbeat_s ({self.heartbeat_s})")
-        if self.presence_s < 2 * self.heartbeat_s:
+        if _below(self.presence_s, 2 * self.heartbeat_s):
             raise ValueError(f"presence_s ({self.presence_s}) must be at least twice heartbeat_s ({self.heartbeat_s})")
         return self
 
@@ -161,6 +165,11 @@ def read_settings(kind: type[S], **values: Any) -> S:
         raise BadSetting(_explain(error)) from error
     except (ValueError, OSError) as error:  # a TOML file that cannot be parsed, or not be opened
         raise BadSetting(f"the settings file cannot be read: {error}") from error
+
+
+def _below(value: float, least: float) -> bool:
+    """Whether it is too small; 0.3 is not below 3 × 0.1, which is 0.30000000000000004."""
+    return value < least and not isclose(value, least)
 
 
 def _explain(error: ValidationError) -> str:

@@ -77,6 +77,7 @@ class Sparing:
     """
 
     def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
+        """Acknowledge a message that the channel holds; forget one that it does not."""
         channel = cast(Any, self)
         if delivery_tag in channel.qos._delivered:
             cast(Any, super()).basic_ack(delivery_tag, multiple=multiple)

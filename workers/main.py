@@ -22,11 +22,13 @@ from workers.handlers import register
 from workers.llm.settings import ModelSettings
 from workers.pool import wake_consumer
 from workers.process import WorkerProcess
+from workers.rooms import check_settings
 from workers.settings import WorkerSettings
 
 MANY: Final = 5000
 """Threads that the broker's connection pool is sized for: what Celery is started with is not known yet."""
 
+check_settings()
 store_settings = read_settings(StoreSettings)
 worker_settings = read_settings(WorkerSettings)
 agents = load_agents(worker_settings.agent_modules)

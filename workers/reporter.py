@@ -13,6 +13,8 @@ from tasks.store import AttemptStore
 
 log = structlog.get_logger("worker")
 
+MAX_CHARS: Final = 16_384
+"""Longest data of one event, as JSON: ten thousand of them may be kept for a job."""
 KINDS: Final = frozenset({"step_progress", "text_delta", "tool_called"})
 """Events that running attempts write."""
 
@@ -31,11 +33,13 @@ class Reporter:
         """Write an event soon.
 
         Raises:
-            ContractError: an event type that an agent may not write; readers would stop at it.
+            ContractError: an event type that an agent may not write (readers would stop at it), or more than MAX_CHARS.
         """
         if kind not in KINDS:
             raise ContractError(f"{kind!r} is no event that an agent may write; there are: {', '.join(sorted(KINDS))}")
         text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace").decode()  # no lone surrogates
+        if len(text) > MAX_CHARS:
+            raise ContractError(f"the data of event {kind!r} have {len(text):,} characters; at most {MAX_CHARS:,}")
         self.loop.call_soon_threadsafe(self._add, kind, text)
 
     async def close(self) -> None:

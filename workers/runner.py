@@ -12,10 +12,12 @@ import structlog
 from pydantic import JsonValue
 
 from tasks.errors import (
+    DamagedRecord,
     DeadlinePassed,
     IdleTimeout,
     IncompatibleVersion,
     ModelUnavailable,
+    PayloadTooLarge,
     StepFailed,
     StoreUnavailable,
     TransientError,
@@ -90,6 +92,8 @@ class Runner:
                 # The claim stands: left alone it would count as a lost worker. One of a later release may do better.
                 unreadable = Failure(code=error.code, message=str(error)[:MAX_MESSAGE_CHARS], retryable=True)
                 return await self._settle(ref, unreadable, Usage())
+            except DamagedRecord as error:
+                return await self._settle(ref, failure_of(error), Usage())
             if claim is None:
                 log.info("message_dropped", reason="stale, delivered before, or its job ended")
                 return "dropped"
@@ -108,7 +112,7 @@ class Runner:
         token = token_hex(8)
         try:
             claim = await _patiently(lambda: self.attempts.claim(ref, self.worker, token), CLAIM_WITHIN)
-        except IncompatibleVersion:
+        except (IncompatibleVersion, DamagedRecord):
             pass  # the claim stands all the same
         else:
             if claim is None:
@@ -174,7 +178,10 @@ class Runner:
                 return await self.attempts.fail(ref, fact, usage)
             return await self.attempts.succeed(ref, fact, usage)
 
-        refusal = await _patiently(settle, self.settle_within)
+        try:
+            refusal = await _patiently(settle, self.settle_within)
+        except PayloadTooLarge as error:
+            return await self._settle(ref, failure_of(error), usage)
         if refusal is not None:
             log.warning("result_refused", reason=refusal)
             return f"refused: {refusal}"

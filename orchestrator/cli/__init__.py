@@ -6,8 +6,9 @@ from importlib import import_module
 from typing import Any, Final, cast
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
+from orchestrator.start import INTERRUPTED
 from tasks.errors import ContractError, TroupeError
 
 COMMANDS: Final = {
@@ -21,7 +22,7 @@ COMMANDS: Final = {
     "result": "orchestrator.cli.jobs:result",
     "watch": "orchestrator.cli.jobs:watch",
     "show": "orchestrator.cli.jobs:show",
-    "jobs": "orchestrator.cli.jobs:jobs",
+    "jobs": "orchestrator.cli.listing:jobs",
     "cancel": "orchestrator.cli.jobs:cancel",
     "dead": "orchestrator.cli.dead:dead",
     "kb": "workers.cli.kb:kb",
@@ -33,7 +34,6 @@ COMMANDS: Final = {
 OK: Final = 0
 FAILED: Final = 1
 BAD_USAGE: Final = 2
-INTERRUPTED: Final = 130
 
 
 class LazyGroup(TyperGroup):
@@ -50,6 +50,15 @@ class LazyGroup(TyperGroup):
         return self.commands.get(cmd_name)
 
 
+class PlainCommand(TyperCommand):
+    """A command whose usage line names arguments as they are typed: `TASK`, where typer writes `{TASK}`."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The parts of the usage line."""
+        pieces = super().collect_usage_pieces(ctx)
+        return [piece.replace("{", "").replace("}", "").replace("…...", "…").replace("…]...", "…]") for piece in pieces]
+
+
 app = typer.Typer(
     name="troupe",
     cls=LazyGroup,
@@ -63,11 +72,6 @@ app = typer.Typer(
 
 @app.callback()
 def _root() -> None: ...
-
-
-def main() -> None:
-    """Entry point of `troupe`."""
-    sys.exit(call(sys.argv[1:]))
 
 
 def call(arguments: Sequence[str]) -> int:
@@ -101,9 +105,11 @@ def _load(name: str) -> Any:
     module, _, attribute = COMMANDS[name].partition(":")
     target: object = getattr(import_module(module), attribute)
     if isinstance(target, typer.Typer):
+        for command in target.registered_commands:
+            command.cls = PlainCommand
         return typer.main.get_group(target)
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    single.command(name)(cast("Callable[..., Any]", target))
+    single.command(name, cls=PlainCommand)(cast("Callable[..., Any]", target))
     return typer.main.get_command(single)
 
 

@@ -1,5 +1,5 @@
 """`python -m orchestrator.cli`: how a stack starts its processes."""
 
-from orchestrator.cli import main
+from orchestrator.start import main
 
 main()

@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 
 from orchestrator.cli.answer import as_text, spent
-from orchestrator.cli.place import home
 from orchestrator.cli.run import run_job
 from orchestrator.local.sample import write_language_reference, write_module_table
+from orchestrator.place import home
 from tasks.results import JobResult
 from tasks.states import TaskStatus
 

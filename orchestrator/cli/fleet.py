@@ -7,9 +7,10 @@ import typer
 from rich.table import Table
 
 from orchestrator.cli.jobs import wide_console
-from orchestrator.cli.place import connect, home, store_settings
+from orchestrator.cli.place import connect
 from orchestrator.doctor import examine
 from orchestrator.findings import Finding, Verdict
+from orchestrator.place import home, store_settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

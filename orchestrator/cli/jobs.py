@@ -1,17 +1,18 @@
-"""Commands about jobs of a running fleet: submit, result, watch, show, jobs, cancel."""
+"""Commands about jobs of a running fleet: submit, result, watch, show, cancel."""
 
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from orchestrator.cli.answer import as_text, spent
-from orchestrator.cli.place import connect, home
+from orchestrator.cli.place import connect
 from orchestrator.cli.tree import JobView, Refresh, follow
+from orchestrator.place import home
 from tasks.errors import JobCancelled, JobFailed
-from tasks.results import MICROUSD, JobResult
+from tasks.results import JobResult
 from tasks.states import TaskStatus
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help="Job id, as submit printed it.", show_default=False)]
@@ -31,6 +32,10 @@ Knowledge = Annotated[
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Model of all agents: offline, claude-…")]
 Budget = Annotated[float | None, typer.Option("--budget-usd", min=0, metavar="X", help="Budget; not enforced yet.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.001, metavar="S", help="Seconds until the job fails.")]
+MaxInFlight = Annotated[
+    int | None,
+    typer.Option("--max-in-flight", min=1, metavar="N", help="Steps of it at work at the same time, at most."),
+]
 DEFAULT_TIMEOUT_S: Final = 3600.0
 
 
@@ -45,6 +50,9 @@ def submit(
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="A second submit with the same key returns the first job.")
     ] = None,
+    tenant: Annotated[str, typer.Option(metavar="NAME", help="On whose behalf; shares are counted by it.")] = "default",
+    priority: Annotated[int, typer.Option(min=0, max=9, metavar="0-9", help="Its share while others wait too.")] = 5,
+    max_in_flight: MaxInFlight = None,
 ) -> None:
     """Submit a job and print its id."""
     knowledge = [*(kb or []), *ingested(docs or [], quiet=True)]
@@ -57,6 +65,9 @@ def submit(
             budget_usd=budget_usd,
             timeout=timeout,
             idempotency_key=idempotency_key,
+            tenant=tenant,
+            priority=priority,
+            max_in_flight=max_in_flight,
         )
         typer.echo(job.id)
 
@@ -105,30 +116,6 @@ def show(job: Job, json: AsJson = False) -> None:
     console.print(spent(outcome), markup=False, highlight=False)
     if outcome.error:
         console.print(f"{outcome.error.code}: {outcome.error.message}", markup=False, highlight=False)
-
-
-def jobs(
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=1000, help="How many.")] = 20,
-    json: AsJson = False,
-) -> None:
-    """List the newest jobs."""
-    with connect() as troupe:
-        found = troupe.jobs(limit)
-    if json:
-        typer.echo("[" + ",\n ".join(one.model_dump_json() for one in found) + "]")
-        return
-    table = Table(Column("job", no_wrap=True), "status", "steps", "cost", "created", box=None)
-    table.add_column("task", no_wrap=True)
-    for one in found:
-        table.add_row(
-            one.job_id,
-            one.status.value,
-            f"{one.steps_done}/{one.steps_total}",
-            f"${one.cost_microusd / MICROUSD:.4f}",
-            f"{one.created_at:%Y-%m-%d %H:%M:%S}",
-            " ".join(one.task.split())[:60],
-        )
-    wide_console().print(table)
 
 
 def cancel(job: Job) -> None:

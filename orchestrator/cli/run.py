@@ -2,9 +2,11 @@
 
 import signal
 import sys
-from collections.abc import Generator, Iterator
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Annotated, Final
 
@@ -19,23 +21,25 @@ from orchestrator.cli.jobs import (
     Data,
     Docs,
     Knowledge,
+    MaxInFlight,
     Model,
     Task,
     Timeout,
     ingested,
     print_outcome,
 )
-from orchestrator.cli.place import given_redis_url, home
 from orchestrator.cli.tree import JobView, Refresh, follow
 from orchestrator.client import job_spec
 from orchestrator.local.stack import LocalStack
+from orchestrator.place import given_redis_url, home
+from orchestrator.settings import OrchestratorSettings
 from tasks.errors import TroupeError
 from tasks.events import JobEvent
 from tasks.ids import new_job_id
-from tasks.logs import LogSettings
 from tasks.results import JobResult
 from tasks.settings import read_settings
 
+CHECK_S: Final = 0.5
 CONCURRENCY: Final = 16
 """Threads of each worker process of a run: one job needs no more."""
 
@@ -49,12 +53,13 @@ def run(
     budget_usd: Budget = None,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     json: AsJson = False,
+    max_in_flight: MaxInFlight = None,
     concurrency: Annotated[int, typer.Option(min=1, max=5000, help="Threads of each worker.")] = CONCURRENCY,
 ) -> None:
     """Run one job on an embedded stack: own Redis, orchestrator and workers; the answer goes to stdout."""
     outcome = run_job(
         task, docs or [], data or [], kb or [], model=model, budget_usd=budget_usd, timeout=timeout,
-        concurrency=concurrency,
+        max_in_flight=max_in_flight, concurrency=concurrency,
     )  # fmt: skip
     print_outcome(outcome, json=json)
 
@@ -68,6 +73,7 @@ def run_job(
     model: str | None = None,
     budget_usd: float | None = None,
     timeout: float = DEFAULT_TIMEOUT_S,
+    max_in_flight: int | None = None,
     concurrency: int = CONCURRENCY,
 ) -> JobResult:
     """Run one job on a stack of its own, with its progress on stderr.
@@ -79,13 +85,16 @@ def run_job(
     """
     from workers.cli.worker import check_model, queues_of_agents
 
-    job_spec(new_job_id(0), task, model=model, knowledge=knowledge, data=data, budget_usd=budget_usd, timeout=timeout)
+    job_spec(
+        new_job_id(0), task, model=model, knowledge=knowledge, data=data, budget_usd=budget_usd, timeout=timeout,
+        max_in_flight=max_in_flight,
+    )  # fmt: skip
     if knowledge:
         from workers.cli.run_documents import check_knowledge
 
         check_knowledge(knowledge, home())
     check_model(model)
-    read_settings(LogSettings)  # the processes need it, and could say what is wrong with it in their logs only
+    read_settings(OrchestratorSettings)  # its process could say what is wrong with it in its log only
     queues = queues_of_agents()
     console = Console(stderr=True)
     knowledge = [*knowledge, *ingested(docs, quiet=False)]
@@ -100,8 +109,9 @@ def run_job(
                 stack.wait_until_ready()
             with Troupe(stack.url) as troupe:
                 job = troupe.submit(
-                    task, model=model, knowledge=knowledge, data=data, budget_usd=budget_usd, timeout=timeout
-                )
+                    task, model=model, knowledge=knowledge, data=data, budget_usd=budget_usd, timeout=timeout,
+                    max_in_flight=max_in_flight,
+                )  # fmt: skip
                 return _see_through(job, console, stack)
     except KeyboardInterrupt:
         _ignore_further_interrupts()
@@ -114,7 +124,7 @@ def run_job(
 def _see_through(job: JobHandle, console: Console, stack: LocalStack) -> JobResult:
     view = JobView(job.id)
     try:
-        follow(view, _checked(job, stack), console, Refresh(job))
+        follow(view, checked(job.events(), stack.check), console, Refresh(job))
     except KeyboardInterrupt:
         try:
             job.cancel()
@@ -124,10 +134,30 @@ def _see_through(job: JobHandle, console: Console, stack: LocalStack) -> JobResu
     return job.snapshot()
 
 
-def _checked(job: JobHandle, stack: LocalStack) -> Iterator[JobEvent]:
-    for event in job.events():
-        stack.check()
+def checked(events: Iterable[JobEvent], check: Callable[[], None]) -> Iterator[JobEvent]:
+    """The events as they come, with a check each half second also while none comes; raises what either raises."""
+    came: SimpleQueue[JobEvent | BaseException | None] = SimpleQueue()
+    threading.Thread(target=_read, args=(events, came), name="events", daemon=True).start()
+    while True:
+        check()
+        try:
+            event = came.get(timeout=CHECK_S)
+        except Empty:
+            continue
+        if event is None:
+            return
+        if isinstance(event, BaseException):
+            raise event
         yield event
+
+
+def _read(events: Iterable[JobEvent], came: "SimpleQueue[JobEvent | BaseException | None]") -> None:
+    try:
+        for event in events:
+            came.put(event)
+        came.put(None)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised where the events are wanted
+        came.put(error)
 
 
 @contextmanager

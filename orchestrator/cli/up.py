@@ -7,12 +7,13 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from orchestrator.cli.place import given_redis_url, home
 from orchestrator.local.redis_server import free_port, port_is_free
-from orchestrator.local.stack import LocalStack, only_stack, write_state
+from orchestrator.local.stack import LocalStack
+from orchestrator.local.state import only_stack, write_state
+from orchestrator.place import given_redis_url, home
+from orchestrator.settings import OrchestratorSettings
 from tasks.address import hide_password
 from tasks.errors import BadSetting
-from tasks.logs import LogSettings
 from tasks.settings import read_settings
 
 USUAL_REDIS_PORT: Final = 6379
@@ -37,7 +38,7 @@ def up(
     from workers.cli.worker import check_model, queues_of_agents
 
     model = check_model(None)
-    read_settings(LogSettings)  # the processes need it, and could say what is wrong with it in their logs only
+    read_settings(OrchestratorSettings)  # its process could say what is wrong with it in its log only
     url = given_redis_url()
     stack = LocalStack(
         home(),

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -31,6 +31,8 @@ class Child:
     quick_deaths: int = 0
     log_begin: int = 0
     """Size of the log at its last start."""
+    again: Callable[[], subprocess.Popen[bytes]] | None = None
+    """How one that was adopted is started again."""
 
     def last_words(self) -> str:
         """The end of what it has logged since its last start, on one line."""
@@ -63,6 +65,12 @@ class Children:
         self.children.append(child)
         return child
 
+    def adopt(
+        self, name: str, process: subprocess.Popen[bytes], log: Path, again: Callable[[], subprocess.Popen[bytes]]
+    ) -> None:
+        """Keep a process alive that another has started and will end: `stop` and `kill` leave it running."""
+        self.children.append(Child(name, (), log, process, time.monotonic(), again=again))
+
     def watch(self) -> None:
         """Restart children that die, from a thread of its own, until `stop`."""
         self._watcher = threading.Thread(target=self._watch, name="children", daemon=True)
@@ -73,7 +81,7 @@ class Children:
         self._ending.set()
         if self._watcher is not None:
             self._watcher.join()
-        running = [child.process for child in self.children if child.process is not None]
+        running = self._own()
         for process in running:
             if process.poll() is None:
                 process.terminate()
@@ -90,10 +98,13 @@ class Children:
         self._ending.set()
         if self._watcher is not None:  # it may be about to start one
             self._watcher.join()
-        for child in self.children:
-            if child.process is not None and child.process.poll() is None:
-                child.process.kill()
-                child.process.wait()
+        for process in self._own():
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def _own(self) -> list[subprocess.Popen[bytes]]:
+        return [child.process for child in self.children if child.process is not None and child.again is None]
 
     def _spawn(self, child: Child) -> None:
         with child.log.open("ab") as log:
@@ -125,4 +136,9 @@ class Children:
         if child.quick_deaths >= MAX_QUICK_DEATHS:
             self.failed = self.failed or f"{child.name} does not start: {child.last_words()}"
             return
-        self._spawn(child)
+        if child.again is None:
+            self._spawn(child)
+            return
+        child.log_begin = child.log.stat().st_size if child.log.exists() else 0
+        child.started = time.monotonic()
+        child.process = child.again()

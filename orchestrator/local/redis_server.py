@@ -24,6 +24,7 @@ MAX_SOCKET_PATH: Final = 100
 """Unix socket paths end at 107 bytes on Linux and 103 on macOS."""
 OLDEST: Final = (7, 0)
 """Scripts need it: tasks/store/scripts.py."""
+LOG_FILE: Final = "redis.log"
 SERVERS: Final = ("redis-server", "valkey-server")
 
 
@@ -108,6 +109,10 @@ class RedisServer:
     guard: subprocess.Popen[bytes] | None = None
     lifeline: int | None = None
     """File descriptor to be inherited by processes that need the server until they end."""
+    watched: int | None = None
+    """Its other end, at which a guard reads."""
+    command: Sequence[str] = ()
+    leavings: Sequence[Path] = ()
 
     @classmethod
     def start(
@@ -134,39 +139,44 @@ class RedisServer:
         folder.mkdir(parents=True, exist_ok=True)
         program = find_server()
         where, url, socket_folder = _address(folder, port)
-        log = folder / "redis.log"
-        fixed = ["--dir", str(folder), "--logfile", str(log), "--daemonize", "no", "--maxmemory-policy", "noeviction"]
+        fixed = ["--dir", str(folder), "--logfile", str(folder / LOG_FILE), "--daemonize", "no"]
+        fixed += ["--maxmemory-policy", "noeviction"]
         fixed += ["--appendonly", "yes" if append_only else "no", "--save", "", "--protected-mode", "yes"]
-        process = subprocess.Popen(  # noqa: S603 - the program was found by find_server
-            [str(program), *where, *fixed, *options],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C goes to the stack, which ends the server last
-        )
-        server = cls(process, url, folder, socket_folder)
+        command = [str(program), *where, *fixed, *options]
+        server = cls(_launch(command), url, folder, socket_folder, command=command, leavings=leavings)
         try:
-            server.set_guard(leavings)
+            server.watched, server.lifeline = os.pipe()
+            server.set_guard()
             server.wait_until_ready()
         except BaseException:
             server.stop()
             raise
         return server
 
-    def set_guard(self, leavings: Sequence[Path]) -> None:
-        """Start the process that ends the server when its owners cannot."""
-        reading, self.lifeline = os.pipe()
-        folders = [*leavings, *([self.socket_folder] if self.socket_folder else [])]
-        try:
-            self.guard = subprocess.Popen(  # noqa: S603 - our own file
-                [sys.executable, "-I", "-S", guard.__file__, str(self.process.pid), *map(str, folders)],
-                stdin=reading,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        finally:
-            os.close(reading)
+    def bring_back(self) -> subprocess.Popen[bytes]:
+        """Start a server that has died again, with its data and at its address; it does not answer at once.
+
+        Raises:
+            OSError: the machine starts no more processes.
+        """
+        self.process = _launch(self.command)
+        self.set_guard()
+        return self.process
+
+    def set_guard(self) -> None:
+        """Start the process that ends the server when its owners cannot, in the place of an earlier one."""
+        before = self.guard
+        folders = [*self.leavings, *([self.socket_folder] if self.socket_folder else [])]
+        self.guard = subprocess.Popen(  # noqa: S603 - our own file
+            [sys.executable, "-I", "-S", guard.__file__, str(self.process.pid), *map(str, folders)],
+            stdin=self.watched,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        if before is not None:
+            before.kill()
+            before.wait()
 
     def wait_until_ready(self) -> None:
         """Return when the server answers; raises StoreUnavailable when it does not."""
@@ -191,9 +201,10 @@ class RedisServer:
         if self.guard is not None and self.guard.poll() is None:
             self.guard.kill()
             self.guard.wait()
-        if self.lifeline is not None:
-            os.close(self.lifeline)
-            self.lifeline = None
+        for end in (self.lifeline, self.watched):
+            if end is not None:
+                os.close(end)
+        self.lifeline = self.watched = None
         if self.socket_folder is not None:
             shutil.rmtree(self.socket_folder, ignore_errors=True)
 
@@ -211,10 +222,20 @@ class RedisServer:
 
     def _last_words(self) -> str:
         try:
-            lines = (self.folder / "redis.log").read_text(errors="replace").splitlines()
+            lines = (self.folder / LOG_FILE).read_text(errors="replace").splitlines()
         except OSError:
             return "it left no log"
         return lines[-1] if lines else "it left an empty log"
+
+
+def _launch(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - the program was found by find_server
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C goes to the stack, which ends the server last
+    )
 
 
 def _address(folder: Path, port: int | None) -> tuple[list[str], str, Path | None]:

@@ -1,26 +1,20 @@
 """A whole stack on one machine: own Redis unless one is named, an orchestrator, a worker for every queue."""
 
-import fcntl
-import json
 import os
 import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from orchestrator.local.children import Children
-from orchestrator.local.redis_server import RedisServer
+from orchestrator.local.redis_server import LOG_FILE, RedisServer
 from tasks.errors import BadSetting, TransientError, TroupeError
 
-STATE_FILE: Final = "stack.json"
-"""Under TROUPE_HOME: where the running `troupe up` is, so that commands in another shell find it."""
-LOCK_FILE: Final = "stack.lock"
 STOP_WITHIN_S: Final = 25.0
 READY_WITHIN_S: Final = 60.0
 
@@ -90,6 +84,9 @@ class LocalStack:
             self._greet()
         variables = {**self.environment, "TROUPE_REDIS_URL": self.url, "TROUPE_HOME": str(self.home)}
         self.children = Children(variables, self.folder / "logs", self.redis.lifeline if self.redis else None)
+        if self.redis is not None:
+            log = self.redis.folder / LOG_FILE
+            self.children.adopt("the embedded Redis", self.redis.process, log, self.redis.bring_back)
         self.children.start("orchestrator", ["orchestrator"])
         options = ["--concurrency", str(self.concurrency)] if self.concurrency else []
         for names in self.queues:
@@ -131,8 +128,6 @@ class LocalStack:
         """Raise StackError when a process cannot be kept alive."""
         if self.children is not None and self.children.failed is not None:
             raise StackError(self.children.failed)
-        if self.redis is not None and self.redis.process.poll() is not None:
-            raise StackError(f"the embedded Redis ended by itself; log: {self.folder / 'redis' / 'redis.log'}")
 
     def stop(self, *, at_once: bool = False) -> None:
         """End every process, Redis last. A second call does nothing."""
@@ -145,56 +140,3 @@ class LocalStack:
             self.redis.stop()
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-@contextmanager
-def only_stack(home: Path) -> Generator[None]:
-    """Be the only `troupe up` of this home: two Redis servers on one append-only file would spoil it.
-
-    The lock is the system's (flock), so the death of its holder frees it.
-
-    Raises:
-        BadSetting: another one runs, or the home cannot be written.
-    """
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        lock = (home / LOCK_FILE).open("ab")
-    except OSError as error:
-        raise BadSetting(f"TROUPE_HOME: {home} cannot be written: {error.strerror}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            other = running_stack(home)
-            who = f"process {other['pid']}" if other else "it is starting"
-            raise BadSetting(f"a stack runs here already ({who}); stop it, or set another TROUPE_HOME") from error
-        try:
-            yield
-        finally:
-            forget_state(home)
-
-
-def write_state(home: Path, url: str, others: Mapping[str, str]) -> None:
-    """Say where the running `troupe up` is."""
-    state = {"pid": os.getpid(), "redis_url": url, **others}
-    path = home / STATE_FILE
-    draft = path.with_suffix(".tmp")  # put in place whole: another shell may be reading
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600)
-    draft.write_text(json.dumps(state, indent=2) + "\n")
-    draft.replace(path)
-
-
-def forget_state(home: Path) -> None:
-    """The stack has ended."""
-    (home / STATE_FILE).unlink(missing_ok=True)
-
-
-def running_stack(home: Path) -> dict[str, str] | None:
-    """Where the running `troupe up` of this home is; None when none runs."""
-    try:
-        state = json.loads((home / STATE_FILE).read_text())
-        os.kill(int(state["pid"]), 0)
-        return {"redis_url": state["redis_url"], **{str(key): str(value) for key, value in state.items()}}
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
-        return None

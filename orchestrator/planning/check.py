@@ -24,6 +24,8 @@ class Checked:
     """Each `path: what is wrong`, as a planner can repair it."""
     steps: tuple[NewStep, ...] = ()
     """In a topological order, the synthesis last. Empty when there are faults."""
+    only_absent: bool = False
+    """The faults are that no living agent is what some steps want: one may come up yet."""
 
 
 def check(plan: Plan, agents: Sequence[AgentDefinition], limits: OrchestratorSettings) -> Checked:
@@ -35,11 +37,11 @@ def check(plan: Plan, agents: Sequence[AgentDefinition], limits: OrchestratorSet
     able = [agent for agent in agents if agent.plannable]
     faults = list(_shape_faults(plan, limits))
     faults += [fault for at, step in enumerate(plan.steps) for fault in _step_faults(at, step, able)]
-    faults += [fault for at, step in enumerate(plan.steps) for fault in _fallback_faults(at, step, agents)]
     if not faults:
         faults = list(_graph_faults(plan, limits))
-    if faults:
-        return Checked(faults=_named(faults))
+    absent = [fault for at, step in enumerate(plan.steps) for fault in _absences(at, step, able, agents)]
+    if faults or absent:
+        return Checked(faults=_named([*faults, *absent]), only_absent=not faults)
     return Checked(steps=tuple(_bind(plan, able, agents, limits)))
 
 
@@ -76,24 +78,28 @@ def _step_faults(at: int, step: PlannedStep, able: Sequence[AgentDefinition]) ->
         yield f"{path}.description: it is empty"
     if len(step.description) > MAX_DESCRIPTION_CHARS:
         yield f"{path}.description: {len(step.description)} characters are more than {MAX_DESCRIPTION_CHARS}"
-    names = ", ".join(agent.name for agent in able) or "none is alive"
     if step.agent is None and step.capability is None:
-        yield f"{path}: give an agent ({names}) or a capability"
-    elif step.agent is not None and all(agent.name != step.agent for agent in able):
-        yield f"{path}.agent: {step.agent!r} is unknown; there are: {names}"
-    elif step.agent is None and all(step.capability not in agent.capabilities for agent in able):
-        known = ", ".join(sorted({one for agent in able for one in agent.capabilities})) or "none"
+        yield f"{path}: give an agent ({_names(able)}) or a capability"
+    if step.fallback is not None and step.fallback == step.agent:
+        yield f"{path}.fallback: {step.fallback!r} is the step's own agent"
+
+
+def _absences(
+    at: int, step: PlannedStep, able: Sequence[AgentDefinition], agents: Sequence[AgentDefinition]
+) -> Iterator[str]:
+    path = f"steps[{at}]"
+    if step.agent is not None and all(agent.name != step.agent for agent in able):
+        yield f"{path}.agent: {step.agent!r} is unknown; there are: {_names(able)}"
+    capabilities = {one for agent in able for one in agent.capabilities}
+    if step.agent is None and step.capability is not None and step.capability not in capabilities:
+        known = ", ".join(sorted(capabilities)) or "none"
         yield f"{path}.capability: no agent has {step.capability!r}; there are: {known}"
+    if step.fallback not in (None, step.agent) and all(agent.name != step.fallback for agent in agents):
+        yield f"{path}.fallback: {step.fallback!r} is unknown; there are: {_names(agents)}"
 
 
-def _fallback_faults(at: int, step: PlannedStep, agents: Sequence[AgentDefinition]) -> Iterator[str]:
-    if step.fallback is None:
-        return
-    if step.fallback == step.agent:
-        yield f"steps[{at}].fallback: {step.fallback!r} is the step's own agent"
-    elif all(agent.name != step.fallback for agent in agents):
-        names = ", ".join(agent.name for agent in agents) or "none is alive"
-        yield f"steps[{at}].fallback: {step.fallback!r} is unknown; there are: {names}"
+def _names(agents: Sequence[AgentDefinition]) -> str:
+    return ", ".join(agent.name for agent in agents) or "none is alive"
 
 
 def _graph_faults(plan: Plan, limits: OrchestratorSettings) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""How long nobody has listened on a queue, as far as one replica has seen. Pure: the time is passed in."""
+"""How long somebody has been missing, as far as one replica has seen. Pure: the time is passed in."""
 
 from dataclasses import dataclass, field
 
@@ -29,3 +29,16 @@ class Absences:
             since = now
         self._seen[queue] = since, now
         return now - since
+
+
+@dataclass(slots=True)
+class Patience:
+    """Remembers since when given plans wait for agents that nobody has announced."""
+
+    most_s: float
+    _since: dict[str, float] = field(default_factory=dict[str, float])
+
+    def waits(self, plan: str, now: float) -> bool:
+        """Whether to look at it again later; False once it has waited for `most_s`."""
+        self._since = {one: since for one, since in self._since.items() if now - since < 2 * self.most_s}
+        return now - self._since.setdefault(plan, now) < self.most_s

@@ -15,11 +15,11 @@ import structlog
 from pydantic import ValidationError
 
 from orchestrator.planning.check import check, planning_step
-from orchestrator.scheduling.absence import Absences
+from orchestrator.scheduling.absence import Absences, Patience
 from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt, no_time, overdue, taken_over
 from orchestrator.scheduling.dispatch import Publisher
 from orchestrator.settings import OrchestratorSettings
-from tasks.errors import TransientError, UnknownJob
+from tasks.errors import IncompatibleVersion, TransientError, UnknownJob
 from tasks.ids import PLAN_STEP, REPAIR_STEP, StepId
 from tasks.messages import Dispatch
 from tasks.models import AgentDefinition, Failure, Plan, Step
@@ -38,6 +38,7 @@ from tasks.store import (
     StepRecord,
     Store,
 )
+from tasks.store.reading import readable
 
 log = structlog.get_logger("orchestrator")
 
@@ -61,6 +62,7 @@ class Actor:
         self.outbox = outbox
         self.settings = settings
         self.absences = Absences(forget_s=3 * store.settings.republish_s)
+        self.patience = Patience(settings.no_worker_s)
         self.slots = asyncio.Semaphore(AT_ONCE)
         self.looks: dict[str, tuple[float, bool, int]] = {}
         self.looking = asyncio.Lock()
@@ -91,6 +93,9 @@ class Actor:
                 for entry in entries:
                     await self._dispatch(partition, [entry])
                 return
+            if isinstance(error, IncompatibleVersion):
+                _leave(entries[0], error)
+                return
             log.exception("entry_failed", **_bound(entries[0]), notice=entries[0].notice)
             await self._end(entries[0], error)
         await self.outbox.done(partition, entries)
@@ -109,10 +114,15 @@ class Actor:
         async with self.slots:
             try:
                 await self._handle(entry)
+            except _LaterError:
+                return  # the entry stays, and is taken over after a while
             except UnknownJob:
                 log.info("entry_dropped", job=entry.ref.job, notice=entry.notice, reason="job is past its retention")
             except TransientError:
                 raise
+            except IncompatibleVersion as error:
+                _leave(entry, error)
+                return
             except Exception as error:
                 log.exception("entry_failed", **_bound(entry), notice=entry.notice)
                 await self._end(entry, error)
@@ -142,7 +152,8 @@ class Actor:
         record = await self.snapshots.step(entry.ref.job, entry.ref.step)
         if record is None or record.status is not StepStatus.DELAYED or record.attempt != entry.ref.attempt:
             return
-        failure = Failure.model_validate_json(entry.data)
+        with readable(f"the failure of {entry.ref.task_id}"):
+            failure = Failure.model_validate_json(entry.data)
         decision = after_attempt(
             record.step.retry, failure, failures=record.failures, losses=record.losses, draw=random.random()
         )
@@ -163,7 +174,7 @@ class Actor:
         if heir is not None:
             heir = heir.model_copy(update={"queue": await self._queue_of(heir)})
             names = {"agent": record.step.agent, "fallback": heir.agent}
-            data = _json(**names, failure=failure.model_dump(mode="json"))
+            data = _json(**names, failure=failure.model_dump(mode="json", exclude_defaults=True))
             made = await self.jobs.fall_back(entry.ref, heir, data, seen=record.status)
             if made is not Made.OVER:
                 log.warning("step_fell_back", **_bound(entry), **names, code=failure.code, reason=failure.message)
@@ -222,6 +233,15 @@ class Actor:
             await self._accept(record, plan, checked.steps)
             return
         faults = list(checked.faults) if checked is not None else faults
+        given = record.spec.plan is not None  # whoever gave it may start the worker now; a planner knows who is alive
+        if (
+            given
+            and checked is not None
+            and checked.only_absent
+            and self.patience.waits(entry.ref.job, time.monotonic())
+        ):
+            log.info("plan_waits", job=entry.ref.job, faults=faults)
+            raise _LaterError
         log.warning("plan_rejected", job=entry.ref.job, step=entry.ref.step, faults=faults)
         if entry.ref.step == PLAN_STEP:
             await self._repair(record, agents, faults)
@@ -268,6 +288,10 @@ class Actor:
         )
 
 
+class _LaterError(Exception):
+    """Nothing can be decided about an entry yet."""
+
+
 def _proposal(record: JobRecord, proposer: StepRecord | None) -> tuple[Plan | None, list[str]]:
     if record.spec.plan is not None:
         return record.spec.plan, []
@@ -277,6 +301,11 @@ def _proposal(record: JobRecord, proposer: StepRecord | None) -> tuple[Plan | No
         return Plan.model_validate(proposer.result.data), []
     except ValidationError as error:
         return None, [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+
+
+def _leave(entry: Entry, error: IncompatibleVersion) -> None:
+    """Let an entry stay, for a replica of the release that can read it. Without one its job ends with its deadline."""
+    log.warning("entry_of_later_release", **_bound(entry), notice=entry.notice, reason=str(error)[:MAX_REASON_CHARS])
 
 
 def _bound(entry: Entry) -> dict[str, object]:

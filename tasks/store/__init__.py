@@ -7,6 +7,7 @@ from tasks.store.events import EventStore
 from tasks.store.fleet import FleetStore
 from tasks.store.jobs import JobStore, Made, NewStep, Swept
 from tasks.store.outbox import Entry, Notice, Outbox
+from tasks.store.pruning import Pruned, Pruning
 from tasks.store.snapshot import JobRecord, Snapshots, StepRecord
 from tasks.store.store import Store
 
@@ -23,6 +24,8 @@ __all__ = [
     "NewStep",
     "Notice",
     "Outbox",
+    "Pruned",
+    "Pruning",
     "Refusal",
     "Snapshots",
     "StepRecord",

@@ -6,10 +6,12 @@ from enum import StrEnum
 from secrets import token_hex
 from typing import Final, cast
 
-from tasks.errors import IncompatibleVersion
 from tasks.ids import AttemptRef, StepId, WorkerName, partition_of
 from tasks.models import AttemptOutcome, Claim, Failure, JobSpec, Step, StepInput, StepResult, Usage
 from tasks.states import Move, StepStatus, sources
+from tasks.store.failures import translated
+from tasks.store.payload import is_apart, pack, unpack
+from tasks.store.reading import known, readable
 from tasks.store.scripts import CLAIM, HEARTBEAT, REPORT, SETTLE
 from tasks.store.store import Store
 
@@ -52,17 +54,17 @@ class AttemptStore:
             normal after a redelivery, so the caller drops the message.
 
         Raises:
-            IncompatibleVersion: the job or step was written by a release that this one cannot read.
+            IncompatibleVersion: the job or step was written by a release that this one cannot read. The claim stands.
+            DamagedRecord: no release can read it. The claim stands.
             StoreUnavailable: no answer in time; the message is found again when its lease or timer ends.
         """
         args = [sources(Move.CLAIM), ref.job, ref.step, ref.attempt, worker, self.lease_ms, token or token_hex(8)]
         reply = cast("list[str]", await self.store.move(CLAIM, partition_of(ref.job), args))
         if not reply:
             return None
-        try:
-            return _read_claim(ref, reply)
-        except ValueError as error:
-            raise IncompatibleVersion(f"{ref.task_id} cannot be read by this release: {error}") from error
+        whole = await self._with_apart(ref, reply)
+        with readable(ref.task_id):
+            return _read_claim(ref, whole)
 
     async def heartbeat(self, partition: int, refs: Sequence[AttemptRef]) -> dict[AttemptRef, Refusal]:
         """Renew the leases of one partition's attempts.
@@ -77,29 +79,47 @@ class AttemptStore:
         return {ref: _refusal(status) for ref, status in zip(refs, reply, strict=True) if status}
 
     async def succeed(self, ref: AttemptRef, result: StepResult, usage: Usage) -> Refusal | None:
-        """Commit the attempt's result; dependents become ready in the same move. None when accepted."""
-        return await self._settle(
-            Move.SUCCEED, ref, AttemptOutcome.SUCCEEDED, result.model_dump_json(exclude_defaults=True), usage
-        )
+        """Commit the attempt's result; dependents become ready in the same move. None when accepted.
+
+        Raises:
+            PayloadTooLarge: it has more bytes than are stored; settle the attempt as failed instead.
+        """
+        held, apart = pack("the result", result.model_dump_json(exclude_defaults=True))
+        return await self._settle(Move.SUCCEED, ref, AttemptOutcome.SUCCEEDED, held, usage, apart)
 
     async def fail(self, ref: AttemptRef, failure: Failure, usage: Usage) -> Refusal | None:
         """Settle the attempt as failed; the orchestrator decides what follows. None when accepted."""
-        return await self._settle(Move.FALTER, ref, AttemptOutcome.FAILED, failure.model_dump_json(), usage)
+        return await self._settle(Move.FALTER, ref, AttemptOutcome.FAILED, _fact(failure), usage)
 
     async def hand_back(self, ref: AttemptRef, reason: str, usage: Usage) -> Refusal | None:
         """Give the attempt up so that another worker takes it at once; not counted as a failure."""
         failure = Failure(code=HANDED_BACK, message=reason, retryable=True, retry_after_ms=0)
-        return await self._settle(Move.LOSE, ref, AttemptOutcome.RETURNED, failure.model_dump_json(), usage)
+        return await self._settle(Move.LOSE, ref, AttemptOutcome.RETURNED, _fact(failure), usage)
 
     async def report(self, ref: AttemptRef, events: Sequence[tuple[str, str]]) -> bool:
         """Append events (type, JSON data) of a running attempt; False when it is stale."""
-        args: list[str | int] = [sources(Move.FALTER), ref.job, ref.step, ref.attempt]
+        args: list[str | int] = [sources(Move.FALTER), ref.job, ref.step, ref.attempt, token_hex(4)]
         for kind, data in events:
             args += [kind, data]
         return await self.store.move(REPORT, partition_of(ref.job), args) == 1
 
+    async def _with_apart(self, ref: AttemptRef, reply: list[str]) -> list[str]:
+        """The reply to a claim with what is kept apart of spec and inputs: one more round trip where any is."""
+        places = {0: "spec"} if is_apart(reply[0]) else {}
+        places |= {at + 3: f"r:{reply[at]}" for at in range(3, len(reply), 4) if is_apart(reply[at + 3])}
+        if not places:
+            return reply
+        async with translated(self.store.settings):
+            found = cast(
+                "list[str | None]",
+                await self.store.redis.hmget(f"{self.store.keys.job(ref.job)}:big", list(places.values())),
+            )
+        for at, apart in zip(places, found, strict=True):
+            reply[at] = unpack(reply[at], apart)
+        return reply
+
     async def _settle(
-        self, move: Move, ref: AttemptRef, outcome: AttemptOutcome, fact: str, usage: Usage
+        self, move: Move, ref: AttemptRef, outcome: AttemptOutcome, fact: str, usage: Usage, apart: str = ""
     ) -> Refusal | None:
         args = [
             sources(move),
@@ -110,9 +130,15 @@ class AttemptStore:
             fact,
             usage.model_dump_json(exclude_defaults=True),
             usage.cost_microusd,
+            apart,
         ]
         status = await self.store.move(SETTLE, partition_of(ref.job), args)
         return _refusal(str(status)) if status else None
+
+
+def _fact(failure: Failure) -> str:
+    """Without defaults, so that an older release can read it."""
+    return failure.model_dump_json(exclude_defaults=True)
 
 
 def _refusal(status: str) -> Refusal:
@@ -133,7 +159,7 @@ def _read_claim(ref: AttemptRef, reply: Sequence[str]) -> Claim:
                 step=StepId(reply[at]),
                 description=before.description,
                 agent=before.agent,
-                status=StepStatus(reply[at + 1]),
+                status=known(StepStatus, reply[at + 1]),
                 result=StepResult.model_validate_json(fact) if good else None,
                 failure=Failure.model_validate_json(fact) if fact and not good else None,
             )

@@ -4,12 +4,10 @@ import json
 from datetime import timedelta
 from typing import Any, Final, cast
 
-from pydantic import ValidationError
-
-from tasks.errors import IncompatibleVersion
 from tasks.events import EVENT, JobEvent
 from tasks.ids import JobId
 from tasks.store.failures import translated
+from tasks.store.reading import readable
 from tasks.store.store import Store
 
 BATCH: Final = 500
@@ -38,6 +36,7 @@ class EventStore:
         Raises:
             StoreUnavailable: no answer in time.
             IncompatibleVersion: an event was written by a release that this one cannot read.
+            DamagedRecord: no release can read one.
         """
         stream = self.store.keys.events(job)
         block = min(wait, MAX_BLOCK, timedelta(seconds=self.store.settings.store_timeout_s / 2))
@@ -55,13 +54,11 @@ class EventStore:
 
 
 def _read(job: JobId, entry: str, fields: dict[str, str]) -> JobEvent:
-    content: dict[str, Any] = json.loads(fields["data"]) if fields["data"] else {}
-    content |= {"type": fields["type"], "job_id": job, "seq": int(entry.partition("-")[0]), "at": int(fields["at"])}
-    if fields["step"]:
-        content["step"] = fields["step"]
-    if fields["attempt"]:
-        content["attempt"] = int(fields["attempt"])
-    try:
+    with readable(f"event {entry} of job {job}"):
+        content: dict[str, Any] = json.loads(fields["data"]) if fields["data"] else {}
+        content |= {"type": fields["type"], "job_id": job, "seq": int(entry.partition("-")[0]), "at": int(fields["at"])}
+        if fields["step"]:
+            content["step"] = fields["step"]
+        if fields["attempt"]:
+            content["attempt"] = int(fields["attempt"])
         return EVENT.validate_python(content)
-    except ValidationError as error:
-        raise IncompatibleVersion(f"event {entry} of job {job} cannot be read by this release: {error}") from error

@@ -8,6 +8,7 @@
 | WRONGPASS, NOAUTH, NOPERM | BadSetting |
 | MOVED, to a client that was told of one server | BadSetting |
 | a script that it cannot compile: it is older than 7.0 | BadSetting |
+| a script that met a record of another shape than it writes (WRONGTYPE, a field that is missing) | DamagedRecord |
 | anything else | itself: a defect of ours |
 """
 
@@ -20,7 +21,7 @@ from typing import Final
 from redis import exceptions
 
 from tasks.address import Kind, hide_password
-from tasks.errors import BadSetting, StoreFull, StoreUnavailable, TroupeError
+from tasks.errors import BadSetting, DamagedRecord, StoreFull, StoreUnavailable, TroupeError
 from tasks.settings import StoreSettings
 
 AWAY: Final = (
@@ -41,6 +42,9 @@ REFUSED: Final = (exceptions.AuthenticationError, exceptions.NoPermissionError, 
 
 BUSY: Final = frozenset({"BUSY", "MISCONF", "NOREPLICAS", "UNKILLABLE"})
 """Replies that pass, too: a script of somebody else's runs, the disk is full, no replica is there."""
+
+IN_SCRIPT: Final = "on @user_script:"
+"""How Redis says that a script of ours has failed."""
 
 FULL: Final = timedelta(seconds=10)
 """When a producer whom a full store refused may try again."""
@@ -98,6 +102,8 @@ def failure_of(error: Exception, settings: StoreSettings) -> TroupeError | None:
 def _of_reply(reply: str, where: str) -> TroupeError | None:
     if reply.partition(" ")[0] in BUSY:
         return StoreUnavailable(f"{where} takes no commands: {reply}")
+    if IN_SCRIPT in reply:
+        return DamagedRecord(f"{where} holds records that are not as this release writes them: {reply}")
     if "compiling script" in reply:
         return BadSetting(f"{where} is older than 7.0 and does not understand our scripts: upgrade it")
     return None

@@ -13,6 +13,8 @@ from tasks.errors import FleetFull, IdempotencyConflict
 from tasks.ids import AttemptRef, JobId, StepId, partition_of
 from tasks.models import MAX_TIMEOUT, Failure, JobSpec, Step
 from tasks.states import Move, StepStatus, TaskStatus, sources
+from tasks.store.payload import pack
+from tasks.store.reading import readable
 from tasks.store.scripts import DISPATCH, END_JOB, EXTEND, FALL_BACK, GIVE_UP, POSTPONE, SUBMIT, SWEEP
 from tasks.store.store import Store
 
@@ -23,6 +25,8 @@ LOST: Final = Failure(code="worker_lost", message="the worker went silent and it
 DEADLINE: Final = Failure(code="deadline_passed", message="the job did not end within its timeout")
 
 
+MAX_BRIEF_CHARS: Final = 500
+"""What lists get to see of a task that is kept apart."""
 NO_WINDOWS: Final[Mapping[str, int]] = MappingProxyType({})
 BUSY: Final = timedelta(seconds=5)
 """When a refused producer may try again: some of the open jobs will have ended."""
@@ -77,10 +81,13 @@ class JobStore:
 
         Raises:
             IdempotencyConflict: the key was used for a different request.
+            PayloadTooLarge: request or plan have more bytes than are stored.
             StoreUnavailable: no answer in time; submit again with the same id or key.
         """
         fingerprint, key = "", None
         partition = partition_of(spec.id)
+        stored, spec_apart = pack("the request", _stored(spec))
+        plan, plan_apart = pack("the plan", spec.plan.model_dump_json(exclude_defaults=True)) if spec.plan else ("", "")
         if spec.idempotency_key is not None:
             fingerprint = sha256(spec.model_dump_json(exclude={"id"}, exclude_defaults=True).encode()).hexdigest()[:32]
             key = self.store.keys.idempotency(partition, spec.idempotency_key)
@@ -91,7 +98,7 @@ class JobStore:
                 partition,
                 [
                     spec.id,
-                    _stored(spec),
+                    stored,
                     first.id if first else "",
                     first.model_dump_json(exclude_defaults=True) if first else "",
                     spec.timeout_ms,
@@ -104,9 +111,12 @@ class JobStore:
                     spec.priority,
                     spec.max_in_flight or 0,
                     first.queue if first else "",
-                    spec.plan.model_dump_json(exclude_defaults=True) if spec.plan else "",
+                    plan,
                     first.queue_ms if first else 0,
                     first.total_ms if first else 0,
+                    spec_apart,
+                    plan_apart,
+                    _stored(spec.model_copy(update={"task": spec.task[:MAX_BRIEF_CHARS]})) if spec_apart else "",
                 ],
                 key=key or self.store.keys.job(spec.id),
             ),
@@ -148,6 +158,10 @@ class JobStore:
 
         Returns:
             The steps whose messages are to be published now; None for those that are stale.
+
+        Raises:
+            IncompatibleVersion, DamagedRecord: one of them cannot be read. The move was made; it may be made again.
+            StoreUnavailable: no answer in time.
         """
         args: list[str | int] = [
             sources(Move.DISPATCH),
@@ -157,7 +171,7 @@ class JobStore:
         for ref in entries:
             args += [ref.job, ref.step, ref.attempt]
         reply = cast("list[str]", await self.store.move(DISPATCH, partition, args))
-        return [Step.model_validate_json(spec) if spec else None for spec in reply]
+        return [_read_step(ref, spec) if spec else None for ref, spec in zip(entries, reply, strict=True)]
 
     async def postpone(self, ref: AttemptRef, delay_ms: int) -> Made:
         """Let the next attempt begin after a delay, if the step and its job have that much time."""
@@ -171,7 +185,14 @@ class JobStore:
             seen: Status that this was decided by; in another one it is stale. Any legal one unless given.
         """
         allowed = sources(Move.GIVE_UP, seen)
-        args = [allowed, ref.job, ref.step, ref.attempt, failure.model_dump_json(), self._longest_kept_ms]
+        args = [
+            allowed,
+            ref.job,
+            ref.step,
+            ref.attempt,
+            failure.model_dump_json(exclude_defaults=True),
+            self._longest_kept_ms,
+        ]
         return await self.store.move(GIVE_UP, partition_of(ref.job), args) == 1
 
     async def fall_back(self, ref: AttemptRef, step: Step, data: str, *, seen: StepStatus | None = None) -> Made:
@@ -192,7 +213,9 @@ class JobStore:
         Returns:
             The job's status after it: the earlier one when it was final before; None when there is no such job.
         """
-        reply = await self.store.move(END_JOB, partition_of(job), [job, status, failure.model_dump_json()])
+        reply = await self.store.move(
+            END_JOB, partition_of(job), [job, status, failure.model_dump_json(exclude_defaults=True)]
+        )
         return TaskStatus(str(reply)) if reply else None
 
     async def sweep(self, partition: int, windows: Mapping[str, int] = NO_WINDOWS, tenant_limit: int = 0) -> Swept:
@@ -208,8 +231,8 @@ class JobStore:
             sources(Move.REPUBLISH),
             SWEEP_BATCH,
             int(self.settings.republish_s * 1000),
-            LOST.model_dump_json(),
-            DEADLINE.model_dump_json(),
+            LOST.model_dump_json(exclude_defaults=True),
+            DEADLINE.model_dump_json(exclude_defaults=True),
             tenant_limit,
             sources(Move.GIVE_UP),
         ]
@@ -228,6 +251,11 @@ def _stored(spec: JobSpec) -> str:
     """The spec as it is stored: without its plan, and without defaults, so that an older release can read it."""
     fields = {"version": spec.version} | spec.model_dump(mode="json", exclude_defaults=True, exclude={"plan"})
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+
+def _read_step(ref: AttemptRef, spec: str) -> Step:
+    with readable(ref.task_id):
+        return Step.model_validate_json(spec)
 
 
 def _full(what: str, tenant: str) -> FleetFull:

@@ -15,6 +15,7 @@
 | `<p>:{N}:job:<id>:steps` | hash: fields below | moves | as the job |
 | `<p>:{N}:job:<id>:specs` | hash: step → its definition | submit, extend | as the job |
 | `<p>:{N}:job:<id>:results` | hash: r:, f: and a: fields below | settle, give_up | as the job |
+| `<p>:{N}:job:<id>:big` | hash: large payloads, apart: payload.py | submit, settle | as the job |
 | `<p>:{N}:job:<id>:events` | stream, ids `<seq>-0` | moves, report | as the job |
 | `<p>:{N}:idem:<sha256>` | string: `job fingerprint` | submit | timeout + retention |
 | `<p>:{fleet}:workers`, `…:orchestrators` | hash: process → announcement | announce | permanent; silent ones go |
@@ -25,7 +26,8 @@
 Fields of `:steps`, each followed by the step's id: s status · a attempt · n failures · x losses · w worker ·
 t started · f finished · q dispatched (Unix ms) · k kind · j join · i dependencies · d dependents · r dependencies
 not yet ended · o dependencies that succeeded · Q queue · g holds a slot · c token of the claim · y most ms in the
-queue · e end of its time there · z most ms of the whole step · T end of it · u attempt numbers that were left out.
+queue · e end of its time there · z most ms of the whole step · T end of it · u attempt numbers that were left out ·
+l token of the last report.
 Fields of `:results`: r:<step> result · f:<step> failure · a:<step>:<attempt> record of an ended attempt.
 """
 

@@ -16,12 +16,16 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from tasks.ids import AttemptRef, JobId, StepId
 from tasks.store.failures import translated
 from tasks.store.keys import GROUP
+from tasks.store.scripts import TIDY
 from tasks.store.store import Store
 
 log = logging.getLogger("store")
 
 TAKE_OVER: Final = timedelta(seconds=5)
 """Age at which an entry that somebody read and did not finish is taken over."""
+
+FORGET: Final = timedelta(hours=1)
+"""Silence after which the name of a dead reader is dropped; a living one reads every second."""
 
 Fields = dict[str, str]
 Entries = list[tuple[str, Fields]]
@@ -114,6 +118,17 @@ class Outbox:
                 return []
         found = cast("list[tuple[str, Fields | None]]", reply[1])
         return _readable([(one, fields) for one, fields in found if fields])
+
+    async def tidy(self, partition: int, silent_for: timedelta = FORGET) -> int:
+        """Drop the names of readers that have been silent for so long and left nothing unfinished; how many."""
+        silent_ms = int(silent_for / timedelta(milliseconds=1))
+        async with translated(self.store.settings):
+            try:
+                reply = await TIDY.run(self.store.redis, [self.store.keys.control(partition)], [GROUP, silent_ms])
+            except ResponseError as error:
+                await self._open_again(partition, error)
+                return 0
+        return cast(int, reply)
 
     async def _open_again(self, partition: int, error: ResponseError) -> None:
         if "NOGROUP" not in str(error):

@@ -10,7 +10,7 @@ from redis.exceptions import NoScriptError
 
 READING: Final = frozenset({"read", "read_step", "survey"})
 """Scripts that write nothing."""
-ALONE: Final = READING | {"announce", "alive"}
+ALONE: Final = READING | {"announce", "alive", "tidy"}
 """Scripts that stand without the prelude of the job scripts."""
 
 BEFORE: Final = ("prelude", "admission", "steps")
@@ -59,6 +59,9 @@ FALL_BACK: Final = Script("fall_back")
 REOPEN: Final = Script("reopen")
 END_JOB: Final = Script("end_job")
 SWEEP: Final = Script("sweep")
+TIDY: Final = Script("tidy")
+PRUNE: Final = Script("prune")
+UNLIST: Final = Script("unlist")
 REPORT: Final = Script("report")
 ANNOUNCE: Final = Script("announce")
 ALIVE: Final = Script("alive")

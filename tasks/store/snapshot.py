@@ -1,19 +1,32 @@
 """The whole of a job, read at one moment, and lists of jobs."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from tasks.errors import UnknownJob
+from pydantic import BaseModel
+
+from tasks.errors import DamagedRecord, IncompatibleVersion, UnknownJob
 from tasks.ids import JobId
 from tasks.models import Attempt, Failure, JobSpec, JobSummary, Plan, Step, StepResult
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
 from tasks.store.failures import translated
+from tasks.store.payload import whole
+from tasks.store.reading import known, readable
 from tasks.store.scripts import READ, READ_STEP
 from tasks.store.store import Store
 
+log = logging.getLogger("store")
+
 Hash = dict[str, str]
+
+
+class _Task(BaseModel):
+    """All that a list needs of a job's spec, whatever else a later release may have put there."""
+
+    task: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,31 +83,38 @@ class Snapshots:
 
         Raises:
             UnknownJob: never submitted here, or past its retention.
+            IncompatibleVersion: written by a release that this one cannot read.
+            DamagedRecord: no release can read it.
             StoreUnavailable: no answer in time.
         """
         key = self.store.keys.job(job)
-        keys = [key, f"{key}:steps", f"{key}:specs", f"{key}:results"]
+        keys = [key, f"{key}:steps", f"{key}:specs", f"{key}:results", f"{key}:big"]
         async with translated(self.store.settings):
             reply = [_hash(flat) for flat in cast("list[list[str]]", await READ.run(self.store.redis, keys, []))]
         if not reply[0]:
             raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
-        return _job(*reply)
+        job_hash, steps, specs, results, big = reply
+        with readable(f"job {job}"):
+            return _job(whole(job_hash, big), steps, specs, whole(results, big))
 
     async def step(self, job: JobId, step: str) -> StepRecord | None:
         """One step of a job; None when there is no such step. O(its attempts), however wide the plan.
 
         Raises:
             UnknownJob: never submitted here, or past its retention.
+            IncompatibleVersion: written by a release that this one cannot read.
+            DamagedRecord: no release can read it.
             StoreUnavailable: no answer in time.
         """
         key = self.store.keys.job(job)
-        keys = [key, f"{key}:steps", f"{key}:specs", f"{key}:results"]
+        keys = [key, f"{key}:steps", f"{key}:specs", f"{key}:results", f"{key}:big"]
         async with translated(self.store.settings):
             reply = await READ_STEP.run(self.store.redis, keys, [step, *"sanxwtfu"])
-        there, spec, facts, results = cast("tuple[int, str, list[str], list[str]]", reply)
+        there, spec, facts, results, big = cast("tuple[int, str, list[str], list[str], list[str]]", reply)
         if not there:
             raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
-        return _step(step, _hash(facts), spec, _hash(results)) if spec else None
+        with readable(f"step {step} of job {job}"):
+            return _step(step, _hash(facts), spec, whole(_hash(results), _hash(big))) if spec else None
 
     async def status(self, job: JobId) -> tuple[TaskStatus, int]:
         """Status of a job and the number of its last event.
@@ -106,10 +126,11 @@ class Snapshots:
             status, seq = await self.store.redis.hmget(self.store.keys.job(job), ["status", "seq"])
         if status is None:
             raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
-        return TaskStatus(status), int(seq or 0)
+        return known(TaskStatus, str(status)), int(seq or 0)
 
     async def jobs(self, limit: int) -> list[JobSummary]:
-        """The newest jobs of all partitions, newest first."""
+        """The newest jobs of all partitions, newest first. Those of a status that only a later release knows are left
+        out, as are damaged ones: they are not to hide the others."""
         found: list[tuple[float, str]] = []
         async with translated(self.store.settings):
             for partition in range(self.store.settings.partitions):
@@ -117,12 +138,13 @@ class Snapshots:
                 rows = await self._newest(index, limit)
                 found += [(float(score), job) for job, score in rows]
             newest = [JobId(job) for _, job in sorted(found, reverse=True)[:limit]]
-            fields = ["spec", "status", "created", "finished", "total", "done", "cost"]
+            fields = ["spec", "status", "created", "finished", "total", "done", "cost", "brief"]
             rows = [
                 cast("list[str | None]", await self.store.redis.hmget(self.store.keys.job(job), fields))
                 for job in newest
             ]
-        return [_summary(job, row) for job, row in zip(newest, rows, strict=True) if row[0] is not None]
+        found_jobs = (_summary(job, row) for job, row in zip(newest, rows, strict=True) if row[0] is not None)
+        return [one for one in found_jobs if one is not None]
 
     async def _newest(self, index: str, limit: int) -> list[tuple[str, float]]:
         reply: object = await cast(Any, self.store.redis).zrange(index, 0, limit - 1, desc=True, withscores=True)
@@ -133,25 +155,30 @@ def _hash(flat: list[str]) -> Hash:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _summary(job: JobId, row: list[str | None]) -> JobSummary:
-    spec, status, created, finished, total, done, cost = row
-    return JobSummary(
-        job_id=job,
-        task=JobSpec.model_validate_json(spec or "").task,
-        status=TaskStatus(status or ""),
-        created_at=_time(created) or datetime.fromtimestamp(0, UTC),
-        finished_at=_time(finished),
-        steps_total=int(total or 0),
-        steps_done=int(done or 0),
-        cost_microusd=int(cost or 0),
-    )
+def _summary(job: JobId, row: list[str | None]) -> JobSummary | None:
+    spec, status, created, finished, total, done, cost, brief = row
+    try:
+        with readable(f"job {job}"):
+            return JobSummary(
+                job_id=job,
+                task=_Task.model_validate_json(brief or spec or "").task,
+                status=known(TaskStatus, status or ""),
+                created_at=_time(created) or datetime.fromtimestamp(0, UTC),
+                finished_at=_time(finished),
+                steps_total=int(total or 0),
+                steps_done=int(done or 0),
+                cost_microusd=int(cost or 0),
+            )
+    except (IncompatibleVersion, DamagedRecord) as error:
+        log.warning("job_left_out job=%s reason=%s", job, error)
+        return None
 
 
 def _job(job: Hash, steps: Hash, specs: Hash, results: Hash) -> JobRecord:
     failure = job.get("failure")
     return JobRecord(
         spec=_spec(job),
-        status=TaskStatus(job["status"]),
+        status=known(TaskStatus, job["status"]),
         revision=int(job["revision"]),
         seq=int(job["seq"]),
         created_at=_time(job["created"]) or datetime.fromtimestamp(0, UTC),
@@ -174,7 +201,7 @@ def _step(step: str, steps: Hash, spec: str, results: Hash) -> StepRecord:
     attempt = int(steps.get(f"a:{step}", "0"))
     return StepRecord(
         step=Step.model_validate_json(spec),
-        status=StepStatus(steps[f"s:{step}"]),
+        status=known(StepStatus, steps[f"s:{step}"]),
         attempt=attempt,
         left_out=int(steps.get(f"u:{step}", "0")),
         failures=int(steps.get(f"n:{step}", "0")),

@@ -5,6 +5,7 @@ from typing import Any, Final, cast
 
 from redis.exceptions import ResponseError
 
+from tasks.models import Step
 from tasks.store.failures import translated
 from tasks.store.keys import GROUP
 from tasks.store.scripts import SURVEY
@@ -12,6 +13,10 @@ from tasks.store.store import Store
 
 MOST: Final = 500
 """Steps looked at in a partition."""
+
+
+DEFAULT_MS: Final[int] = Step.model_fields["timeout_ms"].default
+"""Stored steps leave out what is at its default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +76,4 @@ async def survey(store: Store, partition: int) -> Survey:
 
 def _standing(row: list[str]) -> Standing:
     job, step, status, since, overdue, timeout = row
-    return Standing(job, step, status, int(since), int(overdue), int(timeout))
+    return Standing(job, step, status, int(since), int(overdue), int(timeout) or DEFAULT_MS)

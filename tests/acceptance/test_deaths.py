@@ -1,6 +1,7 @@
 """kill -9 of every kind of process while jobs run."""
 
 import os
+import re
 import signal
 import time
 from dataclasses import dataclass
@@ -39,6 +40,42 @@ def test_a_job_survives_its_orchestrator(fleet: Fleet) -> None:
     result = job.wait(30)
     assert result.status is TaskStatus.COMPLETED
     assert [step.attempts for step in result.steps] == [1, 1, 1]
+
+
+def redis_of(stage: Stage) -> list[int]:
+    return [pid for pid, words in stage.processes().items() if re.match(r"\S*(redis|valkey)-server", words)]
+
+
+def test_a_stack_survives_its_redis(stage: Stage) -> None:
+    stage.variables |= {"TROUPE_AGENTS": "actors", "NAPS": str(stage.folder / "naps.txt"), "TROUPE_REPUBLISH_S": "1"}
+    copy_actors(stage)
+    up, url, _ = start_fleet(stage, flower=False)
+    with Troupe(url) as troupe:
+        steps = [PlannedStep(id="a", description="nap 1", agent="napper")]
+        steps.append(PlannedStep(id="b", description="nap 0.1", agent="napper", depends_on=["a"]))
+        job = troupe.submit("Sleep through it.", plan=Plan(steps=steps))
+        wait_until(Path(stage.variables["NAPS"]).exists)
+        (before,) = redis_of(stage)
+        os.kill(before, signal.SIGKILL)
+        result = job.wait(60)
+    assert result.status is TaskStatus.COMPLETED
+    assert redis_of(stage) not in ([], [before])
+    assert up.process.poll() is None
+
+
+def test_a_stack_whose_redis_cannot_be_kept_alive_ends_and_says_so(stage: Stage) -> None:
+    up, _, _ = start_fleet(stage, flower=False)
+
+    def killed() -> bool:
+        for pid in redis_of(stage):
+            os.kill(pid, signal.SIGKILL)
+        return up.process.poll() is not None
+
+    wait_until(killed, within=60)
+    done = up.wait(30)
+    assert done.code == 1
+    assert "the embedded Redis does not start" in done.stderr.splitlines()[-1]
+    assert stage.processes() == {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 import sys
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -100,6 +102,33 @@ def test_flower_names_tasks_by_agent_with_job_and_step_readable(fleet: Fleet) ->
     assert job_id in task["kwargs"]
     assert "'nap-0'" in task["kwargs"]
     assert "nap 0.1" in task["kwargs"]
+
+
+def asked(fleet: Fleet, path: str, method: str, **headers: str) -> int:
+    """The status that Flower answers with."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = Request(f"{fleet.flower}{path}", method=method, headers=names)  # noqa: S310 - on loopback
+    try:
+        with urlopen(request, timeout=10) as answer:  # noqa: S310
+            return answer.status
+    except HTTPError as error:
+        return error.code
+
+
+SHUT_DOWN = "/api/worker/shutdown/nobody"
+
+
+def test_flower_is_open_to_programs_of_this_machine(fleet: Fleet) -> None:
+    assert asked(fleet, "/workers", "GET") == 200
+    assert asked(fleet, SHUT_DOWN, "POST") == 404  # it looked for that worker
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Sec_Fetch_Site": "cross-site"}]
+)
+def test_flower_is_shut_to_web_pages_from_elsewhere(headers: dict[str, str], fleet: Fleet) -> None:
+    assert asked(fleet, SHUT_DOWN, "POST", **headers) == 403
+    assert asked(fleet, "/api/workers", "GET", **headers) == 403
 
 
 def test_a_second_stack_on_the_same_home_is_refused(fleet: Fleet) -> None:

@@ -120,7 +120,7 @@ def _judge_step(step: StepRecord, events: Sequence[JobEvent], history: History, 
     if commits:
         verdict.wrong += _result(step, commits[0], history)
     if isinstance(ends[0], StepFailed):
-        verdict.wrong += _failure(step, ends[0])
+        verdict.wrong += _failure(step, ends[0], history.plan)
 
 
 def _judge_attempts(step: StepRecord, events: Sequence[JobEvent], history: History, verdict: Verdict) -> None:
@@ -168,11 +168,13 @@ def _result(step: StepRecord, commit: StepSucceeded, history: History) -> Iterat
         yield f"{name}: the result is {step.result and step.result.text!r}, its attempt made {marks}"
 
 
-def _failure(step: StepRecord, end: StepFailed) -> Iterator[str]:
+def _failure(step: StepRecord, end: StepFailed, plan: JobPlan) -> Iterator[str]:
     code, policy = end.failure.code, step.step.retry
     if code == POISON:
         if step.losses < policy.max_losses:
             yield f"{step.step.id}: poison after {step.losses} losses"
+    elif code == DEADLINE.code and plan.timeout_s is not None:
+        return  # the job's own time was up: no further attempt is begun
     elif code not in OF_AGENTS:
         yield f"{step.step.id} failed with {code}: {end.failure.message}"
     elif code == "stumble" and step.failures < policy.max_attempts:

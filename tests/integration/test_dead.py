@@ -1,11 +1,14 @@
 """Steps that were given up: listed, shown, dropped, and retried by hand, also after the end of their job."""
 
 import asyncio
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from orchestrator.blocking import Troupe
+from orchestrator.cli import call
 from orchestrator.client import AsyncTroupe
 from orchestrator.report import report
 from tasks.errors import NotDead, UnknownJob
@@ -309,6 +312,72 @@ async def test_the_blocking_client_has_the_list_too(moves: Moves, store_settings
             return found
 
     assert await asyncio.to_thread(use) == ["a"]
+
+
+@pytest.fixture
+def command(store_settings: StoreSettings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs `troupe dead …`: exit code, stdout, stderr."""
+    monkeypatch.setenv("TROUPE_REDIS_URL", store_settings.redis_url.get_secret_value())
+    monkeypatch.setenv("TROUPE_PREFIX", store_settings.prefix)
+
+    async def run(*words: str) -> tuple[int, str, str]:
+        code = await asyncio.to_thread(call, ["dead", *words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+async def test_the_command_line_lists_and_shows_what_was_given_up(moves: Moves, command: Any) -> None:
+    job = await moves.planned(PAIR)
+    await moves.fail(job, "a")
+    code, listed, _ = await command("list")
+    assert code == 0
+    assert all(word in listed for word in (job, "worker", "bad: no hope", "in_progress"))
+    found = json.loads((await command("list", "--json", "--limit", "1"))[1])
+    assert [(one["job_id"], one["step"]) for one in found] == [(job, "a")]
+    code, shown, _ = await command("show", job, "a")
+    assert code == 0
+    assert "bad: no hope" in shown
+    assert "attempt 1 failed on worker" in shown
+    assert json.loads((await command("show", job, "a", "--json"))[1]) == found[0]
+
+
+async def test_the_command_line_retries_and_drops(moves: Moves, command: Any) -> None:
+    job = await moves.planned({**PAIR, "c": ()})
+    for step in PAIR:
+        await moves.fail(job, step)
+    assert (await command("retry", job, "a"))[:2] == (0, f"job {job} goes on: a\n")
+    assert await moves.status(job, "a") is S.READY
+    assert (await command("drop", job, "b"))[:2] == (0, f"b of job {job} dropped\n")
+    for words in (("retry", job, "a"), ("drop", job, "b"), ("show", job, "b")):
+        code, _, complaint = await command(*words)
+        assert (code, complaint.count("\n")) == (2, 1)
+        assert complaint.startswith("troupe: step ")
+
+
+@pytest.mark.parametrize("words", [(), ("JOB",), ("JOB", "a", "--all")])
+async def test_a_retry_that_says_too_little_or_too_much_is_bad_usage(words: tuple[str, ...], command: Any) -> None:
+    code, _, complaint = await command("retry", *words)
+    assert code == 2
+    assert "--all" in complaint
+
+
+async def test_all_of_the_list_are_retried_job_by_job_and_refusals_are_said(moves: Moves, command: Any) -> None:
+    one, other, third = [await moves.planned({**TAIL, "d": ()}) for _ in range(3)]
+    for job in (one, other, third):
+        await moves.succeed(job, "d")
+        await moves.fail(job, "a")
+        await moves.fail(job, "b")
+    for job in (one, third):
+        await moves.succeed(job, SYNTHESIS_STEP)
+    await moves.jobs.end_job(other, TaskStatus.CANCELLED, OUT_OF_LUCK)
+    assert (await command("retry", third, "--all"))[:2] == (0, f"job {third} goes on: b, a\n")
+    code, said, complaint = await command("retry", "--all")
+    assert (code, said) == (1, f"job {one} goes on: b, a\n")
+    assert f"job {other} was cancelled" in complaint
+    assert "1 jobs could not be retried" in complaint
+    assert await moves.status(one, "c") is S.BLOCKED
 
 
 async def test_old_entries_of_the_list_go_with_the_next_one(moves_with: Callable[..., Moves]) -> None:

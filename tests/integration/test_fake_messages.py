@@ -26,7 +26,9 @@ from tasks.errors import (
     UnknownModel,
 )
 from tasks.models import Plan
+from tests.unit.attempts import make_claim
 from workers.agents.blocks import as_blocks
+from workers.context import StepContext, enter_step
 from workers.llm.base import Block, ChatMessage, JsonSchema, ModelRequest
 from workers.llm.claude import ClaudeModel
 from workers.llm.settings import ModelSettings
@@ -550,3 +552,30 @@ def test_it_runs_as_a_process_of_its_own() -> None:
         assert fetch(f"{url}/_fake/stats")["calls"] == 0
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+class Heard(StepContext):
+    """Counts signs of life."""
+
+    signs = 0
+
+    def sign(self) -> None:
+        Heard.signs += 1
+        super().sign()
+
+
+@pytest.mark.parametrize(("max_tokens", "streamed"), [(1000, False), (20_000, True)])
+async def test_the_pieces_of_a_streamed_answer_are_signs_of_life(
+    claude: ClaudeModel, max_tokens: int, streamed: bool
+) -> None:
+    context = Heard(claim=make_claim())
+    Heard.signs = 0
+
+    async def ask() -> None:
+        enter_step(context)
+        with context.waiting():
+            await claude.reply(request(max_tokens=max_tokens))
+
+    await asyncio.create_task(ask())
+    assert context.unseen == 0
+    assert (Heard.signs > 2) is streamed, "two are of the wait itself"

@@ -125,13 +125,10 @@ async def test_a_decision_that_was_overtaken_by_a_claim_is_stale(moves: Moves) -
 
 
 async def test_a_step_whose_time_is_over_is_not_taken_over(moves: Moves) -> None:
-    job = await moves.planned(PAIR, timeout_ms=1)
+    job = await moves.planned(PAIR)
     ref = await moves.faltered(job, "a")
-
-    async def over() -> bool:
-        return await moves.jobs.fall_back(ref, HEIR, WHY) is Made.OVER
-
-    await wait_until(over)
+    await moves.redis.hset(moves.store.keys.job(job), "deadline", 1)
+    assert await moves.jobs.fall_back(ref, HEIR, WHY) is Made.OVER
     assert await moves.status(job, "a") is StepStatus.DELAYED
 
 

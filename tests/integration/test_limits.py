@@ -95,13 +95,11 @@ async def test_a_retry_after_the_end_of_the_job_is_not_waited_for(moves: Moves) 
 
 async def test_no_retry_follows_when_the_whole_time_is_over(moves: Moves) -> None:
     job = await moves.jobs.submit(a_job(), None)
-    assert await moves.extend(job, a_graph(ONE, total_ms=1))
+    assert await moves.extend(job, a_graph(ONE, total_ms=LONG_MS))
     ref = await moves.faltered(job, "a")
-
-    async def over() -> bool:
-        return await moves.jobs.postpone(ref, 0) is Made.OVER
-
-    await wait_until(over)
+    await moves.redis.hset(f"{moves.store.keys.job(job)}:steps", "T:a", 1)
+    assert await moves.jobs.postpone(ref, 0) is Made.OVER
+    assert await moves.status(job, "a") is StepStatus.DELAYED
 
 
 async def test_a_step_that_nobody_takes_in_time_is_given_up(moves: Moves) -> None:

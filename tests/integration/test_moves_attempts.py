@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
+
 from tasks.events import StepFaltered, StepRetrying, StepStarted, StepSucceeded
 from tasks.ids import AttemptRef, StepId, WorkerName, new_job_id
 from tasks.models import AttemptOutcome, Failure, StepResult
@@ -436,6 +438,25 @@ async def test_events_of_a_running_attempt_are_written_in_order(moves: Moves) ->
     assert await moves.attempts.report(ref, lines)
     told = await moves.told(job, seq)
     assert [(event.seq - seq, event.model_dump()["message"]) for event in told] == [(1, "0"), (2, "1"), (3, "2")]
+
+
+async def test_a_report_whose_reply_was_lost_is_not_written_twice(
+    moves: Moves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await moves.planned(DIAMOND)
+    ref = await moves.running(job, "a")
+    seq = (await moves.snapshots.job(job)).seq
+    line = [("step_progress", '{"message":"once"}')]
+
+    def same(_: int) -> str:  # as the connection sends it again
+        return "same"
+
+    monkeypatch.setattr("tasks.store.attempts.token_hex", same)
+    assert await moves.attempts.report(ref, line)
+    assert await moves.attempts.report(ref, line)
+    monkeypatch.undo()
+    assert await moves.attempts.report(ref, line)
+    assert await moves.kinds(job, seq) == ["step_progress", "step_progress"]
 
 
 async def test_the_life_of_a_step_in_events(moves: Moves) -> None:

@@ -11,6 +11,7 @@ from tasks.ids import REPAIR_STEP, AttemptRef, JobId, StepId
 from tasks.models import Failure
 from tasks.states import StepStatus, TaskStatus
 from tasks.store import Outbox
+from tasks.store.keys import GROUP
 from tests.support.builders import BAD, COST, DIAMOND, OUT_OF_LUCK, PARTITION, a_job, a_plan, a_worker
 from tests.support.deciding import Deciding
 from tests.support.moves import NO_WAIT, Moves
@@ -109,9 +110,45 @@ async def test_a_given_plan_needs_no_planner(deciding: Deciding) -> None:
 
 
 async def test_a_given_plan_with_faults_fails_the_job_at_once(deciding: Deciding) -> None:
-    job = await deciding.submitted(a_job(plan=UNKNOWN))
-    assert (await failure(deciding.moves, job)).code == "invalid_plan"
+    faults = a_plan({"hen": ["egg"], "egg": ["hen"]}, agent="nobody")
+    job = await deciding.submitted(a_job(plan=faults))
+    why = await failure(deciding.moves, job)
+    assert why.code == "invalid_plan"
+    assert "a cycle" in why.message
+    assert "'nobody' is unknown" in why.message
     assert deciding.publisher.sent == []
+
+
+async def test_a_given_plan_waits_for_an_agent_that_is_not_there_yet(
+    deciding: Deciding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.store.outbox.TAKE_OVER", NO_WAIT)
+    job = await deciding.submitted(a_job(plan=a_plan(agent="finance")))
+    assert await deciding.take_over() == 1
+    assert (await deciding.moves.snapshots.status(job))[0] is TaskStatus.PENDING
+    assert deciding.publisher.sent == []
+    await deciding.moves.fleet.announce(a_worker("w1", ["finance"]))
+    assert await deciding.take_over() == 1
+    await deciding.turn()
+    assert [one.agent for one in deciding.publisher.sent] == ["finance"]
+    assert await deciding.take_over() == 0
+
+
+async def test_a_given_plan_whose_agent_does_not_come_fails_the_job_after_a_while(
+    moves: Moves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.store.outbox.TAKE_OVER", NO_WAIT)
+    deciding = Deciding(moves, no_worker_s=0.02)
+    job = await deciding.submitted(a_job(plan=UNKNOWN))
+
+    async def failed() -> bool:
+        await deciding.take_over()
+        return (await moves.snapshots.status(job))[0] is TaskStatus.FAILED
+
+    await wait_until(failed, within=10)
+    why = await failure(moves, job)
+    assert why.code == "invalid_plan"
+    assert "'nobody' is unknown" in why.message
 
 
 async def test_a_plan_may_name_agents_of_living_workers(deciding: Deciding) -> None:
@@ -370,6 +407,26 @@ async def test_control_streams_that_were_lost_are_opened_again(deciding: Decidin
     assert deciding.publisher.ids == ["plan:1"]
     await moves.redis.delete(moves.store.keys.control(PARTITION))
     assert await deciding.take_over() == 0
+
+
+async def test_names_of_dead_readers_are_dropped_once_they_have_left_nothing(
+    deciding: Deciding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves = deciding.moves
+    await moves.submitted()
+    await Outbox(moves.store, "busy").read(PARTITION, count=10, block=NO_WAIT)
+    await Outbox(moves.store, "idle").read(PARTITION, count=10, block=NO_WAIT)
+    assert await moves.outbox.tidy(PARTITION) == 0, "they may still be at it"
+    assert await moves.outbox.tidy(PARTITION, NO_WAIT) >= 1
+    control = moves.store.keys.control(PARTITION)
+    assert [one["name"] for one in await moves.redis.xinfo_consumers(control, GROUP)] == ["busy"]
+    monkeypatch.setattr("tasks.store.outbox.TAKE_OVER", NO_WAIT)
+    assert await deciding.take_over() == 1
+
+
+async def test_a_stream_that_is_not_there_has_no_dead_readers(deciding: Deciding) -> None:
+    await deciding.moves.redis.delete(deciding.moves.store.keys.control(PARTITION))
+    assert await deciding.moves.outbox.tidy(PARTITION) == 0
 
 
 async def test_two_replicas_share_the_entries_without_doubling(moves_with: Callable[..., Moves], moves: Moves) -> None:

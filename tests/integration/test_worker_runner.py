@@ -23,7 +23,10 @@ from workers.agents.base import Agent, AgentReply
 from workers.agents.built_in import built_in
 from workers.context import StepContext
 from workers.lease import DRAINING
+from workers.llm.claude import ClaudeModel
 from workers.llm.scripted import Call, ScriptedModel
+from workers.llm.settings import DEFAULT_CLAUDE, ModelSettings
+from workers.testing import FakeMessages, Hang
 
 ONE = {"one": ()}
 
@@ -177,6 +180,24 @@ async def test_a_message_that_is_delivered_twice_is_worked_on_once(doing: Doing,
     gate.may_answer.set()
     assert await first == "succeeded"
     assert await doing.start(ref) == "dropped"
+
+
+async def test_cancelling_a_job_closes_the_connection_of_its_model_call(
+    moves: Moves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
+    with FakeMessages(script=[Hang()]) as fake:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", fake.url)
+        model = ClaudeModel(DEFAULT_CLAUDE, ModelSettings())
+        doing = Doing(moves, [Agent(name="worker", description="Asks a model.")], model=model)
+        job = await moves.planned(ONE)
+        renewing, task = asyncio.create_task(doing.renewing()), doing.start(await moves.dispatched(job, "one"))
+        await wait_until(lambda: fake.calls == 1)
+        await moves.jobs.end_job(job, TaskStatus.CANCELLED, OUT_OF_LUCK)
+        assert await task == "stopped: cancelled"
+        await wait_until(lambda: fake.record.aborted == 1)
+        renewing.cancel()
+        await model.close()
 
 
 async def test_a_cancelled_job_stops_its_running_attempts(doing: Doing, gate: Gate) -> None:

@@ -287,6 +287,29 @@ GUARDS: Final = (
         "if False:",
         ("tests/unit/test_decide.py", *ACTING),
     ),
+    _lua("a repeated report writes nothing", "report", "if facts[3] == ARGV[7] then return 1 end\n"),
+    Guard(
+        "prune: what has not ended as wanted stays",
+        f"{LUA}prune.lua",
+        "may(ARGV[4], facts[1]) and ",
+        "",
+        ("tests/integration/test_pruning.py",),
+    ),
+    Guard(
+        "settle: what is kept apart has the job's end",
+        f"{LUA}prelude.lua",
+        "redis.call('PEXPIREAT', job.big, redis.call('HGET', job.key, 'expires'))",
+        "",
+        ("tests/integration/test_payloads.py",),
+    ),
+    _acting("readers with unfinished entries keep their names", f"{LUA}tidy.lua", "facts['pending'] == 0 and ", ""),
+    Guard(
+        "a busy worker takes the next message at once",
+        "workers/pool.py",
+        "        future.add_done_callback(_turn)",
+        "        del future",
+        ("tests/acceptance/test_busy_worker.py",),
+    ),
     # The worker
     _doing(
         "a message without a claim is dropped",

@@ -21,7 +21,7 @@ def seal_environment(patch: pytest.MonkeyPatch, home: Path) -> None:
         patch.delenv(name)
     patch.setenv("TROUPE_ALLOW_MODEL_REQUESTS", "false")
     patch.setenv("TROUPE_HOME", str(home))
-    patch.setenv("TROUPE_CONFIG", str(home / "none.toml"))
+    patch.setenv("TROUPE_CONFIG", os.devnull)
 
 
 def endless_keys(redis: "Redis", prefix: str) -> list[str]:

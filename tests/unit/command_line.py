@@ -26,7 +26,7 @@ def refusal(words: Sequence[str], *, complete: bool = True) -> str | None:
                 return None
             rest = [*parent._protected_args, *parent.args]
             if not rest:
-                return "a command is missing" if complete else None
+                return "a command is missing" if complete and not command.invoke_without_command else None
             name, command, rest = command.resolve_command(parent, rest)
     except Exception as error:  # noqa: BLE001 - typer keeps the classes of its errors private
         kind = type(error).__name__

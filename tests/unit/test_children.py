@@ -147,6 +147,46 @@ def test_killing_asks_nobody(children: FakeChildren) -> None:
     assert [process.told for process in children.spawned] == [[], ["kill"]]
 
 
+def adopted(children: FakeChildren) -> tuple[Child, list[FakeProcess]]:
+    started = [FakeProcess()]
+
+    def again() -> "subprocess.Popen[bytes]":
+        started.append(FakeProcess())
+        return cast("subprocess.Popen[bytes]", started[-1])
+
+    process = cast("subprocess.Popen[bytes]", started[0])
+    children.adopt("Redis", process, children.log_folder / "redis.log", again)
+    return children.children[-1], started
+
+
+def test_an_adopted_process_that_dies_is_brought_back_by_who_knows_how(children: FakeChildren) -> None:
+    child, started = adopted(children)
+    children.die(child, QUICK_DEATH_S + 1)
+    assert child.process is cast("subprocess.Popen[bytes]", started[1])
+    assert (children.spawned, children.failed) == ([], None)
+
+
+def test_an_adopted_process_that_cannot_be_kept_alive_is_given_up(children: FakeChildren) -> None:
+    child, started = adopted(children)
+    children.log_folder.mkdir()
+    child.log.write_text("old\n")
+    for _ in range(MAX_QUICK_DEATHS):
+        children.die(child, 0.1)
+        if len(started) == MAX_QUICK_DEATHS:
+            child.log.write_text("old\nBad file format\n")
+    assert len(started) == MAX_QUICK_DEATHS
+    assert children.failed == "Redis does not start: Bad file format"
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_an_adopted_process_is_not_ended_with_the_others(children: FakeChildren, how: str) -> None:
+    _, started = adopted(children)
+    children.start("one", [])
+    children.stop(1) if how == "stop" else children.kill()
+    assert started[0].told == []
+    assert children.spawned[0].told != []
+
+
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_nothing_is_brought_back_after_the_end(
     children: FakeChildren, how: str, monkeypatch: pytest.MonkeyPatch

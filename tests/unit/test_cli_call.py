@@ -2,12 +2,15 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import typer
 
-from orchestrator.cli import BAD_USAGE, COMMANDS, FAILED, INTERRUPTED, OK, app, call
+from orchestrator.cli import BAD_USAGE, COMMANDS, FAILED, OK, app, call
+from orchestrator.start import INTERRUPTED
 from tasks.errors import (
     BrokerUnavailable,
     ContractError,
@@ -27,12 +30,12 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command that raises what it is given."""
 
     def play(error: BaseException | None) -> int:
-        def jobs() -> None:
+        def agents() -> None:
             if error is not None:
                 raise error
 
-        monkeypatch.setattr("orchestrator.cli.jobs.jobs", jobs)
-        return call(["jobs"])
+        monkeypatch.setattr("orchestrator.cli.fleet.agents", agents)
+        return call(["agents"])
 
     return play
 
@@ -100,6 +103,61 @@ def test_no_words_at_all_bring_the_help(capsys: pytest.CaptureFixture[str]) -> N
     assert out == ""
     assert "Usage: troupe" in err
     assert [name for name in COMMANDS if name not in err] == []
+
+
+@pytest.mark.parametrize("group", ["kb", "dead"])
+def test_a_group_without_a_command_brings_its_help(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call([group]) == BAD_USAGE
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"Usage: troupe {group} [OPTIONS] COMMAND")
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (["submit"], "troupe submit [OPTIONS] TASK"),
+        (["kb", "add"], "troupe kb add [OPTIONS] PATH…"),
+        (["worker"], "troupe worker [OPTIONS] [QUEUE…]"),
+    ],
+)
+def test_arguments_stand_in_the_usage_line_as_they_are_typed(
+    words: list[str], usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call([*words, "--help"]) == OK
+    assert capsys.readouterr().out.splitlines()[0] == f"Usage: {usage}"
+
+
+LIMITED = {"tenant": "acme", "priority": 7, "max_in_flight": 2, "idempotency_key": "order-17"}
+
+
+def test_submit_passes_on_what_limits_a_job(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: dict[str, Any] = {}
+
+    class Fleet:
+        def submit(self, task: str, **values: object) -> Any:
+            asked.update(values, task=task)
+            return SimpleNamespace(id="j1")
+
+    monkeypatch.setattr("orchestrator.cli.jobs.connect", lambda: nullcontext(Fleet()))
+    options = [word for name, value in LIMITED.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    assert call(["submit", "Why?", *options]) == OK
+    assert capsys.readouterr().out == "j1\n"
+    assert {name: asked[name] for name in LIMITED} == LIMITED
+
+
+def test_run_passes_on_how_many_steps_may_be_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def refuse(*_: object, max_in_flight: int | None, **__: object) -> None:
+        asked.append(max_in_flight)
+        raise ContractError("refused")
+
+    monkeypatch.setattr("orchestrator.cli.run.job_spec", refuse)
+    assert call(["run", "Why?", "--max-in-flight", "2"]) == BAD_USAGE
+    assert asked == [2]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,6 +1,7 @@
 """`troupe kb`: what it prints, and where."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from workers.knowledge.index import KnowledgeBase
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TROUPE_CONFIG", str(tmp_path / "none.toml"))
+    monkeypatch.setenv("TROUPE_CONFIG", os.devnull)
     monkeypatch.setenv("TROUPE_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 

@@ -1,5 +1,6 @@
 """Search: what is found, in which order, whatever the question looks like."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -216,7 +217,7 @@ def test_a_name_of_two_documents_is_answered_with_their_paths(tmp_path: Path) ->
 
 
 def test_home_comes_from_the_environment_and_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TROUPE_CONFIG", str(tmp_path / "none.toml"))
+    monkeypatch.setenv("TROUPE_CONFIG", os.devnull)
     monkeypatch.setenv("TROUPE_HOME", "~/somewhere")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert KnowledgeSettings().home == tmp_path / "somewhere"

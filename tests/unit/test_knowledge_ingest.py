@@ -203,6 +203,39 @@ def test_links_that_loop_and_paths_given_twice_give_each_file_once(home: Path, d
     assert names(report.added) == ["a.md", "b.txt"]
 
 
+def test_links_out_of_the_given_folder_are_named_and_not_followed(home: Path, docs: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "private"
+    outside.mkdir()
+    (outside / "diary.md").write_text("Dear diary")
+    (docs / "within").mkdir()
+    (docs / "within" / "up.md").symlink_to(docs / "a.md")
+    (docs / "diary.md").symlink_to(outside / "diary.md")
+    (docs / "within" / "all").symlink_to(outside)
+    report = add(home, docs)
+    assert names(report.added) == ["a.md", "b.txt"]
+    assert reasons(report) == {"diary.md": f"a link out of {docs}", "all": f"a link out of {docs}"}
+
+
+def test_a_link_that_is_given_by_name_is_followed(home: Path, docs: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(docs)
+    (tmp_path / "one.md").symlink_to(docs / "a.md")
+    assert names(add(home, tmp_path / "one.md").added) == ["one.md"]
+    assert names(add(home, link).added) == ["b.txt"]
+
+
+def test_what_a_folder_had_before_it_became_a_link_out_of_it_is_taken_out(
+    home: Path, docs: Path, tmp_path: Path
+) -> None:
+    deep = docs / "deep"
+    deep.mkdir()
+    (deep / "c.md").write_text("Cherries")
+    add(home, docs)
+    deep.rename(tmp_path / "moved")
+    deep.symlink_to(tmp_path / "moved")
+    assert names(add(home, docs).removed) == ["c.md"]
+
+
 def test_the_same_content_is_taken_once_until_its_owner_goes(home: Path, docs: Path) -> None:
     (docs / "copy.md").write_bytes((docs / "a.md").read_bytes())
     assert reasons(add(home, docs)) == {"copy.md": f"same content as {docs / 'a.md'}"}

@@ -37,9 +37,23 @@ def paragraph(sentences: int) -> str:
     return " ".join([SENTENCE] * sentences)
 
 
-def test_small_paragraphs_are_gathered_and_keep_their_blank_line() -> None:
+def test_small_paragraphs_are_gathered_and_keep_their_blank_lines() -> None:
     (only,) = cut("a.md", "# T\n\none\n\n\ntwo\n")
-    assert (only.text, only.line_start, only.line_end, only.heading) == ("one\n\ntwo", 3, 6, "T")
+    assert (only.text, only.line_start, only.line_end, only.heading) == ("one\n\n\ntwo", 3, 6, "T")
+
+
+INDENTED = "  - outer\n\n      - inner  \n\tdeep\n\n\n  last"
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.rst", "a.txt", "a.csv", "a.json"])
+def test_a_passage_keeps_indentation_and_blank_lines_as_the_file_has_them(name: str) -> None:
+    (only,) = cut(name, f"{INDENTED}\n")
+    assert (only.text, only.line_start, only.line_end) == (INDENTED, 1, 7)
+
+
+def test_a_fence_right_below_a_line_stays_right_below_it() -> None:
+    content = "Run:\n```sh\n  ls\n```\nand see."
+    assert [one.text for one in cut("a.md", content)] == [content]
 
 
 def test_a_passage_ends_at_a_heading() -> None:
@@ -166,7 +180,7 @@ def test_every_passage_stands_verbatim_at_its_lines(lines: list[str], end: str, 
     except Unusable:
         return
     for one in found:
-        assert squeeze(one.text) in squeeze(lines_at(content, one))
+        assert one.text in lines_at(content, one)
         assert one.text
         assert len(one.text) <= MAX_CHARS
     assert [one.id.rpartition("-")[2] for one in found] == [str(n) for n in range(len(found))]

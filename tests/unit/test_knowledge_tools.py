@@ -1,5 +1,6 @@
 """The knowledge tools: what a model gets to see, and what it may cite afterwards."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ JOB = "j0123456789abcdefgh0"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TROUPE_CONFIG", str(tmp_path / "none.toml"))
+    monkeypatch.setenv("TROUPE_CONFIG", os.devnull)
     monkeypatch.setenv("TROUPE_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 

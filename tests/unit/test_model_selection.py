@@ -1,5 +1,6 @@
 """Which model answers, and how a wrong name fails before any call."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from workers.testing import forbid_model_calls
 def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "TROUPE_MODEL", "TROUPE_PRICING"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TROUPE_CONFIG", str(tmp_path / "none.toml"))
+    monkeypatch.setenv("TROUPE_CONFIG", os.devnull)
 
 
 def test_without_a_key_the_offline_model_is_chosen() -> None:

@@ -13,7 +13,7 @@ from tasks.models import AgentDefinition, Failure, JobSpec, Source, Step, StepRe
 from tasks.results import ErrorReport, UsageReport
 
 JOB = JobId("j0123456789abcdefgh3")
-COUNTS = st.integers(0, 2**53)
+COUNTS = st.integers(0, 10**15)  # a thousand million dollars; above 2**52 a float has no room for its micro-dollars
 USAGE = st.builds(Usage, **dict.fromkeys(Usage.model_fields, COUNTS))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -139,10 +140,18 @@ def test_the_first_agent_with_the_capability_gets_the_step() -> None:
 def test_without_agents_the_fault_says_so() -> None:
     plan = steps_of(one(), one(id="b", agent=None, capability="x"), one(id="c", agent=None))
     assert check(plan, [], LIMITS).faults == (
+        "steps[2]: give an agent (none is alive) or a capability",
         "steps[0].agent: 'search' is unknown; there are: none is alive",
         "steps[1].capability: no agent has 'x'; there are: none",
-        "steps[2]: give an agent (none is alive) or a capability",
     )
+
+
+@pytest.mark.parametrize("missing", [{}, {"agent": None, "capability": "x"}, {"fallback": "nobody"}])
+def test_agents_that_are_absent_are_told_from_faults_of_the_plan(missing: dict[str, Any]) -> None:
+    agents = BUILT_IN if "fallback" in missing else ()
+    assert check(steps_of(one(**missing)), agents, LIMITS).only_absent
+    assert not check(steps_of(one(**missing), one(**missing)), agents, LIMITS).only_absent, "one id twice"
+    assert not check(steps_of(one()), BUILT_IN, LIMITS).only_absent
 
 
 def test_the_synthesis_goes_to_the_queue_of_its_agent() -> None:

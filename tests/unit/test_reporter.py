@@ -41,6 +41,12 @@ async def test_events_that_come_while_others_are_written_follow_them() -> None:
     assert [kind for kind, _ in attempts.events] == ["step_progress", "tool_called"]
 
 
+async def test_an_event_of_too_many_characters_is_refused() -> None:
+    reporter = Reporter(FakeAttempts().store, REF)
+    with pytest.raises(ContractError, match="at most 16,384"):
+        reporter.emit("step_progress", {"message": "x" * 16_384})
+
+
 async def test_closing_without_events_does_nothing() -> None:
     attempts = FakeAttempts()
     await Reporter(attempts.store, REF).close()

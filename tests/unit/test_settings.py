@@ -10,6 +10,8 @@ from pydantic import SecretStr
 from orchestrator.settings import OrchestratorSettings
 from tasks.errors import BadSetting
 from tasks.settings import StoreSettings, read_settings
+from tests.unit.pages import configuration_page
+from workers.rooms import ROOMS, check_settings
 from workers.settings import WorkerSettings
 
 
@@ -45,6 +47,35 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.prefix, settings.lease_s) == ("file", 15.0)
 
 
+@pytest.mark.parametrize("name", ["nosuch.toml", "."])
+def test_a_file_that_is_named_and_not_there_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUPE_CONFIG", name)
+    with pytest.raises(BadSetting, match=f"TROUPE_CONFIG: there is no file '{name}'"):
+        read_settings(StoreSettings)
+
+
+def test_periods_that_fit_exactly_are_not_refused_by_rounding() -> None:
+    assert 3 * 0.1 > 0.3
+    settings = read_settings(StoreSettings, lease_s=0.3, heartbeat_s=0.1, presence_s=0.2)
+    assert settings.lease_s == 0.3
+
+
+def test_a_worker_reads_the_settings_of_all_its_rooms() -> None:
+    ours = {
+        kind
+        for kind in configuration_page().settings_classes()
+        if kind.__module__.split(".")[0] in {"tasks", "workers"}
+    }
+    assert set(ROOMS) == ours
+
+
+def test_a_wrong_setting_of_any_room_is_found_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_settings()
+    monkeypatch.setenv("TROUPE_TABLE_THREADS", "many")
+    with pytest.raises(BadSetting, match="TROUPE_TABLE_THREADS: "):
+        check_settings()
+
+
 @pytest.mark.parametrize("content", [b"prefix = ", b"\xff\xfe", b"[a\n"])
 def test_a_file_that_cannot_be_read_is_said_so(content: bytes) -> None:
     Path("troupe.toml").write_bytes(content)
@@ -58,8 +89,8 @@ def test_a_file_that_cannot_be_read_is_said_so(content: bytes) -> None:
         ("LEASE_S", "soon", "TROUPE_LEASE_S: Input should be a valid number"),
         ("PARTITIONS", "33", "TROUPE_PARTITIONS: Input should be less than or equal to 32"),
         ("PREFIX", "Two Words", "TROUPE_PREFIX: String should match"),
-        ("LEASE_S", "2.9", r"lease_s \(2.9\) must be at least three times heartbeat_s \(1.0\)"),
-        ("PRESENCE_S", "1.5", r"presence_s \(1.5\) must be at least twice heartbeat_s"),
+        ("LEASE_S", "1.4", r"lease_s \(1.4\) must be at least three times heartbeat_s \(0.5\)"),
+        ("PRESENCE_S", "0.9", r"presence_s \(0.9\) must be at least twice heartbeat_s"),
     ],
 )
 def test_a_bad_value_is_named_with_its_variable(

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from redis import exceptions
 from redis.asyncio.connection import Connection
 
-from tasks.errors import BadSetting, StoreFull, StoreUnavailable, TroupeError
+from tasks.errors import BadSetting, DamagedRecord, StoreFull, StoreUnavailable, TroupeError
 from tasks.settings import StoreSettings
 from tasks.store.failures import failure_of, translated
 
@@ -46,6 +46,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (exceptions.ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED]"), BadSetting),
         (exceptions.ResponseError("Error compiling script (new function): near '#'"), BadSetting),
         (MOVED, BadSetting),
+        (exceptions.ResponseError("WRONGTYPE Operation … script: 1f, on @user_script:4."), DamagedRecord),
     ],
 )
 def test_an_error_of_redis_becomes_ours(error: Exception, kind: type[TroupeError]) -> None:
@@ -57,7 +58,7 @@ def test_an_error_of_redis_becomes_ours(error: Exception, kind: type[TroupeError
 @pytest.mark.parametrize(
     ("error", "settings"),
     [
-        (exceptions.ResponseError("ERR user_script:1: attempt to index a nil value"), ONE),
+        (exceptions.ResponseError("ERR unknown command"), ONE),
         (exceptions.RedisClusterException("EVAL - all keys must map to the same key slot"), MANY),
         (exceptions.DataError("wrong"), ONE),
         (MOVED, MANY),

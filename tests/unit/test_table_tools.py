@@ -138,10 +138,11 @@ async def test_a_call_that_cannot_be_served_says_why(
         "SELECT count(DISTINCT (a.range, b.range)) FROM range(100000) a, range(100000) b",
     ],
 )
+@pytest.mark.timeout(120)
 async def test_a_bomb_ends_by_time_or_memory_and_the_next_query_is_served(step: StepContext, sql: str) -> None:
     done = await call(step, "query_table", sql=sql)
     assert (done.success, done.code in {"timeout", "out_of_memory"}) == (False, True)
-    assert done.duration_ms < 10_000
+    assert done.duration_ms < 55_000
     assert (await call(step, "query_table", sql="SELECT count(*) FROM sales")).success
 
 

@@ -28,7 +28,13 @@ _JSON_FIELDS: Final = ("title", "path", "heading", "line_start", "line_end", "pa
 
 __all__ = ["ingest_for_run", "kb"]
 
-kb = typer.Typer(help="Make documents searchable: add, search, list, remove.", no_args_is_help=True)
+kb = typer.Typer(
+    help="Make documents searchable: add, search, list, remove.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
 
 Name = Annotated[str, typer.Option("--kb", metavar="NAME", help="Knowledge base.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

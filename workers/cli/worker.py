@@ -62,10 +62,10 @@ def queues_of_agents() -> list[str]:
 
 
 def check_model(name: str | None) -> str:
-    """The name of the model that will answer.
+    """The name of the model that will answer, with all settings of the workers read.
 
     Raises:
-        UnknownModel, BadSetting: it cannot be had.
+        UnknownModel, BadSetting: it cannot be had, or another setting is wrong.
         ContractError: an agent asks for something that it cannot do.
     """
     from tasks.settings import read_settings
@@ -73,8 +73,10 @@ def check_model(name: str | None) -> str:
     from workers.agents.registry import load_agents
     from workers.llm.catalog import make_model
     from workers.llm.settings import ModelSettings
+    from workers.rooms import check_settings
     from workers.settings import WorkerSettings
 
+    check_settings()
     settings = read_settings(ModelSettings)
     model = make_model(name, settings).name
     Fitness(settings).check_all(load_agents(read_settings(WorkerSettings).agent_modules), model)

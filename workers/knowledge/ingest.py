@@ -110,7 +110,9 @@ class _Ingestion:
 
     def _drop_vanished(self, found: Found) -> None:
         for path in sorted(self.writer.files):
-            if any(folder in Path(path).parents for folder in found.folders) and _is_gone(Path(path)):
+            above = Path(path).parents
+            led_out = not found.outward.isdisjoint([Path(path), *above])
+            if led_out or (any(folder in above for folder in found.folders) and _is_gone(Path(path))):
                 self._drop(path)
 
     def _drop(self, path: str) -> None:

@@ -47,10 +47,13 @@ class _Text:
     def starts(self) -> list[int]:
         return [0, *accumulate(len(line) + 1 for line in self.block.lines)]
 
+    def place(self, offset: int) -> tuple[int, int]:
+        """Which of the block's lines a character stands in, and at which column, both from 0."""
+        row = bisect_right(self.starts, offset) - 1
+        return row, offset - self.starts[row]
+
     def number_at(self, offset: int) -> int | None:
-        if self.block.numbers is None:
-            return None
-        return self.block.numbers[bisect_right(self.starts, offset) - 1]
+        return None if self.block.numbers is None else self.block.numbers[self.place(offset)[0]]
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def passages(extract: Extract, path: str, digest: str, knowledge: str) -> Iterat
     key = document_key(path, digest)
     ordinal = 0
     for _, section in groupby(extract.blocks, key=lambda block: block.section):
-        for spans in _pack(section):
+        for spans in _pack(section, extract.lines):
             source = _source(spans, extract, f"{key}-{ordinal}", path, knowledge)
             if any(character.isalnum() for character in source.text):
                 yield source
@@ -107,13 +110,23 @@ def _source(spans: Sequence[_Span], extract: Extract, identifier: str, path: str
         line_end=None if paged else end,
         page_start=start if paged else None,
         page_end=end if paged else None,
-        text=_join(spans),
+        text=_join(spans, extract.lines),
         knowledge=knowledge,
     )
 
 
-def _join(spans: Sequence[_Span]) -> str:
-    """The text of the spans; two of one block are one piece of it, whatever stands between them."""
+def _join(spans: Sequence[_Span], lines: Sequence[str]) -> str:
+    """The text of the spans: the piece of the file that they span, where they are pieces of one.
+
+    Otherwise two of one block are one piece of it, whatever stands between them, and blocks are paragraphs.
+    """
+    first, last = spans[0].text, spans[-1].text
+    if lines and first.block.numbers is not None and last.block.numbers is not None:
+        (top, left), (bottom, right) = first.place(spans[0].start), last.place(spans[-1].end - 1)
+        rows = lines[first.block.numbers[top] - 1 : last.block.numbers[bottom]]
+        dropped = len(rows[-1]) - right - 1
+        text = "\n".join(rows)
+        return text[left : len(text) - dropped]
     parts: list[str] = []
     for _, group in groupby(spans, key=lambda span: id(span.text)):
         run = list(group)
@@ -121,27 +134,27 @@ def _join(spans: Sequence[_Span]) -> str:
     return "\n\n".join(parts)
 
 
-def _pack(blocks: Iterator[Block]) -> Iterator[list[_Span]]:
+def _pack(blocks: Iterator[Block], lines: Sequence[str]) -> Iterator[list[_Span]]:
     """Spans of one section, gathered into passages."""
     done: list[list[_Span]] = []
     current: list[_Span] = []
     for span in (span for block in blocks for span in _cut(_Text(block))):
         most = MAX_LONG_WORDS if _words(current) < FEW_WORDS else MAX_WORDS
-        if current and not _fits([*current, span], most):
+        if current and not _fits([*current, span], lines, most):
             done.append(current)
             current = []
         current.append(span)
         if len(done) > 1:
             yield done.pop(0)
-    if done and _words(current) < FEW_WORDS and _fits([*done[-1], *current], MAX_LONG_WORDS):
+    if done and _words(current) < FEW_WORDS and _fits([*done[-1], *current], lines, MAX_LONG_WORDS):
         done[-1].extend(current)
     elif current:
         done.append(current)
     yield from done
 
 
-def _fits(spans: Sequence[_Span], max_words: int) -> bool:
-    return _words(spans) <= max_words and len(_join(spans)) <= MAX_CHARS
+def _fits(spans: Sequence[_Span], lines: Sequence[str], max_words: int) -> bool:
+    return _words(spans) <= max_words and len(_join(spans, lines)) <= MAX_CHARS
 
 
 def _words(spans: Sequence[_Span]) -> int:
@@ -161,12 +174,12 @@ def _cut(text: _Text) -> Iterator[_Span]:
 
 
 def _trim(text: _Text, start: int, end: int) -> tuple[int, int]:
-    """The range without blanks at its ends; the first line of code keeps its indentation."""
+    """The range without blanks at its ends; its first line keeps its indentation."""
     content = text.text[start:end]
     first = start + len(content) - len(content.lstrip())
-    if text.block.code and first < end:
-        line = text.text.rfind("\n", start, first) + 1
-        first = max(line, start) if line > start or start in text.starts else first
+    if first < end:
+        row, column = text.place(first)
+        first = first - column if text.starts[row] >= start else first
     return first, max(first, start + len(content.rstrip()))
 
 

@@ -20,12 +20,14 @@ class Found:
     """The given paths that are folders."""
     skipped: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """Path and reason of everything else."""
+    outward: set[Path] = field(default_factory=set[Path])
+    """Links that lead out of the folder that was given."""
     seen: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
     """Device and inode of all files and folders met: links lead to each only once."""
 
 
 def walk(paths: Sequence[Path]) -> Found:
-    """Find the files. Links are followed, but nothing is entered or taken twice.
+    """Find the files. Links within a given folder are followed, but nothing is entered or taken twice.
 
     Hidden files and folders are passed over without a word, unless they are given by name.
 
@@ -56,6 +58,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _visit(path: Path, found: Found) -> None:
+    root = Path(os.path.realpath(path))
     pending = [path]
     while pending:
         here = pending.pop()
@@ -65,6 +68,10 @@ def _visit(path: Path, found: Found) -> None:
         except OSError as exc:
             reason = "broken link" if isinstance(exc, FileNotFoundError) else f"cannot be read: {exc.strerror}"
             found.skipped.append((_printable(here), reason))
+            continue
+        if here != path and here.is_symlink() and not Path(os.path.realpath(here)).is_relative_to(root):
+            found.outward.add(here)
+            found.skipped.append((_printable(here), f"a link out of {_printable(path)}"))
             continue
         key = (status.st_dev, status.st_ino)
         if key in found.seen:

@@ -8,6 +8,11 @@
 
 local load, waits = base .. 'load', base .. 'waits'
 
+-- Counts down what is there. A count of nothing takes no room: tenants come and go.
+local function uncount(field, by)
+  if redis.call('HINCRBY', load, field, -by) == 0 then redis.call('HDEL', load, field) end
+end
+
 local function has_room(job, queue)
   local of_job = redis.call('HMGET', job.key, 'tenant', 'flying', 'cap')
   local facts = redis.call('HMGET', load, 'W:' .. queue, 'F:' .. queue, 'TL', 'T:' .. (of_job[1] or ''))
@@ -54,7 +59,7 @@ local function grant(queue)
     if not slots then return end
     local step = room and redis.call('LPOP', list)
     if step then
-      redis.call('HINCRBY', load, 'N:' .. queue, -1)
+      uncount('N:' .. queue, 1)
       redis.call('HSET', load, 'V:' .. queue, turn)
       redis.call('HSET', job.key, 'v:' .. queue, turn)
       local is = redis.call('HMGET', job.steps, 's:' .. step, 'g:' .. step)
@@ -78,15 +83,15 @@ local function leave_line(job, step)
   local queue = redis.call('HGET', job.steps, 'Q:' .. step)
   local list = job.key .. ':wait:' .. queue
   if redis.call('LREM', list, 1, step) == 0 then return end
-  redis.call('HINCRBY', load, 'N:' .. queue, -1)
+  uncount('N:' .. queue, 1)
   if redis.call('EXISTS', list) == 0 then redis.call('ZREM', base .. queue .. ':line', job.id) end
 end
 
 local function release(job, step)
   if redis.call('HDEL', job.steps, 'g:' .. step) == 0 then return end
   local queue = redis.call('HGET', job.steps, 'Q:' .. step)
-  redis.call('HINCRBY', load, 'F:' .. queue, -1)
-  redis.call('HINCRBY', load, 'T:' .. (redis.call('HGET', job.key, 'tenant') or ''), -1)
+  uncount('F:' .. queue, 1)
+  uncount('T:' .. (redis.call('HGET', job.key, 'tenant') or ''), 1)
   redis.call('HINCRBY', job.key, 'flying', -1)
   if redis.call('EXISTS', waits) == 1 then grant_all() end
 end
@@ -99,7 +104,7 @@ local function leave_lines(job)
     if count > 0 then
       redis.call('DEL', list)
       redis.call('ZREM', base .. queue .. ':line', job.id)
-      redis.call('HINCRBY', load, 'N:' .. queue, -count)
+      uncount('N:' .. queue, count)
     end
   end
 end

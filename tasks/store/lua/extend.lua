@@ -10,6 +10,7 @@ if (facts[1] ~= 'pending' and facts[1] ~= 'in_progress') or facts[2] ~= ARGV[4] 
 redis.call('HINCRBY', job.key, 'revision', 1)
 redis.call('HSET', job.key, 'status', ARGV[5])
 redis.call('HDEL', job.key, 'plan')
+redis.call('HDEL', job.big, 'plan')
 emit(job, ARGV[6], nil, nil, ARGV[7])
 local order, count = { facts[3] }, 0
 for at = 8, #ARGV, 9 do

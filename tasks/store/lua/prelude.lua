@@ -14,10 +14,16 @@ local function ms(number) return string.format('%.0f', number) end
 local function open_job(id)
   local key = base .. id
   return { id = id, key = key, steps = key .. ':steps', specs = key .. ':specs',
-           results = key .. ':results', events = key .. ':events' }
+           results = key .. ':results', events = key .. ':events', big = key .. ':big' }
 end
 
-local function keys_of(job) return { job.key, job.steps, job.specs, job.results, job.events } end
+local function keys_of(job) return { job.key, job.steps, job.specs, job.results, job.events, job.big } end
+
+-- Whether this job is the one that an idempotency key stands for; a key whose job was gone may have gone to another.
+local function is_remembered(job, idem)
+  local first = idem and redis.call('GET', idem)
+  return first and string.sub(first, 1, #job.id + 1) == job.id .. ' '
+end
 
 local function emit(job, kind, step, attempt, data)
   local seq = redis.call('HINCRBY', job.key, 'seq', 1)
@@ -45,6 +51,14 @@ end
 
 local function is_open(status)
   return status and status ~= 'succeeded' and status ~= 'failed' and status ~= 'skipped' and status ~= 'cancelled'
+end
+
+-- Keeps a large payload apart, in place of which only a mark stands in its hash: tasks/store/payload.py.
+local function keep_apart(job, field, value)
+  if value == '' then return end
+  if redis.call('HSET', job.big, field, value) == 1 and redis.call('HLEN', job.big) == 1 then
+    redis.call('PEXPIREAT', job.big, redis.call('HGET', job.key, 'expires'))
+  end
 end
 
 local function keep(job, field, value)

@@ -56,6 +56,7 @@ for _, step in ipairs(order) do
     if was[step] ~= 'skipped' then fresh(job, step) end
     redis.call('HDEL', job.steps, 'f:' .. step, 'T:' .. step)
     redis.call('HDEL', job.results, 'r:' .. step, 'f:' .. step)
+    redis.call('HDEL', job.big, 'r:' .. step)
     redis.call('ZREM', base .. 'dead', job.id .. ':' .. step)
     if is_open(will[step]) then
       redis.call('HSET', job.steps, 's:' .. step, 'blocked', 'q:' .. step, ms(now))
@@ -80,8 +81,7 @@ if final then
   redis.call('HINCRBY', load, 'jobs', 1)
   redis.call('HINCRBY', load, 'J:' .. (of_job[4] or ''), 1)
   for _, key in ipairs(keys_of(job)) do redis.call('PEXPIREAT', key, ms(expires)) end
-  local first = KEYS[3] ~= job.key and redis.call('GET', KEYS[3])
-  if first and string.sub(first, 1, #job.id) == job.id then redis.call('PEXPIREAT', KEYS[3], ms(expires)) end
+  if KEYS[3] ~= job.key and is_remembered(job, KEYS[3]) then redis.call('PEXPIREAT', KEYS[3], ms(expires)) end
 else
   status = of_job[1]
 end

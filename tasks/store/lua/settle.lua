@@ -1,6 +1,6 @@
 -- End an attempt: running → succeeded, or → delayed with its failure (failed, returned). Only the current attempt may.
 -- ARGV[3] sources, [4] job id, [5] step, [6] attempt, [7] outcome: succeeded | failed | returned,
--- [8] result or failure, [9] usage, [10] cost in micro-dollars
+-- [8] result or failure, [9] usage, [10] cost in micro-dollars, [11] what of the result is kept apart, or ''
 -- Reply: '' when accepted, else the status that refused it (superseded: a later attempt was begun; gone: no such job)
 local job, step, attempt, outcome = open_job(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
 local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'k:' .. step, 'w:' .. step, 't:' .. step)
@@ -14,6 +14,7 @@ if outcome ~= 'succeeded' then
   return ''
 end
 keep(job, 'r:' .. step, ARGV[8])
+keep_apart(job, 'r:' .. step, ARGV[11])
 keep(job, 'a:' .. step .. ':' .. attempt, '{"step":"' .. step .. '","number":' .. attempt ..
   ',"outcome":"succeeded","worker":' .. cjson.encode(facts[4]) .. ',"started_at":' .. facts[5] ..
   ',"finished_at":' .. ms(now) .. ',"usage":' .. ARGV[9] .. '}')

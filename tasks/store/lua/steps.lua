@@ -35,15 +35,16 @@ local function finish_job(job, status, failure)
     end
   end
   redis.call('HSET', job.key, 'status', status, 'finished', ms(now), 'failure', failure or '')
-  redis.call('HINCRBY', load, 'jobs', -1)
-  redis.call('HINCRBY', load, 'J:' .. (redis.call('HGET', job.key, 'tenant') or ''), -1)
+  uncount('jobs', 1)
+  uncount('J:' .. (redis.call('HGET', job.key, 'tenant') or ''), 1)
   redis.call('ZREM', timers, job.id)
   local data = '"status":"' .. status .. '"'
   if failure and failure ~= '' then data = data .. ',"failure":' .. failure end
   emit(job, 'job_finished', nil, nil, '{' .. data .. '}')
   redis.call('XADD', base .. 'finished', 'MAXLEN', '~', 10000, '*', 'job', job.id)
-  local retention = redis.call('HGET', job.key, 'keep')
-  for _, key in ipairs(keys_of(job)) do redis.call('PEXPIRE', key, retention) end
+  local kept = redis.call('HMGET', job.key, 'keep', 'idem')
+  for _, key in ipairs(keys_of(job)) do redis.call('PEXPIRE', key, kept[1]) end
+  if is_remembered(job, kept[2]) then redis.call('PEXPIRE', kept[2], kept[1]) end
 end
 
 local function no_result(job, step)

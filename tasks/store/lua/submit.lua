@@ -4,7 +4,8 @@
 -- [10] ms from submit after which no job is kept any more, [11] most open jobs, [12] most open jobs of a tenant (0: any),
 -- [13] tenant, [14] priority, [15] most of its steps in flight (0: any), [16] planning step's queue,
 -- [17] given plan or '': apart from the spec, which every claim brings,
--- [18] the planning step's most ms in the queue, [19] of the whole step (0: any)
+-- [18] the planning step's most ms in the queue, [19] of the whole step (0: any),
+-- [20], [21] what of spec and plan is kept apart, or '', [22] for lists: the spec with a short task, or ''
 -- Reply: {id of the job, 1 created | 0 there before | -1 refused, fingerprint of the one there | what is full}
 local id, spec, step, step_spec = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local timeout, retention, fingerprint = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
@@ -22,13 +23,19 @@ if tonumber(open[1] or '0') >= tonumber(ARGV[11]) then return { id, -1, 'jobs' }
 if ARGV[12] ~= '0' and tonumber(open[2] or '0') >= tonumber(ARGV[12]) then return { id, -1, 'tenant' } end
 redis.call('HINCRBY', load, 'jobs', 1)
 redis.call('HINCRBY', load, 'J:' .. ARGV[13], 1)
-if fingerprint ~= '' then redis.call('SET', KEYS[3], id .. ' ' .. fingerprint, 'PX', timeout + retention) end
+if fingerprint ~= '' then
+  redis.call('SET', KEYS[3], id .. ' ' .. fingerprint, 'PX', timeout + retention)
+  redis.call('HSET', job.key, 'idem', KEYS[3])
+end
 
 local expires = ms(now + timeout + retention)
 redis.call('HSET', job.key, 'spec', spec, 'status', 'pending', 'created', ms(now), 'deadline', ms(now + timeout),
   'expires', expires, 'keep', ARGV[8], 'open', 0, 'done', 0, 'total', 0, 'cost', 0, 'revision', 0, 'won', 0, 'order', step,
   'tenant', ARGV[13], 'priority', ARGV[14], 'cap', ARGV[15])
 if ARGV[17] ~= '' then redis.call('HSET', job.key, 'plan', ARGV[17]) end
+keep_apart(job, 'spec', ARGV[20])
+keep_apart(job, 'plan', ARGV[21])
+if ARGV[22] ~= '' then redis.call('HSET', job.key, 'brief', ARGV[22]) end
 emit(job, 'job_submitted')
 if step ~= '' then
   redis.call('HSET', job.key, 'open', 1, 'total', 1)

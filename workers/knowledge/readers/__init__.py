@@ -1,5 +1,6 @@
 """Readers: files of many kinds to blocks of text. Heavy parsers load when their first file comes."""
 
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Final
 
@@ -49,8 +50,6 @@ def extract(path: PurePath, data: bytes) -> Extract:
 
 
 def _read(kind: str, data: bytes, name: str) -> Extract:
-    from workers.knowledge.readers import markdown, plain, records
-
     match kind:
         case "pdf":
             from workers.knowledge.readers.pdf import read_pdf
@@ -64,13 +63,18 @@ def _read(kind: str, data: bytes, name: str) -> Extract:
             from workers.knowledge.readers.webpage import read_html
 
             return read_html(decode(data), name)
-        case "markdown":
-            return markdown.read_markdown(lines_of(data), name)
-        case "json":
-            return records.read_json(lines_of(data), name)
-        case "json lines":
-            return records.read_json_lines(lines_of(data), name)
-        case "separated":
-            return records.read_separated(lines_of(data), name)
         case _:
-            return plain.read_plain(lines_of(data), name)
+            return _read_lines(kind, lines_of(data), name)
+
+
+def _read_lines(kind: str, lines: list[str], name: str) -> Extract:
+    from workers.knowledge.readers import markdown, plain, records
+
+    readers = {
+        "markdown": markdown.read_markdown,
+        "plain": plain.read_plain,
+        "json": records.read_json,
+        "json lines": records.read_json_lines,
+        "separated": records.read_separated,
+    }
+    return replace(readers[kind](lines, name), lines=lines)

@@ -39,6 +39,8 @@ class Extract:
     blocks: Sequence[Block]
     paged: bool = False
     """Whether the blocks' numbers are pages, not lines."""
+    lines: Sequence[str] = ()
+    """All lines of the file where passages are pieces of it; empty where the text was taken out of markup."""
     faults: Sequence[str] = ()
     """Parts that could not be read, in words."""
 
@@ -66,7 +68,7 @@ class Collector:
         self._open.append((level, clean))
         self.first_heading = self.first_heading or clean
         self._section += 1
-        self._bare = self._block((line.strip(),), None if number is None else (number,))
+        self._bare = self._block((line.rstrip(),), None if number is None else (number,))
         self._bare_level = level
 
     def add(self, lines: Sequence[str], numbers: Sequence[int] | None = None, *, code: bool = False) -> None:

@@ -1,0 +1,1 @@
+"""The diamond in other frameworks, each in a venv of its own: `python -m benchmarks.peers`."""

@@ -1,0 +1,29 @@
+-- End an attempt: running → succeeded, or → delayed with its failure (failed, returned). Only the current attempt may.
+-- ARGV[3] sources, [4] job id, [5] step, [6] attempt, [7] outcome: succeeded | failed | returned,
+-- [8] result or failure, [9] usage, [10] cost in micro-dollars, [11] what of the result is kept apart, or ''
+-- Reply: '' when accepted, else the status that refused it (superseded: a later attempt was begun; gone: no such job)
+local job, step, attempt, outcome = open_job(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
+local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'k:' .. step, 'w:' .. step, 't:' .. step)
+if not facts[1] then return 'gone' end
+if facts[2] ~= attempt then return 'superseded' end
+if not may(ARGV[3], facts[1]) then return facts[1] end
+
+redis.call('HINCRBY', job.key, 'cost', ARGV[10])
+if outcome ~= 'succeeded' then
+  falter(job, step, attempt, outcome, ARGV[9], ARGV[8])
+  return ''
+end
+keep(job, 'r:' .. step, ARGV[8])
+keep_apart(job, 'r:' .. step, ARGV[11])
+keep(job, 'a:' .. step .. ':' .. attempt, '{"step":"' .. step .. '","number":' .. attempt ..
+  ',"outcome":"succeeded","worker":' .. cjson.encode(facts[4]) .. ',"started_at":' .. facts[5] ..
+  ',"finished_at":' .. ms(now) .. ',"usage":' .. ARGV[9] .. '}')
+close_step(job, step, 'succeeded')
+emit(job, 'step_succeeded', step, attempt, '{"usage":' .. ARGV[9] .. '}')
+if facts[3] == 'plan' then tell('plan_proposed', job, step, attempt)
+elseif facts[3] == 'synthesis' then finish_job(job, 'completed')
+else
+  redis.call('HINCRBY', job.key, 'won', 1)
+  advance(job, step)
+end
+return ''
