@@ -20,6 +20,8 @@ from tests.support.moves import Moves
 AT_ONCE: Final = timedelta(0)
 MOST_BYTES: Final = 12_000
 """Of a finished diamond with small results, all its keys. Measured 8,300."""
+ROUNDING: Final = 64
+"""Bytes that the same content may take more, as its digits and Redis' allocator have it."""
 
 
 @pytest.fixture
@@ -119,7 +121,9 @@ async def test_jobs_that_are_gone_leave_nothing_that_grows(moves: Moves, troupe:
 
     first = await round_of(20)
     await asyncio.sleep(0)
-    assert await round_of(60) == pytest.approx(first, rel=0.1)
+    later = await round_of(60)
+    assert set(later) == set(first)
+    assert all(later[key] <= first[key] + ROUNDING for key in first), (first, later)
     assert not [key for key in first if re.search(r":job:j[0-9a-z]{10}", key)]
 
 
