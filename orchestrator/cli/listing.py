@@ -77,8 +77,7 @@ def prune(
     if json:
         typer.echo(f'{{"forgotten": {0 if dry_run else count}, "found": {count}, "bytes": {size}}}')
     else:
-        amount = f", {size / 1e6:.1f} MB" if size else ""
-        typer.echo(f"{count} jobs {'would be forgotten' if dry_run else 'forgotten'}{amount}")
+        typer.echo(f"{count} jobs {'would be forgotten' if dry_run else 'forgotten'}{shown_size(size)}")
 
 
 def read_age(text: str) -> timedelta:
@@ -90,6 +89,13 @@ def read_age(text: str) -> timedelta:
         return timedelta(seconds=float(found[1]) * UNITS[found[2]])
     except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is no age: 90s, 30m, 12h, 7d", param_hint="--older-than") from None
+
+
+def shown_size(size: int) -> str:
+    """What they took, for people; nothing when it is not known."""
+    if not size:
+        return ""
+    return f", about {size / 1e6:,.1f} MB" if size >= 1_000_000 else f", about {max(size // 1000, 1)} kB"
 
 
 def read_statuses(text: str) -> list[TaskStatus]:

@@ -13,6 +13,8 @@ from tasks.store import NewStep
 MAX_DESCRIPTION_CHARS = 20_000
 MAX_FAULTS = 20
 """Faults that are named; a planner mends no more at a time."""
+MAX_FAULT_CHARS = 500
+"""Longest fault: a planner's own words stand in it, and it goes into an event, a step and a log."""
 SYNTHESIS = "Write the final answer to the task from the results of the steps, with their sources."
 
 
@@ -41,13 +43,18 @@ def check(plan: Plan, agents: Sequence[AgentDefinition], limits: OrchestratorSet
         faults = list(_graph_faults(plan, limits))
     absent = [fault for at, step in enumerate(plan.steps) for fault in _absences(at, step, able, agents)]
     if faults or absent:
-        return Checked(faults=_named([*faults, *absent]), only_absent=not faults)
+        return Checked(faults=named([*faults, *absent]), only_absent=not faults)
     return Checked(steps=tuple(_bind(plan, able, agents, limits)))
 
 
-def _named(faults: Sequence[str]) -> tuple[str, ...]:
-    rest = len(faults) - MAX_FAULTS
-    return tuple(faults) if rest <= 0 else (*faults[:MAX_FAULTS], f"and {rest} more faults")
+def named(faults: Sequence[str]) -> tuple[str, ...]:
+    """The first faults, each within its length, and how many more there are."""
+    rest, first = len(faults) - MAX_FAULTS, [_within(fault) for fault in faults[:MAX_FAULTS]]
+    return tuple(first) if rest <= 0 else (*first, f"and {rest} more faults")
+
+
+def _within(fault: str) -> str:
+    return fault if len(fault) <= MAX_FAULT_CHARS else f"{fault[: MAX_FAULT_CHARS - 1]}…"
 
 
 def _shape_faults(plan: Plan, limits: OrchestratorSettings) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Final, assert_never
 import structlog
 from pydantic import ValidationError
 
-from orchestrator.planning.check import check, planning_step
+from orchestrator.planning.check import check, named, planning_step
 from orchestrator.scheduling.absence import Absences, Patience
 from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt, no_time, overdue, taken_over
 from orchestrator.scheduling.dispatch import Publisher
@@ -232,7 +232,7 @@ class Actor:
         if checked is not None and not checked.faults and plan is not None:
             await self._accept(record, plan, checked.steps)
             return
-        faults = list(checked.faults) if checked is not None else faults
+        faults = list(checked.faults if checked is not None else named(faults))
         given = record.spec.plan is not None  # whoever gave it may start the worker now; a planner knows who is alive
         if (
             given
@@ -246,7 +246,7 @@ class Actor:
         if entry.ref.step == PLAN_STEP:
             await self._repair(record, agents, faults)
         else:
-            reason = f"the plan may not run: {'; '.join(faults)}"
+            reason = f"the plan may not run: {'; '.join(faults)}"[:MAX_REASON_CHARS]
             await self.jobs.end_job(record.spec.id, TaskStatus.FAILED, Failure(code="invalid_plan", message=reason))
 
     async def _agents(self) -> list[AgentDefinition]:

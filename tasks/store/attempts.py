@@ -6,6 +6,7 @@ from enum import StrEnum
 from secrets import token_hex
 from typing import Final, cast
 
+from tasks.errors import PayloadTooLarge
 from tasks.ids import AttemptRef, StepId, WorkerName, partition_of
 from tasks.models import AttemptOutcome, Claim, Failure, JobSpec, Step, StepInput, StepResult, Usage
 from tasks.states import Move, StepStatus, sources
@@ -14,6 +15,9 @@ from tasks.store.payload import is_apart, pack, unpack
 from tasks.store.reading import known, readable
 from tasks.store.scripts import CLAIM, HEARTBEAT, REPORT, SETTLE
 from tasks.store.store import Store
+
+MAX_SOURCES: Final = 1_000
+"""Most sources of one result: each reader gets them all."""
 
 HANDED_BACK: Final = "handed_back"
 """Failure code of an attempt that its worker returned unfinished."""
@@ -82,8 +86,11 @@ class AttemptStore:
         """Commit the attempt's result; dependents become ready in the same move. None when accepted.
 
         Raises:
-            PayloadTooLarge: it has more bytes than are stored; settle the attempt as failed instead.
+            PayloadTooLarge: it has more bytes or sources than are stored; settle the attempt as failed instead.
         """
+        if len(result.sources) > MAX_SOURCES:
+            count = f"{len(result.sources):,}"
+            raise PayloadTooLarge(f"the result has {count} sources; at most {MAX_SOURCES:,} are allowed")
         held, apart = pack("the result", result.model_dump_json(exclude_defaults=True))
         return await self._settle(Move.SUCCEED, ref, AttemptOutcome.SUCCEEDED, held, usage, apart)
 

@@ -5,11 +5,11 @@
 | `<p>:{N}:control` | stream, group `orchestrators` | moves | permanent; an entry is deleted once acted on |
 | `<p>:{N}:timers` | sorted set: `job` or `job:step` → due, Unix ms | moves | permanent; empty when nothing is open |
 | `<p>:{N}:job:finished` | stream of ended jobs, a hint | moves | permanent; trimmed |
-| `<p>:{N}:job:load` | hash of counters for admission: lua/admission.lua | moves | permanent |
+| `<p>:{N}:job:load` | hash of counters for admission: lua/admission.lua | moves | permanent; tenants at nothing go |
 | `<p>:{N}:job:waits` | set of queues that steps wait for | moves | permanent; empty when none waits |
 | `<p>:{N}:job:<queue>:line` | sorted set: job → its turn | moves | permanent; empty when none waits |
 | `<p>:{N}:job:<id>:wait:<queue>` | list of waiting steps | moves | as the job |
-| `<p>:{N}:job:index` | sorted set: job → created, Unix ms | submit | permanent; pruned past retention |
+| `<p>:{N}:job:index` | sorted set: job → created, Unix ms | submit, unlist | permanent; pruned past retention |
 | `<p>:{N}:job:dead` | sorted set: `job:step` → given up, Unix ms | give_up, reopen | permanent; pruned past retention |
 | `<p>:{N}:job:<id>` | hash: spec, status, counters | moves | deadline + retention, then retention |
 | `<p>:{N}:job:<id>:steps` | hash: fields below | moves | as the job |
@@ -17,7 +17,7 @@
 | `<p>:{N}:job:<id>:results` | hash: r:, f: and a: fields below | settle, give_up | as the job |
 | `<p>:{N}:job:<id>:big` | hash: large payloads, apart: payload.py | submit, settle | as the job |
 | `<p>:{N}:job:<id>:events` | stream, ids `<seq>-0` | moves, report | as the job |
-| `<p>:{N}:idem:<sha256>` | string: `job fingerprint` | submit | timeout + retention |
+| `<p>:{N}:idem:<sha256>` | string: `job fingerprint` | submit, moves | as the job, whose field `idem` names it |
 | `<p>:{fleet}:workers`, `…:orchestrators` | hash: process → announcement | announce | permanent; silent ones go |
 | `…:until` of both | sorted set: process → end, Unix ms | announce | permanent; with the hash |
 

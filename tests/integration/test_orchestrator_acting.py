@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.planning.check import MAX_FAULT_CHARS, MAX_FAULTS
 from tasks.errors import BrokerUnavailable
 from tasks.events import PlanAccepted, PlanRejected
 from tasks.ids import REPAIR_STEP, AttemptRef, JobId, StepId
@@ -466,3 +467,11 @@ async def test_a_plan_may_name_an_agent_whose_announcement_has_ended_with_an_out
     await deciding.moves.fleet.leave(presence)
     job = await deciding.submitted(a_job(plan=a_plan({"one": ()}, agent="own")))
     assert (await deciding.moves.snapshots.job(job)).status is TaskStatus.IN_PROGRESS
+
+
+async def test_of_a_proposal_full_of_faults_the_first_are_told(deciding: Deciding) -> None:
+    job = await deciding.submitted(a_job())
+    await deciding.propose(job, {"steps": [{"id": "x" * 5_000, "depends_on": 3}] * 500})
+    (rejected,) = [event for event in await deciding.moves.told(job) if isinstance(event, PlanRejected)]
+    assert len(rejected.faults) == MAX_FAULTS + 1
+    assert all(len(fault) <= MAX_FAULT_CHARS for fault in rejected.faults)

@@ -4,9 +4,10 @@ import pytest
 
 from tasks.errors import PayloadTooLarge
 from tasks.ids import StepId
-from tasks.models import Plan, PlannedStep, StepResult
+from tasks.models import Plan, PlannedStep, Source, StepResult
 from tasks.states import StepStatus, TaskStatus
 from tasks.store import Store
+from tasks.store.attempts import MAX_SOURCES
 from tasks.store.payload import MAX_BYTES, PACK_ABOVE
 from tests.support.builders import COST, a_job, a_planning_step
 from tests.support.moves import Moves
@@ -93,3 +94,13 @@ async def test_a_request_over_the_cap_is_refused_and_leaves_nothing(moves: Moves
     with pytest.raises(PayloadTooLarge, match="the plan has"):
         await moves.jobs.submit(a_job(plan=Plan(steps=steps)), None)
     assert await moves.snapshots.jobs(10) == []
+
+
+async def test_a_result_of_too_many_sources_is_refused_and_changes_nothing(moves: Moves) -> None:
+    job = await moves.planned({"one": []})
+    ref = await moves.running(job, "one")
+    sources = tuple(Source(id=f"s{at}", title="t", path="/p") for at in range(MAX_SOURCES + 1))
+    with pytest.raises(PayloadTooLarge, match="1,001 sources; at most 1,000"):
+        await moves.attempts.succeed(ref, StepResult(text="", sources=sources), COST)
+    assert await moves.status(job, "one") is StepStatus.RUNNING
+    assert await moves.attempts.succeed(ref, StepResult(text="", sources=sources[1:]), COST) is None

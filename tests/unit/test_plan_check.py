@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.planning.check import MAX_FAULTS, check, first_step, planning_step
+from orchestrator.planning.check import MAX_FAULT_CHARS, MAX_FAULTS, check, first_step, planning_step
 from orchestrator.settings import OrchestratorSettings
 from tasks.ids import PLAN_STEP, REPAIR_STEP, SYNTHESIS_STEP
 from tasks.models import AgentDefinition, Join, Plan, PlannedStep, StepKind
@@ -191,3 +191,9 @@ def test_of_many_faults_the_first_are_named_and_the_rest_counted() -> None:
     faults = check(Plan(steps=steps), BUILT_IN, OrchestratorSettings()).faults
     assert len(faults) == MAX_FAULTS + 1
     assert faults[-1] == "and 10 more faults"
+
+
+def test_a_fault_is_cut_when_a_planner_wrote_a_book_into_it() -> None:
+    (fault,) = check(Plan(steps=[PlannedStep(id="s", description="x", agent="n" * 10_000)]), BUILT_IN, LIMITS).faults
+    assert len(fault) == MAX_FAULT_CHARS
+    assert fault.endswith("…")

@@ -3,13 +3,15 @@
 import re
 import sys
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from tests.unit import pages
+from tests.unit.attempts import make_claim, make_input
 from tests.unit.command_line import refusal
 from tests.unit.pages import ROOT, Snippet
-from workers import Agent
+from workers import Agent, StepContext
 
 PATH = re.compile(
     r"(?:tasks|orchestrator|workers|tests|docs|\.ci)/[\w./-]*|docker-compose\.yml|requirements[\w-]*\.lock"
@@ -83,15 +85,42 @@ def test_every_python_block_compiles(block: Snippet) -> None:
     assert compile(block.text, block.place, "exec")
 
 
-@pytest.mark.parametrize("block", AGENT_MODULES, ids=lambda one: one.place)
-def test_every_example_of_an_agent_can_be_loaded(block: Snippet) -> None:
+def loaded(block: Snippet) -> dict[str, Any]:
+    """The names that an example defines."""
     module = ModuleType("example")
     sys.modules["example"] = module  # types in annotations are looked up there
     try:
         exec(compile(block.text, block.place, "exec"), vars(module))  # noqa: S102 - it is our own page
     finally:
         del sys.modules["example"]
-    assert [value for value in vars(module).values() if isinstance(value, Agent)]
+    return vars(module)
+
+
+@pytest.mark.parametrize("block", AGENT_MODULES, ids=lambda one: one.place)
+def test_every_example_of_an_agent_can_be_loaded(block: Snippet) -> None:
+    assert [value for value in loaded(block).values() if isinstance(value, Agent)]
+
+
+def test_every_python_example_is_run_by_a_test() -> None:
+    """Agents are loaded here; the producer's lines run in tests/acceptance/test_own_agents.py."""
+    rest = [one for one in pages.blocks("python") if one not in AGENT_MODULES]
+    assert [(one.place, "job = troupe.submit(" in one.text) for one in rest] == [("README.md", True)]
+
+
+async def test_the_tool_of_the_examples_answers() -> None:
+    examples = [names for names in map(loaded, AGENT_MODULES) if "quote" in names]
+    assert len(examples) == 2
+    for names in examples:
+        answer = await names["quote"]("ACME")
+        assert "ACME" in str(answer)
+        assert "101.5" in str(answer)
+
+
+async def test_the_plain_code_of_the_examples_counts_what_other_steps_found() -> None:
+    (counter,) = [names["counter"] for names in map(loaded, AGENT_MODULES) if "counter" in names]
+    claim = make_claim(inputs=[make_input("one", "It is so."), make_input("two", "Not here.")])
+    reply = await counter.run(StepContext(claim=claim))
+    assert (reply.text, reply.data) == ("The findings have 5 words.", 5)
 
 
 def test_every_variable_in_the_pages_is_a_setting() -> None:
