@@ -4,9 +4,11 @@ import importlib.util
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, cast
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol, cast
 
 from pydantic.fields import FieldInfo
 
@@ -107,3 +109,23 @@ def setting_names() -> set[str]:
 
 def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
+
+
+AGENT_MODULES = [one for one in blocks("python") if "from workers import" in one.text]
+"""Examples that define agents."""
+
+
+def others(place: str) -> list[Snippet]:
+    """The examples of a page that define no agent."""
+    return [one for one in pages.blocks("python") if one not in AGENT_MODULES and one.place == place]
+
+
+def loaded(block: Snippet) -> dict[str, Any]:
+    """The names that an example defines."""
+    module = ModuleType("example")
+    sys.modules["example"] = module  # types in annotations are looked up there
+    try:
+        exec(compile(block.text, block.place, "exec"), vars(module))  # noqa: S102 - it is our own page
+    finally:
+        del sys.modules["example"]
+    return vars(module)

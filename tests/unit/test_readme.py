@@ -1,9 +1,6 @@
 """What the pages say exists."""
 
 import re
-import sys
-from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -18,7 +15,6 @@ PATH = re.compile(
 )
 COMMAND_LINES = [one for one in pages.shell_lines() if pages.troupe_words(one.text) is not None]
 MENTIONS = [one for one in pages.spans() if one.text.startswith(("troupe ", ".venv/bin/troupe "))]
-AGENT_MODULES = [one for one in pages.blocks("python") if "from workers import" in one.text]
 
 
 def make_targets() -> set[str]:
@@ -85,30 +81,20 @@ def test_every_python_block_compiles(block: Snippet) -> None:
     assert compile(block.text, block.place, "exec")
 
 
-def loaded(block: Snippet) -> dict[str, Any]:
-    """The names that an example defines."""
-    module = ModuleType("example")
-    sys.modules["example"] = module  # types in annotations are looked up there
-    try:
-        exec(compile(block.text, block.place, "exec"), vars(module))  # noqa: S102 - it is our own page
-    finally:
-        del sys.modules["example"]
-    return vars(module)
-
-
-@pytest.mark.parametrize("block", AGENT_MODULES, ids=lambda one: one.place)
+@pytest.mark.parametrize("block", pages.AGENT_MODULES, ids=lambda one: one.place)
 def test_every_example_of_an_agent_can_be_loaded(block: Snippet) -> None:
-    assert [value for value in loaded(block).values() if isinstance(value, Agent)]
+    assert [value for value in pages.loaded(block).values() if isinstance(value, Agent)]
 
 
 def test_every_python_example_is_run_by_a_test() -> None:
-    """Agents are loaded here; the producer's lines run in tests/acceptance/test_own_agents.py."""
-    rest = [one for one in pages.blocks("python") if one not in AGENT_MODULES]
-    assert [(one.place, "job = troupe.submit(" in one.text) for one in rest] == [("README.md", True)]
+    """Agents are loaded here; the rest runs in tests/acceptance/test_own_agents.py and tests/integration/test_pages.py."""
+    places = {one.place for one in pages.blocks("python") if one not in pages.AGENT_MODULES}
+    assert places == {"README.md", "docs/testing-your-agents.md"}
+    assert ["job = troupe.submit(" in one.text for one in pages.others("README.md")] == [True]
 
 
 async def test_the_tool_of_the_examples_answers() -> None:
-    examples = [names for names in map(loaded, AGENT_MODULES) if "quote" in names]
+    examples = [names for names in map(pages.loaded, pages.AGENT_MODULES) if "quote" in names]
     assert len(examples) == 2
     for names in examples:
         answer = await names["quote"]("ACME")
@@ -117,7 +103,7 @@ async def test_the_tool_of_the_examples_answers() -> None:
 
 
 async def test_the_plain_code_of_the_examples_counts_what_other_steps_found() -> None:
-    (counter,) = [names["counter"] for names in map(loaded, AGENT_MODULES) if "counter" in names]
+    (counter,) = [names["counter"] for names in map(pages.loaded, pages.AGENT_MODULES) if "counter" in names]
     claim = make_claim(inputs=[make_input("one", "It is so."), make_input("two", "Not here.")])
     reply = await counter.run(StepContext(claim=claim))
     assert (reply.text, reply.data) == ("The findings have 5 words.", 5)
