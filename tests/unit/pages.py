@@ -117,7 +117,7 @@ AGENT_MODULES = [one for one in blocks("python") if "from workers import" in one
 
 def others(place: str) -> list[Snippet]:
     """The examples of a page that define no agent."""
-    return [one for one in pages.blocks("python") if one not in AGENT_MODULES and one.place == place]
+    return [one for one in blocks("python") if one not in AGENT_MODULES and one.place == place]
 
 
 def loaded(block: Snippet) -> dict[str, Any]:
