@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from tasks.models import Wire
+from tasks.wire import Wire
 
 
 class Verdict(StrEnum):

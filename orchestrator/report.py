@@ -1,16 +1,18 @@
 """From a job as stored to `JobResult` as users get it. Pure."""
 
-from tasks.models import Failure, StepKind, Usage
+from tasks.models import Failure, StepKind, StepResult
 from tasks.results import ErrorReport, JobResult, Missing, StepOutput, StepReport, UsageReport
 from tasks.states import FINAL_STEP, StepStatus, TaskStatus
 from tasks.store import JobRecord, StepRecord
+from tasks.usage import Usage
 
 
 def report(record: JobRecord) -> JobResult:
     """The outcome of a job, or where it stands."""
     closing = next((one for one in record.steps if one.step.kind is StepKind.SYNTHESIS), None)
     result = closing.result if closing is not None and record.status is TaskStatus.COMPLETED else None
-    steps = tuple(_step(one) for one in record.steps)
+    used = _used(record)
+    steps = tuple(_step(one, used[one.step.id]) for one in record.steps)
     return JobResult(
         job_id=record.spec.id,
         task=record.spec.task,
@@ -18,7 +20,7 @@ def report(record: JobRecord) -> JobResult:
         answer=result.text if result else None,
         sources=result.sources if result else (),
         steps=steps,
-        usage=UsageReport.of(sum((usage(one) for one in record.steps), Usage())),
+        usage=UsageReport.of(sum(used.values(), Usage())),
         missing=tuple(_missing(one) for one in record.steps if _is_missing(one)),
         model=result.model if result else record.spec.model,
         created_at=record.created_at,
@@ -28,9 +30,14 @@ def report(record: JobRecord) -> JobResult:
     )
 
 
-def usage(record: StepRecord) -> Usage:
-    """What all ended attempts of a step consumed."""
-    return sum((attempt.usage for attempt in record.attempts), Usage())
+def _used(record: JobRecord) -> dict[str, Usage]:
+    """What each step consumed, over all attempts: by the ledger, or by its attempts if an older release ran them."""
+    used: dict[str, Usage] = {}
+    for line in record.ledger.lines:
+        used[line.step] = used.get(line.step, Usage()) + line.usage
+    for one in record.steps:
+        used.setdefault(one.step.id, sum((attempt.usage for attempt in one.attempts), Usage()))
+    return used
 
 
 def failure(record: StepRecord) -> Failure | None:
@@ -40,8 +47,8 @@ def failure(record: StepRecord) -> Failure | None:
     return record.attempts[-1].failure if record.attempts else None
 
 
-def _step(record: StepRecord) -> StepReport:
-    step, result, why = record.step, record.result, failure(record)
+def _step(record: StepRecord, used: Usage) -> StepReport:
+    step, why = record.step, failure(record)
     return StepReport(
         id=step.id,
         kind=step.kind,
@@ -55,10 +62,15 @@ def _step(record: StepRecord) -> StepReport:
         worker=record.worker,
         started_at=record.started_at,
         finished_at=record.finished_at,
-        usage=UsageReport.of(usage(record)),
-        result=StepOutput(text=result.text, data=result.data, sources=result.sources) if result else None,
+        usage=UsageReport.of(used),
+        result=_output(record.result),
+        partial=_output(record.found) if record.result is None else None,
         error=ErrorReport.of(why) if why else None,
     )
+
+
+def _output(result: StepResult | None) -> StepOutput | None:
+    return StepOutput(text=result.text, data=result.data, sources=result.sources) if result else None
 
 
 def _is_missing(record: StepRecord) -> bool:

@@ -10,6 +10,7 @@ TroupeError
 ├── TransientError                try again later, with backoff
 │   ├── StoreUnavailable · BrokerUnavailable
 │   │   └── StoreFull             a StoreUnavailable; carries retry_after
+│   ├── AttemptOver
 │   ├── FleetFull                 carries retry_after
 │   ├── ModelUnavailable          carries retry_after where the provider gave one
 │   └── ResultTimeout             also a TimeoutError
@@ -18,7 +19,8 @@ TroupeError
     └── StepFailed                carries a Failure; its kinds below
         ├── ModelRefused · ModelNonsense · ModelTruncated
         │   └── InvalidOutput     a ModelNonsense; carries the raw text
-        └── DeadlinePassed · QueueTimeout · IdleTimeout · TooManyTurns · LoopStalled
+        ├── DeadlinePassed · QueueTimeout · IdleTimeout · TooManyTurns · LoopStalled
+        └── BudgetSpent · ReplayDiverged
 
 Errors do not cross processes, facts do: what a worker stores is a `tasks.models.Failure`.
 """
@@ -194,6 +196,12 @@ class ModelUnavailable(TransientError):
         self.retry_after = retry_after
 
 
+class AttemptOver(TransientError):
+    """The attempt is no longer this worker's: nothing more is bought for it."""
+
+    code = "attempt_over"
+
+
 class FleetFull(TransientError):
     """The fleet, or the tenant, has as many open jobs as it may have; nothing was accepted."""
 
@@ -275,6 +283,23 @@ class LoopStalled(StepFailed):
     """The model went on making the same tool calls, also after it was told so."""
 
     code = "loop_stalled"
+
+
+class BudgetSpent(StepFailed):
+    """What the job or the agent may consume does not suffice for another call."""
+
+    code = "budget_spent"
+
+    def __init__(self, message: str, *, partial: str = "") -> None:
+        super().__init__(message)
+        self.partial = partial
+        """What the model had written of an answer that was cut for it."""
+
+
+class ReplayDiverged(StepFailed):
+    """A replay came to a call that was not recorded so."""
+
+    code = "replay_diverged"
 
 
 class DeadlinePassed(StepFailed):

@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, TypeAdapter
 
 from tasks.ids import JobId
-from tasks.models import Failure, Usage, Wire
+from tasks.models import Failure
 from tasks.states import FINAL_JOB, TaskStatus
+from tasks.usage import Usage
+from tasks.wire import Wire
 
 
 class BaseEvent(Wire):

@@ -9,7 +9,8 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field
 
 from tasks.ids import JOB_ID, AttemptRef, JobId
-from tasks.models import Name, Step, StepName, Wire
+from tasks.models import Name, Step, StepName
+from tasks.wire import Wire
 
 MESSAGE_VERSION: Final = 1
 MAX_GOAL_CHARS: Final = 120

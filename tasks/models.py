@@ -7,11 +7,13 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, AwareDatetime, Field, JsonValue
 from pydantic.json_schema import SkipJsonSchema
 
 from tasks.ids import NAME, STEP_ID, JobId, StepId, WorkerName
 from tasks.states import StepStatus, TaskStatus
+from tasks.usage import Budget, Usage
+from tasks.wire import Wire
 
 VERSION: Final = 1
 """Version of the stored and sent forms. Raised when an older process could misread a newer one."""
@@ -38,37 +40,6 @@ def _check_step_id(text: str) -> str:
 
 Name = Annotated[str, AfterValidator(_check_name)]
 StepName = Annotated[StepId, AfterValidator(_check_step_id)]
-
-
-class Wire(BaseModel):
-    """Base of every model that travels."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Usage(Wire):
-    """What model calls consumed. Counts of tokens as the provider reports them; money in micro-dollars."""
-
-    input_tokens: int = 0
-    """Tokens of the prompt that were neither read from nor written to the provider's cache."""
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    requests: int = 0
-    """Model calls that were answered."""
-    tool_calls: int = 0
-    cost_microusd: int = 0
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
-            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
-            requests=self.requests + other.requests,
-            tool_calls=self.tool_calls + other.tool_calls,
-            cost_microusd=self.cost_microusd + other.cost_microusd,
-        )
 
 
 class SourceKind(StrEnum):
@@ -116,6 +87,8 @@ class Failure(Wire):
     retryable: bool = False
     retry_after_ms: int | None = None
     """Earliest useful time for another try, from when the failure was met."""
+    deferred: bool = False
+    """The attempt was put off until then, and does not count."""
 
 
 class Join(StrEnum):
@@ -248,6 +221,11 @@ class JobSpec(Wire):
     plan: Plan | None = None
     """A ready plan; then no planner is asked."""
     budget_microusd: int | None = Field(default=None, ge=0)
+    """Most that its model calls may cost together."""
+    limits: Budget | None = None
+    """Further limits of the whole job, beside `budget_microusd`."""
+    replay: bool = False
+    """Nothing is called: its journals were filled from a recording before it began."""
     timeout_ms: int = Field(default=int(DEFAULT_TIMEOUT / timedelta(milliseconds=1)), ge=1)
     """From submit; the job fails with `deadline_passed` after it."""
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=200)
@@ -257,6 +235,13 @@ class JobSpec(Wire):
     """Share of free slots while others wait too: each point doubles it. None starves."""
     max_in_flight: int | None = Field(default=None, ge=1)
     """Steps of this job that may be dispatched or running at once."""
+
+    @property
+    def budget(self) -> Budget:
+        """All that it may consume."""
+        limits = self.limits or Budget()
+        costs = [cost for cost in (self.budget_microusd, limits.cost_microusd) if cost is not None]
+        return limits.model_copy(update={"cost_microusd": min(costs, default=None)})
 
 
 class StepResult(Wire):
@@ -304,7 +289,7 @@ class StepInput(Wire):
     agent: Name
     status: StepStatus
     result: StepResult | None = None
-    """None unless succeeded."""
+    """Of one that did not succeed: what it had found until then, if anything."""
     failure: Failure | None = None
 
 

@@ -3,8 +3,10 @@
 from pydantic import AwareDatetime, JsonValue
 
 from tasks.ids import JobId
-from tasks.models import Attempt, Failure, Join, Source, StepKind, Usage, Wire
+from tasks.models import Attempt, Failure, Join, Source, StepKind
 from tasks.states import StepStatus, TaskStatus
+from tasks.usage import Usage
+from tasks.wire import Wire
 
 MICROUSD = 1_000_000
 """Micro-dollars in a dollar."""
@@ -73,6 +75,8 @@ class StepReport(Wire):
     usage: UsageReport
     """Sum over all attempts."""
     result: StepOutput | None
+    partial: StepOutput | None = None
+    """What it had found before it failed, if anything."""
     error: ErrorReport | None
 
 

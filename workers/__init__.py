@@ -4,6 +4,7 @@
 """
 
 from tasks.models import RetryPolicy
+from tasks.usage import Budget
 from workers.agents.base import Agent, AgentReply
 from workers.context import StepContext, current_step
 from workers.tools.base import ToolError, tool
@@ -12,6 +13,7 @@ from workers.tools.current import current_call
 __all__ = [
     "Agent",
     "AgentReply",
+    "Budget",
     "RetryPolicy",
     "StepContext",
     "ToolError",

@@ -3,15 +3,18 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from tasks.errors import ContractError
+from tasks.errors import BudgetSpent, ContractError
 from tasks.models import Plan, StepKind
 from tasks.settings import read_settings
+from tasks.store import AccountStore, Store
 from workers.agents.base import Agent, AgentReply
 from workers.agents.built_in import prompt
 from workers.agents.conversation import Conversation
 from workers.agents.fitness import Fitness
+from workers.agents.gathered import gathered
 from workers.agents.prompt import opening
 from workers.context import StepContext
+from workers.journal.account import Account
 from workers.knowledge import shelf
 from workers.knowledge.settings import KnowledgeSettings
 from workers.llm.base import Model
@@ -26,13 +29,17 @@ from workers.tools.mcp_settings import McpSettings, read_servers
 class Answering:
     """The models of a process, and how agents use them. Lives in one event loop."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, store: Store | None = None) -> None:
         """Read the list of MCP servers and the table of models; connect to nothing.
+
+        Args:
+            store: Where budgets, limits and journals are kept; without one there are none.
 
         Raises:
             BadSetting: TROUPE_MCP or TROUPE_PRICING cannot be used.
         """
         self.settings = settings
+        self.accounts = None if store is None else AccountStore(store)
         self.controls = Controls()
         """Rate limits, approvals and observers of tool calls; set before the first step."""
         self._models: dict[str, Model] = {}
@@ -62,19 +69,31 @@ class Answering:
         agent = await self._with_servers(agent)
         model = self.model(agent.model or context.claim.job.model)
         self._fitness.check(agent, model.name)
+        executor = ToolExecutor(agent.toolbox, self.controls, within=timedelta(milliseconds=context.claim.deadline_ms))
+        account = Account(context, agent, self._fitness.pricing, self.accounts)
+        await account.open()
         conversation = Conversation(
             agent=agent,
             context=context,
-            model=model,
-            executor=ToolExecutor(
-                agent.toolbox, self.controls, within=timedelta(milliseconds=context.claim.deadline_ms)
-            ),
+            model=account.model(model),
+            executor=account.executor(executor, model.name),
             system=system_prompt(agent, context.claim.step.kind),
             max_tokens=self.settings.max_tokens,
             limits=self._fitness.limits(model.name),
         )
+        try:
+            return await conversation.run(await account.opening(self._opening))
+        except BudgetSpent as error:
+            if context.claim.step.kind is not StepKind.SYNTHESIS:
+                raise
+            return AgentReply(text=gathered(context.claim, str(error)))
+        finally:
+            account.close()
+
+    @staticmethod
+    def _opening(context: StepContext) -> str:
         bases = shelf.in_use(context.knowledge, read_settings(KnowledgeSettings).home)
-        return await conversation.run(opening(context.claim, context.agents, bases))
+        return opening(context.claim, context.agents, bases)
 
     async def close(self) -> None:
         """Release the connections of models and MCP servers."""

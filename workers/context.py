@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from tasks.errors import ContractError
-from tasks.models import AgentDefinition, Claim, Source, Usage
+from tasks.models import AgentDefinition, Claim, Source
+from tasks.usage import Usage
 
 Emit = Callable[[str, dict[str, JsonValue]], None]
 
@@ -26,8 +27,14 @@ class StepContext:
     """Living agents that a plan may use; filled for the planner only."""
     found: dict[str, Source] = field(default_factory=dict[str, Source])
     """Every source that a tool has shown to the model in this attempt, by id; only these can be cited."""
+    kept: set[str] = field(default_factory=set[str])
+    """Ids of those of them that the journal has."""
     usage: Usage = field(default_factory=Usage)
     """Consumed so far."""
+    booked: Usage = field(default_factory=Usage)
+    """As much of it as the ledger has."""
+    said: list[str] = field(default_factory=list[str])
+    """What its model has written so far, turn by turn: all that there is if it ends without a result."""
     emit: Emit = _silent
     """Writes an event (type, data) to the job's stream; costs no wait, and may be called from any thread."""
     last_sign: float = field(default_factory=time.monotonic)

@@ -103,7 +103,7 @@ class WorkerProcess:
         attempts = AttemptStore(self.store)
         self.fleet = FleetStore(self.store)
         self.leases = Leases(attempts, self.store_settings.heartbeat_s)
-        self.answering = Answering(self.models)
+        self.answering = Answering(self.models, self.store)
         self.runner = Runner(
             worker=name,
             attempts=attempts,

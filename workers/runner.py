@@ -12,22 +12,27 @@ import structlog
 from pydantic import JsonValue
 
 from tasks.errors import (
+    AttemptOver,
+    BudgetSpent,
     DamagedRecord,
     DeadlinePassed,
     IdleTimeout,
     IncompatibleVersion,
     ModelUnavailable,
     PayloadTooLarge,
+    SpendLimitReached,
     StepFailed,
+    StoreFull,
     StoreUnavailable,
     TransientError,
     TroupeError,
 )
 from tasks.ids import AttemptRef, WorkerName
-from tasks.models import MAX_TEXT_CHARS, Claim, Failure, StepKind, StepResult, Usage
-from tasks.store import AttemptStore, FleetStore, Refusal
-from tasks.store.attempts import HANDED_BACK
+from tasks.models import MAX_TEXT_CHARS, Claim, Failure, StepKind, StepResult
+from tasks.store import AttemptStore, FleetStore, Refusal, Unbooked
+from tasks.store.attempts import HANDED_BACK, MAX_FOUND_CHARS, MAX_FOUND_SOURCES
 from tasks.store.jobs import LOST
+from tasks.usage import Usage
 from workers.agents import citations
 from workers.agents.base import AgentReply
 from workers.agents.registry import AgentRegistry
@@ -49,6 +54,21 @@ SETTLING: Final = "settling"
 HALF_CITATION: Final = re.compile(r"\[[^\]\n]{0,80}\Z")
 CUT: Final = "\n\n(The rest was cut: the text is too long.)"
 
+PATIENCE: Final = timedelta(seconds=10)
+"""Waits that a failure asks for up to this long are an ordinary retry's; for longer ones the attempt is put off."""
+GOES_ON: Final = frozenset(
+    {
+        ModelUnavailable.code,
+        DeadlinePassed.code,
+        IdleTimeout.code,
+        StoreUnavailable.code,
+        StoreFull.code,
+        AttemptOver.code,
+    }
+)
+"""Codes of failures that interrupt a conversation: the next attempt goes on where it was. After others it begins anew,
+for it would only come to the same end."""
+
 RESERVED: Final = frozenset({HANDED_BACK, LOST.code})
 """Codes that say what became of a worker; an agent that used one would be tried again for ever."""
 
@@ -69,6 +89,7 @@ class Runner:
         agents: AgentRegistry,
         answering: Answering,
         settle_within: timedelta,
+        patience: timedelta = PATIENCE,
     ) -> None:
         self.worker = worker
         self.attempts = attempts
@@ -77,6 +98,7 @@ class Runner:
         self.agents = agents
         self.answering = answering
         self.settle_within = settle_within
+        self.patience = patience
 
     async def run(self, ref: AttemptRef) -> Outcome:
         """Claim, work, settle. A message that is stale, or was delivered before, is dropped at the claim.
@@ -91,9 +113,9 @@ class Runner:
             except IncompatibleVersion as error:
                 # The claim stands: left alone it would count as a lost worker. One of a later release may do better.
                 unreadable = Failure(code=error.code, message=str(error)[:MAX_MESSAGE_CHARS], retryable=True)
-                return await self._settle(ref, unreadable, Usage())
+                return await self._settle(ref, unreadable)
             except DamagedRecord as error:
-                return await self._settle(ref, failure_of(error), Usage())
+                return await self._settle(ref, failure_of(error))
             if claim is None:
                 log.info("message_dropped", reason="stale, delivered before, or its job ended")
                 return "dropped"
@@ -138,10 +160,10 @@ class Runner:
             fact = failure_of(error)  # unless it was stopped: the agent's own, of something that it waited for
         if held.stopped is not None and isinstance(fact, Failure):
             held.task.uncancel()
-            return await self._stopped(ref, held, context.usage)
+            return await self._stopped(ref, held, context)
         held.stopped = SETTLING
         await reporter.close()
-        return await self._settle(ref, fact, context.usage)
+        return await self._settle(ref, fact, context)
 
     async def _work(self, claim: Claim, context: StepContext) -> StepResult | Failure:
         seconds = claim.deadline_ms / 1000
@@ -163,28 +185,40 @@ class Runner:
                 return Failure(code=IdleTimeout.code, message=silent, retryable=IdleTimeout.retryable)
             if not isinstance(error, TroupeError):
                 log.exception("agent_raised", agent=claim.step.agent)
-            return failure_of(error)
+            if isinstance(error, BudgetSpent) and error.partial:
+                context.said.append(error.partial)
+            return deferred(error, self.patience) or failure_of(error)
 
-    async def _stopped(self, ref: AttemptRef, held: Held, usage: Usage) -> Outcome:
+    async def _stopped(self, ref: AttemptRef, held: Held, context: StepContext) -> Outcome:
         """The attempt was stopped: hand it back when it is still ours, else there is nothing to say."""
         log.info("attempt_stopped", reason=held.stopped)
+        usage, rest = consumed(context)
         if held.stopped == DRAINING:
-            await _patiently(lambda: self.attempts.hand_back(ref, STOPPING, usage), self.settle_within)
+            await _patiently(lambda: self.attempts.hand_back(ref, STOPPING, usage, rest), self.settle_within)
         return f"stopped: {held.stopped}"
 
-    async def _settle(self, ref: AttemptRef, fact: StepResult | Failure, usage: Usage) -> Outcome:
+    async def _settle(self, ref: AttemptRef, fact: StepResult | Failure, context: StepContext | None = None) -> Outcome:
+        usage, rest = consumed(context) if context else (Usage(), None)
+        found = found_so_far(context) if context and isinstance(fact, Failure) else None
+
         async def settle() -> Refusal | None:
             if isinstance(fact, Failure):
-                return await self.attempts.fail(ref, fact, usage)
-            return await self.attempts.succeed(ref, fact, usage)
+                anew = fact.code not in GOES_ON and not fact.deferred
+                return await self.attempts.fail(ref, fact, usage, rest, found=found, anew=anew)
+            return await self.attempts.succeed(ref, fact, usage, rest)
 
         try:
             refusal = await _patiently(settle, self.settle_within)
         except PayloadTooLarge as error:
-            return await self._settle(ref, failure_of(error), usage)
+            return await self._settle(ref, failure_of(error), context)
         if refusal is not None:
             log.warning("result_refused", reason=refusal)
             return f"refused: {refusal}"
+        if isinstance(fact, Failure) and fact.deferred:
+            log.warning(
+                "attempt_deferred", code=fact.code, reason=fact.message, seconds=(fact.retry_after_ms or 0) / 1000
+            )
+            return f"deferred: {fact.code}: {fact.message[:200]}"
         if isinstance(fact, Failure):
             log.warning("attempt_failed", code=fact.code, reason=fact.message)
             return f"failed: {fact.code}: {fact.message[:200]}"
@@ -205,6 +239,35 @@ def finish(claim: Claim, context: StepContext, reply: AgentReply) -> StepResult:
         text += CUT
     data: JsonValue = json.loads(_sendable(json.dumps(reply.data, ensure_ascii=False)))
     return StepResult(text=text, data=data, sources=sources, model=reply.model)
+
+
+def consumed(context: StepContext) -> tuple[Usage, Unbooked]:
+    """What an attempt consumed, and as much of it as the ledger does not have."""
+    rest = context.usage.beyond(context.booked)
+    return context.booked + rest, Unbooked(rest, context.claim.step.agent)
+
+
+def found_so_far(context: StepContext) -> StepResult | None:
+    """What a model had written before its attempt failed, with the sources that it cites; None: nothing."""
+    text = _sendable("\n\n".join(context.said))[-MAX_FOUND_CHARS:].strip()
+    if not text:
+        return None
+    known = {source.id: source for item in context.claim.inputs if item.result for source in item.result.sources}
+    text, sources = citations.keep_known(text, known | context.found)
+    return StepResult(text=text[:MAX_FOUND_CHARS], sources=sources[:MAX_FOUND_SOURCES])
+
+
+def deferred(error: BaseException, patience: timedelta) -> Failure | None:
+    """The fact behind an exception that says when another try makes sense, if that is long from now: the attempt is put
+    off and does not count. None: it is an ordinary failure."""
+    wait = getattr(error, "retry_after", None) if isinstance(error, ModelUnavailable) else None
+    if isinstance(error, SpendLimitReached):
+        wait = error.resets_in
+    if wait is None or wait <= patience:
+        return None
+    fact = failure_of(error)
+    milliseconds = int(wait / timedelta(milliseconds=1))
+    return fact.model_copy(update={"retryable": True, "retry_after_ms": milliseconds, "deferred": True})
 
 
 def failure_of(error: BaseException) -> Failure:

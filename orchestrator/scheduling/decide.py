@@ -25,6 +25,8 @@ class GiveUp:
 
 Decision = Retry | GiveUp
 
+SPREAD_MS: Final = 5_000
+"""Longest time by which attempts that were put off until the same moment are drawn apart."""
 POISON: Final = "poison"
 """Failure code of a step whose workers died under it once too often."""
 NO_WORKER: Final = "no_worker"
@@ -43,6 +45,11 @@ def after_attempt(policy: RetryPolicy, failure: Failure, *, failures: int, losse
     """
     if failure.code == HANDED_BACK:
         return Retry(0)
+    if failure.deferred:
+        if not _may_pass(policy, failure):
+            return GiveUp(failure)
+        wait = failure.retry_after_ms or 0  # not all at once: whoever waits for one limit waits until the same time
+        return Retry(wait + int(draw * min(wait / 10, SPREAD_MS)))
     if failure.code == LOST.code:
         if losses >= policy.max_losses:
             reason = f"{losses} workers died under this step; it is stopped as poison"
@@ -56,6 +63,10 @@ def after_attempt(policy: RetryPolicy, failure: Failure, *, failures: int, losse
 
 def no_time(failure: Failure) -> Failure:
     """What a step is given up with whose next attempt would begin after its end, or its job's."""
+    if failure.deferred:
+        waits = (failure.retry_after_ms or 0) / 1000
+        reason = f"{failure.message}; no time is left to wait for it ({waits:.0f} s)"
+        return Failure(code=failure.code, message=reason)
     reason = f"no time is left for another attempt; the last one: {failure.code}: {failure.message}"
     return Failure(code=DeadlinePassed.code, message=reason)
 

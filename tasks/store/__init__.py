@@ -1,6 +1,7 @@
 """The shared state in Redis: one door for those who decide, one for those who do."""
 
-from tasks.store.attempts import AttemptStore, Refusal
+from tasks.store.accounts import AccountStore, Estimate, JournalEntry, Scope
+from tasks.store.attempts import AttemptStore, Refusal, Unbooked
 from tasks.store.dead import DeadStore
 from tasks.store.endings import Endings
 from tasks.store.events import EventStore
@@ -12,14 +13,17 @@ from tasks.store.snapshot import JobRecord, Snapshots, StepRecord
 from tasks.store.store import Store
 
 __all__ = [
+    "AccountStore",
     "AttemptStore",
     "DeadStore",
     "Endings",
     "Entry",
+    "Estimate",
     "EventStore",
     "FleetStore",
     "JobRecord",
     "JobStore",
+    "JournalEntry",
     "Made",
     "NewStep",
     "Notice",
@@ -27,8 +31,10 @@ __all__ = [
     "Pruned",
     "Pruning",
     "Refusal",
+    "Scope",
     "Snapshots",
     "StepRecord",
     "Store",
     "Swept",
+    "Unbooked",
 ]

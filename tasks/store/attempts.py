@@ -1,21 +1,25 @@
 """The doer's door: claim an attempt, keep it alive, report from it, settle it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from secrets import token_hex
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from tasks.errors import PayloadTooLarge
 from tasks.ids import AttemptRef, StepId, WorkerName, partition_of
-from tasks.models import AttemptOutcome, Claim, Failure, JobSpec, Step, StepInput, StepResult, Usage
+from tasks.models import AttemptOutcome, Claim, Failure, JobSpec, Step, StepInput, StepResult
 from tasks.states import Move, StepStatus, sources
 from tasks.store.failures import translated
 from tasks.store.payload import is_apart, pack, unpack
 from tasks.store.reading import known, readable
 from tasks.store.scripts import CLAIM, HEARTBEAT, REPORT, SETTLE
 from tasks.store.store import Store
+from tasks.usage import Usage
 
+MAX_FOUND_CHARS: Final = 16_000
+"""Longest text of what a failed attempt had found."""
+MAX_FOUND_SOURCES: Final = 20
 MAX_SOURCES: Final = 1_000
 """Most sources of one result: each reader gets them all."""
 
@@ -34,6 +38,33 @@ class Refusal(StrEnum):
     """It was settled, lost or given up."""
     GONE = "gone"
     """Its job is past its retention."""
+
+
+class Unbooked(NamedTuple):
+    """What an attempt consumed beside its journal, and the ledger does not have yet."""
+
+    usage: Usage
+    agent: str = "-"
+    model: str = "-"
+    """`-` where an agent's own code counted it."""
+
+
+def amounts(usage: Usage) -> str:
+    """Usage as scripts take it."""
+    return " ".join(
+        map(
+            str,
+            (
+                usage.input_tokens,
+                usage.output_tokens,
+                usage.cache_read_tokens,
+                usage.cache_write_tokens,
+                usage.requests,
+                usage.tool_calls,
+                usage.cost_microusd,
+            ),
+        )
+    )
 
 
 class AttemptStore:
@@ -67,8 +98,9 @@ class AttemptStore:
         if not reply:
             return None
         whole = await self._with_apart(ref, reply)
+        found = await self._found(ref, whole)
         with readable(ref.task_id):
-            return _read_claim(ref, whole)
+            return _read_claim(ref, whole, found)
 
     async def heartbeat(self, partition: int, refs: Sequence[AttemptRef]) -> dict[AttemptRef, Refusal]:
         """Renew the leases of one partition's attempts.
@@ -80,10 +112,16 @@ class AttemptStore:
         for ref in refs:
             args += [ref.job, ref.step, ref.attempt]
         reply = cast("list[str]", await self.store.move(HEARTBEAT, partition, args))
-        return {ref: _refusal(status) for ref, status in zip(refs, reply, strict=True) if status}
+        return {ref: refusal(status) for ref, status in zip(refs, reply, strict=True) if status}
 
-    async def succeed(self, ref: AttemptRef, result: StepResult, usage: Usage) -> Refusal | None:
+    async def succeed(
+        self, ref: AttemptRef, result: StepResult, usage: Usage, rest: Unbooked | None = None
+    ) -> Refusal | None:
         """Commit the attempt's result; dependents become ready in the same move. None when accepted.
+
+        Args:
+            usage: All that the attempt consumed.
+            rest: As much of it as the ledger does not have yet; all of it unless given.
 
         Raises:
             PayloadTooLarge: it has more bytes or sources than are stored; settle the attempt as failed instead.
@@ -92,16 +130,35 @@ class AttemptStore:
             count = f"{len(result.sources):,}"
             raise PayloadTooLarge(f"the result has {count} sources; at most {MAX_SOURCES:,} are allowed")
         held, apart = pack("the result", result.model_dump_json(exclude_defaults=True))
-        return await self._settle(Move.SUCCEED, ref, AttemptOutcome.SUCCEEDED, held, usage, apart)
+        return await self._settle(Move.SUCCEED, ref, AttemptOutcome.SUCCEEDED, held, usage, rest, apart=apart)
 
-    async def fail(self, ref: AttemptRef, failure: Failure, usage: Usage) -> Refusal | None:
-        """Settle the attempt as failed; the orchestrator decides what follows. None when accepted."""
-        return await self._settle(Move.FALTER, ref, AttemptOutcome.FAILED, _fact(failure), usage)
+    async def fail(
+        self,
+        ref: AttemptRef,
+        failure: Failure,
+        usage: Usage,
+        rest: Unbooked | None = None,
+        *,
+        found: StepResult | None = None,
+        anew: bool = False,
+    ) -> Refusal | None:
+        """Settle the attempt as failed; the orchestrator decides what follows. None when accepted.
 
-    async def hand_back(self, ref: AttemptRef, reason: str, usage: Usage) -> Refusal | None:
+        Args:
+            found: What it had found until then; at most MAX_FOUND_CHARS, given to the steps that depend on this one.
+            anew: The next attempt begins a conversation of its own instead of going on with this one's.
+        """
+        move, outcome = Move.FALTER, AttemptOutcome.FAILED
+        if failure.deferred:
+            move, outcome = Move.LOSE, AttemptOutcome.RETURNED
+        return await self._settle(move, ref, outcome, _fact(failure), usage, rest, anew=anew, found=found)
+
+    async def hand_back(
+        self, ref: AttemptRef, reason: str, usage: Usage, rest: Unbooked | None = None
+    ) -> Refusal | None:
         """Give the attempt up so that another worker takes it at once; not counted as a failure."""
         failure = Failure(code=HANDED_BACK, message=reason, retryable=True, retry_after_ms=0)
-        return await self._settle(Move.LOSE, ref, AttemptOutcome.RETURNED, _fact(failure), usage)
+        return await self._settle(Move.LOSE, ref, AttemptOutcome.RETURNED, _fact(failure), usage, rest)
 
     async def report(self, ref: AttemptRef, events: Sequence[tuple[str, str]]) -> bool:
         """Append events (type, JSON data) of a running attempt; False when it is stale."""
@@ -125,9 +182,34 @@ class AttemptStore:
             reply[at] = unpack(reply[at], apart)
         return reply
 
+    async def _found(self, ref: AttemptRef, reply: Sequence[str]) -> dict[str, str]:
+        """What inputs that failed had found until then: one more round trip where there are such inputs."""
+        steps = [reply[at] for at in range(3, len(reply), 4) if reply[at + 1] == StepStatus.FAILED]
+        if not steps:
+            return {}
+        async with translated(self.store.settings):
+            found = cast(
+                "list[str | None]",
+                await self.store.redis.hmget(
+                    f"{self.store.keys.job(ref.job)}:results", [f"p:{step}" for step in steps]
+                ),
+            )
+        return {step: text for step, text in zip(steps, found, strict=True) if text}
+
     async def _settle(
-        self, move: Move, ref: AttemptRef, outcome: AttemptOutcome, fact: str, usage: Usage, apart: str = ""
+        self,
+        move: Move,
+        ref: AttemptRef,
+        outcome: AttemptOutcome,
+        fact: str,
+        usage: Usage,
+        rest: Unbooked | None,
+        *,
+        apart: str = "",
+        anew: bool = False,
+        found: StepResult | None = None,
     ) -> Refusal | None:
+        rest = rest or Unbooked(usage)
         args = [
             sources(move),
             ref.job,
@@ -138,9 +220,17 @@ class AttemptStore:
             usage.model_dump_json(exclude_defaults=True),
             usage.cost_microusd,
             apart,
+            f"{rest.agent} {rest.model}",
+            "" if rest.usage == Usage() else amounts(rest.usage),
+            "1" if anew else "",
+            _bounded(found).model_dump_json(exclude_defaults=True) if found else "",
         ]
         status = await self.store.move(SETTLE, partition_of(ref.job), args)
-        return _refusal(str(status)) if status else None
+        return refusal(str(status)) if status else None
+
+
+def _bounded(found: StepResult) -> StepResult:
+    return StepResult(text=found.text[:MAX_FOUND_CHARS], sources=found.sources[:MAX_FOUND_SOURCES], model=found.model)
 
 
 def _fact(failure: Failure) -> str:
@@ -148,26 +238,28 @@ def _fact(failure: Failure) -> str:
     return failure.model_dump_json(exclude_defaults=True)
 
 
-def _refusal(status: str) -> Refusal:
+def refusal(status: str) -> Refusal:
+    """What a status says to the caller whose move it refused."""
     if status in {Refusal.SUPERSEDED, Refusal.GONE, Refusal.CANCELLED}:
         return Refusal(status)
     return Refusal.OVER
 
 
-def _read_claim(ref: AttemptRef, reply: Sequence[str]) -> Claim:
+def _read_claim(ref: AttemptRef, reply: Sequence[str], found: Mapping[str, str]) -> Claim:
     step = Step.model_validate_json(reply[1])
     inputs: list[StepInput] = []
     for at in range(3, len(reply), 4):
         before = Step.model_validate_json(reply[at + 2])
         good = reply[at + 1] == StepStatus.SUCCEEDED
         fact = reply[at + 3]
+        partial = found.get(reply[at])
         inputs.append(
             StepInput(
                 step=StepId(reply[at]),
                 description=before.description,
                 agent=before.agent,
                 status=known(StepStatus, reply[at + 1]),
-                result=StepResult.model_validate_json(fact) if good else None,
+                result=StepResult.model_validate_json(fact if good else partial) if good or partial else None,
                 failure=Failure.model_validate_json(fact) if fact and not good else None,
             )
         )

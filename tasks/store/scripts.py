@@ -8,12 +8,12 @@ from typing import Final, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-READING: Final = frozenset({"read", "read_step", "survey"})
+READING: Final = frozenset({"read", "read_step", "recall", "survey"})
 """Scripts that write nothing."""
 ALONE: Final = READING | {"announce", "alive", "tidy"}
 """Scripts that stand without the prelude of the job scripts."""
 
-BEFORE: Final = ("prelude", "admission", "steps")
+BEFORE: Final = ("prelude", "admission", "accounts", "steps")
 """What stands before the text of every other script."""
 
 REFUSED_WHEN_FULL: Final = frozenset({"submit", "report", "reopen"})
@@ -63,8 +63,13 @@ TIDY: Final = Script("tidy")
 PRUNE: Final = Script("prune")
 UNLIST: Final = Script("unlist")
 REPORT: Final = Script("report")
+RESERVE: Final = Script("reserve")
+BOOK: Final = Script("book")
+FREE: Final = Script("free")
+REWIND: Final = Script("rewind")
 ANNOUNCE: Final = Script("announce")
 ALIVE: Final = Script("alive")
 READ: Final = Script("read")
 READ_STEP: Final = Script("read_step")
+RECALL: Final = Script("recall")
 SURVEY: Final = Script("survey")

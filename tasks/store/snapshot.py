@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -12,11 +12,13 @@ from tasks.errors import DamagedRecord, IncompatibleVersion, UnknownJob
 from tasks.ids import JobId
 from tasks.models import Attempt, Failure, JobSpec, JobSummary, Plan, Step, StepResult
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
+from tasks.store.accounts import read_ledger
 from tasks.store.failures import translated
 from tasks.store.payload import whole
 from tasks.store.reading import known, readable
 from tasks.store.scripts import READ, READ_STEP
 from tasks.store.store import Store
+from tasks.usage import Ledger
 
 log = logging.getLogger("store")
 
@@ -48,6 +50,8 @@ class StepRecord:
     """Those that ended."""
     left_out: int = 0
     """Attempt numbers that were never used, one for each time that the step was begun anew."""
+    found: StepResult | None = None
+    """What it had found before it failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class JobRecord:
     finished_at: datetime | None
     failure: Failure | None
     steps: tuple[StepRecord, ...]
+    ledger: Ledger = field(default_factory=Ledger)
+    """What it has consumed, call by call added up. Empty for a job of an older release."""
 
     @property
     def final(self) -> bool:
@@ -88,14 +94,14 @@ class Snapshots:
             StoreUnavailable: no answer in time.
         """
         key = self.store.keys.job(job)
-        keys = [key, f"{key}:steps", f"{key}:specs", f"{key}:results", f"{key}:big"]
+        keys = [key, *(f"{key}:{part}" for part in ("steps", "specs", "results", "big", "ledger"))]
         async with translated(self.store.settings):
             reply = [_hash(flat) for flat in cast("list[list[str]]", await READ.run(self.store.redis, keys, []))]
         if not reply[0]:
             raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
-        job_hash, steps, specs, results, big = reply
+        job_hash, steps, specs, results, big, ledger = reply
         with readable(f"job {job}"):
-            return _job(whole(job_hash, big), steps, specs, whole(results, big))
+            return _job(whole(job_hash, big), steps, specs, whole(results, big), read_ledger(ledger))
 
     async def step(self, job: JobId, step: str) -> StepRecord | None:
         """One step of a job; None when there is no such step. O(its attempts), however wide the plan.
@@ -174,7 +180,7 @@ def _summary(job: JobId, row: list[str | None]) -> JobSummary | None:
         return None
 
 
-def _job(job: Hash, steps: Hash, specs: Hash, results: Hash) -> JobRecord:
+def _job(job: Hash, steps: Hash, specs: Hash, results: Hash, ledger: Ledger) -> JobRecord:
     failure = job.get("failure")
     return JobRecord(
         spec=_spec(job),
@@ -186,6 +192,7 @@ def _job(job: Hash, steps: Hash, specs: Hash, results: Hash) -> JobRecord:
         finished_at=_time(job.get("finished")),
         failure=Failure.model_validate_json(failure) if failure else None,
         steps=tuple(_step(step, steps, specs[step], results) for step in job["order"].split()),
+        ledger=ledger,
     )
 
 
@@ -197,7 +204,7 @@ def _spec(job: Hash) -> JobSpec:
 
 
 def _step(step: str, steps: Hash, spec: str, results: Hash) -> StepRecord:
-    result, failure = results.get(f"r:{step}"), results.get(f"f:{step}")
+    result, failure, found = (results.get(f"{kind}:{step}") for kind in "rfp")
     attempt = int(steps.get(f"a:{step}", "0"))
     return StepRecord(
         step=Step.model_validate_json(spec),
@@ -212,6 +219,7 @@ def _step(step: str, steps: Hash, spec: str, results: Hash) -> StepRecord:
         result=StepResult.model_validate_json(result) if result else None,
         failure=Failure.model_validate_json(failure) if failure else None,
         attempts=tuple(_attempts(step, attempt, results)),
+        found=StepResult.model_validate_json(found) if found else None,
     )
 
 

@@ -11,7 +11,8 @@ from pydantic import JsonValue
 
 from tasks.errors import StepFailed
 from tasks.ids import PLAN_STEP
-from tasks.models import StepKind, Usage
+from tasks.models import StepKind
+from tasks.usage import Usage
 from tests.chaos import workload
 from workers import Agent, AgentReply, StepContext
 

@@ -28,13 +28,13 @@ from tasks.models import (
     Source,
     Step,
     StepResult,
-    Usage,
     WorkerPresence,
 )
 from tasks.settings import StoreSettings
 from tasks.states import TaskStatus
 from tasks.store import NewStep, Store
 from tasks.store import scripts as script_files
+from tasks.usage import Usage
 from tests.support.builders import BAD, COST, DIAMOND, a_graph, a_job, a_plan, a_planning_step, a_worker
 from tests.support.moves import Moves
 

@@ -24,10 +24,10 @@ from tasks.models import (
     Source,
     Step,
     StepResult,
-    Usage,
     WorkerPresence,
 )
 from tasks.results import JobResult
+from tasks.usage import Usage
 
 GOLDEN = Path(__file__).parent / "golden"
 MODELS: dict[str, type[BaseModel]] = {
@@ -53,8 +53,17 @@ MODELS: dict[str, type[BaseModel]] = {
     "usage": Usage,
     "worker_presence": WorkerPresence,
 }
-BEFORE_LIMITS: dict[str, type[BaseModel]] = {"step": Step, "agent_definition": AgentDefinition, "plan": Plan}
-"""Forms of the release without retry codes, fallbacks and limits of steps: read, and in the same words by default."""
+BEFORE: dict[str, type[BaseModel]] = {
+    "step_before_limits": Step,
+    "agent_definition_before_limits": AgentDefinition,
+    "plan_before_limits": Plan,
+    "attempt_before_budgets": Attempt,
+    "failure_before_budgets": Failure,
+    "job_result_before_budgets": JobResult,
+    "job_spec_before_budgets": JobSpec,
+    "job_spec_least_before_budgets": JobSpec,
+}
+"""Forms of earlier releases, each without what came after it: read, and in the same words by default."""
 EVENTS = sorted(
     str(kind.model_fields["type"].default)
     for kind in vars(events).values()
@@ -72,11 +81,11 @@ def test_a_model_is_read_and_written_as_before(name: str) -> None:
     assert MODELS[name].model_validate_json(text).model_dump_json(indent=2) + "\n" == text
 
 
-@pytest.mark.parametrize("name", BEFORE_LIMITS)
-def test_a_form_from_before_the_limits_is_read_and_stored_without_them(name: str) -> None:
+@pytest.mark.parametrize("name", BEFORE)
+def test_an_earlier_form_is_read_and_stored_without_what_came_later(name: str) -> None:
     """So that releases before and after can work in one fleet, as long as nobody uses what is new."""
-    text = golden(f"{name}_before_limits")
-    model = BEFORE_LIMITS[name].model_validate_json(text)
+    text = golden(name)
+    model = BEFORE[name].model_validate_json(text)
 
     def keys(value: object) -> set[str]:
         if isinstance(value, dict):
@@ -88,7 +97,7 @@ def test_a_form_from_before_the_limits_is_read_and_stored_without_them(name: str
 
     stored = json.loads(model.model_dump_json(exclude_defaults=True))
     assert keys(stored) <= keys(json.loads(text))
-    assert BEFORE_LIMITS[name].model_validate(stored) == model
+    assert BEFORE[name].model_validate(stored) == model
 
 
 def test_a_planners_model_is_not_asked_for_limits() -> None:
@@ -113,8 +122,7 @@ def test_an_event_is_read_and_written_as_before(name: str) -> None:
 
 def test_every_golden_file_is_used() -> None:
     files = {path.name.removesuffix(".json") for path in GOLDEN.iterdir()}
-    before = {f"{name}_before_limits" for name in BEFORE_LIMITS}
-    assert files == {*MODELS, *before, *(f"event_{name}" for name in EVENTS), "job_result.schema"}
+    assert files == {*MODELS, *BEFORE, *(f"event_{name}" for name in EVENTS), "job_result.schema"}
 
 
 def test_every_event_can_be_told_apart() -> None:

@@ -29,6 +29,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
     workers: [
         "Agent",
         "AgentReply",
+        "Budget",
         "RetryPolicy",
         "StepContext",
         "ToolError",
@@ -37,14 +38,17 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "tool",
     ],
     tasks.store: [
+        "AccountStore",
         "AttemptStore",
         "DeadStore",
         "Endings",
         "Entry",
+        "Estimate",
         "EventStore",
         "FleetStore",
         "JobRecord",
         "JobStore",
+        "JournalEntry",
         "Made",
         "NewStep",
         "Notice",
@@ -52,10 +56,12 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "Pruned",
         "Pruning",
         "Refusal",
+        "Scope",
         "Snapshots",
         "StepRecord",
         "Store",
         "Swept",
+        "Unbooked",
     ],
 }
 FORBIDDEN = ["workers", "anthropic", "celery", "kombu", "typer", "rich", "duckdb", "tantivy", "fastapi", "uvicorn"]
@@ -122,7 +128,7 @@ def test_submitting_takes_these() -> None:
 def test_an_agent_takes_these() -> None:
     assert list(inspect.signature(workers.Agent).parameters) == [
         "name", "description", "capabilities", "tools", "mcp", "server_tools", "tool_choice", "instructions", "queue",
-        "version", "model", "thinking", "effort", "stream", "output", "max_turns", "plannable", "run", "retry",
+        "version", "model", "thinking", "effort", "stream", "output", "max_turns", "budget", "plannable", "run", "retry",
         "fallback", "timeout", "total_timeout", "queue_timeout", "idle_timeout",
     ]  # fmt: skip
 

@@ -18,7 +18,7 @@ from tasks.models import Failure, Join
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
 from tasks.store import Entry as RealEntry
 from tasks.store import NewStep, Notice
-from tasks.store.attempts import HANDED_BACK, _refusal
+from tasks.store.attempts import HANDED_BACK, refusal
 from tasks.store.outbox import _read
 from tests.model.actions import CODES, Actions, Label, reopened
 from tests.model.explore import is_over
@@ -64,7 +64,7 @@ class Twin:
         self.store, reply = getattr(self.scripts, name)(before, *args)
         real = await getattr(self, f"_{name}")(*args)
         if real is not None:
-            assert real == (_refusal(reply) if reply and name in REFUSABLE else reply == ACCEPTED), self.said
+            assert real == (refusal(reply) if reply and name in REFUSABLE else reply == ACCEPTED), self.said
         if name == "settle" and reply == ACCEPTED:
             self.cost += COST.cost_microusd
         assert await self._real() == self.store, self.said

@@ -10,10 +10,11 @@ from pydantic import SecretStr
 from orchestrator.local.redis_server import RedisServer, free_port
 from tasks.errors import StepFailed, StoreUnavailable
 from tasks.ids import SYNTHESIS_STEP, AttemptRef
-from tasks.models import AgentDefinition, Claim, Failure, Plan, Usage
+from tasks.models import AgentDefinition, Claim, Failure, Plan
 from tasks.settings import StoreSettings
 from tasks.states import StepStatus, TaskStatus
 from tasks.store import Notice, Store
+from tasks.usage import Usage
 from tests.support.builders import OUT_OF_LUCK, a_job, a_plan, a_planning_step, a_worker
 from tests.support.doing import Doing, code_agent, ref_to
 from tests.support.moves import Moves

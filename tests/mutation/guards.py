@@ -202,7 +202,12 @@ GUARDS: Final = (
         "if true then",
     ),
     # What the scripts do with slots of queues
-    _lua("an ended step gives its slot back", "steps", "':' .. step)\n  release(job, step)\nend", "':' .. step)\nend"),
+    _lua(
+        "an ended step gives its slot back",
+        "steps",
+        "lose_calls(job, step)\n  release(job, step)\nend",
+        "lose_calls(job, step)\nend",
+    ),
     _lua(
         "an ended attempt gives its slot back",
         "steps",

@@ -14,10 +14,10 @@ from tasks.models import (
     Step,
     StepKind,
     StepResult,
-    Usage,
     WorkerPresence,
 )
 from tasks.store import NewStep
+from tasks.usage import Usage
 
 WORKER: Final = WorkerName("worker@test")
 PARTITION: Final = 0

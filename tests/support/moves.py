@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from tasks.events import JobEvent
 from tasks.ids import AttemptRef, JobId, StepId, partition_of
-from tasks.models import Claim, Failure, Join, StepResult, Usage
+from tasks.models import Claim, Failure, Join, StepResult
 from tasks.states import StepStatus, TaskStatus
 from tasks.store import (
     AttemptStore,
@@ -21,6 +21,7 @@ from tasks.store import (
     Snapshots,
     Store,
 )
+from tasks.usage import Usage
 from tests.support.builders import BAD, COST, OUT_OF_LUCK, PARTITION, RESULT, WORKER, a_graph, a_job, a_planning_step
 from tests.support.waiting import wait_until
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import cast
 
 from tasks.ids import AttemptRef, JobId, StepId, WorkerName
-from tasks.models import Claim, Failure, JobSpec, Source, Step, StepInput, StepKind, StepResult, Usage
+from tasks.models import Claim, Failure, JobSpec, Source, Step, StepInput, StepKind, StepResult
 from tasks.states import StepStatus
-from tasks.store import AttemptStore, Refusal
+from tasks.store import AttemptStore, Refusal, Unbooked
+from tasks.usage import Usage
 from workers.context import StepContext
 
 JOB = JobId("j0123456789abcdefgh3")
@@ -58,6 +59,8 @@ class FakeAttempts:
         self.renewed: list[tuple[int, list[AttemptRef]]] = []
         self.refused: dict[AttemptRef, Refusal] = {}
         self.refusal: Refusal | None = None
+        self.found: list[tuple[StepResult | None, bool]] = []
+        """What each failure had found, and whether the next attempt converses anew."""
         self.errors: list[Exception] = []
         """Raised one by one by the next calls."""
 
@@ -79,13 +82,27 @@ class FakeAttempts:
         self.renewed.append((partition, list(refs)))
         return {ref: self.refused[ref] for ref in refs if ref in self.refused}
 
-    async def succeed(self, ref: AttemptRef, result: StepResult, usage: Usage) -> Refusal | None:
+    async def succeed(
+        self, ref: AttemptRef, result: StepResult, usage: Usage, rest: Unbooked | None = None
+    ) -> Refusal | None:
         return self._settle("succeeded", ref, result, usage)
 
-    async def fail(self, ref: AttemptRef, failure: Failure, usage: Usage) -> Refusal | None:
+    async def fail(
+        self,
+        ref: AttemptRef,
+        failure: Failure,
+        usage: Usage,
+        rest: Unbooked | None = None,
+        *,
+        found: StepResult | None = None,
+        anew: bool = False,
+    ) -> Refusal | None:
+        self.found.append((found, anew))
         return self._settle("failed", ref, failure, usage)
 
-    async def hand_back(self, ref: AttemptRef, reason: str, usage: Usage) -> Refusal | None:
+    async def hand_back(
+        self, ref: AttemptRef, reason: str, usage: Usage, rest: Unbooked | None = None
+    ) -> Refusal | None:
         return self._settle("returned", ref, reason, usage)
 
     async def report(self, ref: AttemptRef, events: Sequence[tuple[str, str]]) -> bool:

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tasks.ids import JobId, StepId, WorkerName
-from tasks.models import Attempt, AttemptOutcome, Failure, JobSpec, Step, StepKind, Usage
+from tasks.models import Attempt, AttemptOutcome, Failure, JobSpec, Step, StepKind
 from tasks.states import StepStatus, TaskStatus
 from tasks.store import JobRecord, StepRecord
+from tasks.usage import Usage
 
 JOB = JobId("j0123456789abcdefgh3")
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

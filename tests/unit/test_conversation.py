@@ -1,6 +1,6 @@
 """The agent loop: every way in which a model can end its turn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from tasks.errors import (
     ModelUnavailable,
     TooManyTurns,
 )
-from tasks.models import Usage
+from tasks.usage import Usage
 from tests.unit.attempts import make_context
 from workers.agents.base import Agent
 from workers.agents.conversation import MAX_PAUSES, MAX_TOKENS, ROOM, Conversation, Limits
@@ -25,7 +25,7 @@ from workers.context import StepContext
 from workers.llm.base import Block, ModelRequest
 from workers.llm.scripted import Call, ScriptedModel, Step, Turn
 from workers.tools.base import ToolCall
-from workers.tools.executor import DEFAULT_CAP, ToolExecutor
+from workers.tools.executor import DEFAULT_CAP, NOTHING_KNOWN, Keep, ToolExecutor
 
 THINKING: Block = {"type": "thinking", "thinking": "Hm.", "signature": "abc"}
 UNKNOWN: Block = {"type": "from_next_year", "payload": {"deep": [1, None, "ä"]}}
@@ -55,9 +55,17 @@ class CountingExecutor(ToolExecutor):
         super().__init__(agent.toolbox)
         self.ran: list[tuple[str, int]] = []
 
-    async def execute_all(self, blocks: Sequence[Block], attempt: int = 1, cap: int = DEFAULT_CAP) -> list[ToolCall]:
+    async def execute_all(
+        self,
+        blocks: Sequence[Block],
+        attempt: int = 1,
+        cap: int = DEFAULT_CAP,
+        *,
+        known: Mapping[str, ToolCall] = NOTHING_KNOWN,
+        keep: Keep | None = None,
+    ) -> list[ToolCall]:
         self.ran += [(str(block["name"]), attempt) for block in blocks]
-        return await super().execute_all(blocks, attempt, cap)
+        return await super().execute_all(blocks, attempt, cap, known=known, keep=keep)
 
 
 class Scene:

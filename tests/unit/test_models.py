@@ -9,8 +9,10 @@ from pydantic import ValidationError
 
 from tasks import events, messages, models, results
 from tasks.ids import JobId, StepId
-from tasks.models import AgentDefinition, Failure, JobSpec, Source, Step, StepResult, TableRef, Usage, Wire
+from tasks.models import AgentDefinition, Failure, JobSpec, Source, Step, StepResult, TableRef
 from tasks.results import ErrorReport, UsageReport
+from tasks.usage import Usage
+from tasks.wire import Wire
 
 JOB = JobId("j0123456789abcdefgh3")
 COUNTS = st.integers(0, 10**15)  # a thousand million dollars; above 2**52 a float has no room for its micro-dollars

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, JsonValue
 
 from tasks.errors import ModelNonsense
-from tasks.models import Usage
+from tasks.usage import Usage
 from tests.unit.offline_requests import SEARCH_TOOLS, FakeTool, after, arguments, job, passages, request
 from workers.llm.base import Block, ChatMessage, JsonSchema, ModelRequest
 from workers.llm.offline import OfflineModel

@@ -18,9 +18,10 @@ from tasks.errors import (
     TroupeError,
 )
 from tasks.ids import WorkerName
-from tasks.models import MAX_TEXT_CHARS, AgentDefinition, Claim, Failure, StepKind, StepResult, Usage
+from tasks.models import MAX_TEXT_CHARS, AgentDefinition, Claim, Failure, StepKind, StepResult
 from tasks.queues import BUILT_IN
 from tasks.store import FleetStore, Refusal
+from tasks.usage import Usage
 from tests.unit.attempts import (
     PASSAGE,
     REF,

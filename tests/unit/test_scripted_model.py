@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tasks.errors import ModelUnavailable
-from tasks.models import Usage
+from tasks.usage import Usage
 from workers.llm.base import ChatMessage, ModelReply, ModelRequest
 from workers.llm.scripted import Call, ScriptedModel, Turn, UnexpectedCall
 

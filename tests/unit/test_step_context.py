@@ -6,7 +6,7 @@ import pytest
 from pydantic import JsonValue
 
 from tasks.errors import ContractError
-from tasks.models import Usage
+from tasks.usage import Usage
 from tests.unit.attempts import PASSAGE, make_context, make_source
 from workers.context import StepContext, current_step, enter_step
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from tasks.models import Usage
+from tasks.usage import Usage
 from workers.agents.structured import MAX_FAULTS_CHARS, MAX_RAW_CHARS, begins, data_of, describe, read_output
 from workers.llm.base import Block, ModelReply
 

@@ -386,11 +386,58 @@ async def test_keys_are_the_same_in_every_attempt_and_different_for_every_call()
 
 async def test_a_resumed_step_goes_on_with_keys_and_uses_where_it_stopped() -> None:
     charging = tool(idempotent=True, max_uses=3)(charge)
-    whole = await keys_of(ToolExecutor([charging]), ONE, ONE, TWO)
+    turn, kept = blocks("charge", ONE, ONE, TWO), list[ToolCall]()
+
+    async def keep(call: ToolCall) -> None:
+        kept.append(call)
+
+    whole = await ToolExecutor([charging]).execute_all(turn, cap=1)
     resumed = ToolExecutor([charging])
-    resumed.resume([*blocks("charge", ONE), *blocks("nowhere", {})])
-    assert await keys_of(resumed, ONE, TWO) == whole[1:]
+    again = await resumed.execute_all(turn, 2, known={whole[0].id: whole[0]}, keep=keep)
+    assert [call.output for call in again] == [call.output for call in whole]
+    assert [call.attempt for call in again] == [1, 2, 2]
+    assert sorted(call.id for call in kept) == sorted(call.id for call in whole[1:])
     assert (await resumed.execute("c", "charge", TWO)).code == "max_uses"
+
+
+async def test_calls_of_an_earlier_attempt_count_as_repetitions_and_uses_as_they_did() -> None:
+    async def look_at(place: str) -> str:
+        """Look at a place."""
+        return place
+
+    steady = tool(max_uses=4)(look_at)
+    outcomes = [(await ToolExecutor([steady]).execute(f"c{at}", "look_at", {"place": "here"})) for at in range(3)]
+    resumed = ToolExecutor([steady])
+    for call in outcomes:
+        block: Block = {"type": "tool_use", "id": call.id, "name": "look_at", "input": {"place": "here"}}
+        assert await resumed.execute_all([block], 2, known={call.id: call}) == [call]
+    refused = await resumed.execute("c4", "look_at", {"place": "here"})
+    assert refused.code == "repeated_call"
+    assert (await resumed.execute("c5", "look_at", {"place": "there"})).success
+    assert (await resumed.execute("c6", "look_at", {"place": "elsewhere"})).code == "max_uses"
+
+
+async def test_a_call_that_cannot_be_kept_stops_the_others_of_its_turn() -> None:
+    ended: list[str] = []
+
+    async def look_at(place: str) -> str:
+        """Look at a place."""
+        return place
+
+    async def slow(place: str) -> str:
+        """Look for long."""
+        await asyncio.sleep(30)
+        ended.append(place)
+        return place
+
+    async def refuse(_call: ToolCall) -> None:
+        raise StoreUnavailable("gone")
+
+    last: Block = {"type": "tool_use", "id": "z", "name": "slow", "input": {"place": "b"}}
+    turn = [*blocks("look_at", {"place": "a"}), last]
+    with pytest.raises(StoreUnavailable):
+        await ToolExecutor([tool(look_at), tool(slow)]).execute_all(turn, keep=refuse)
+    assert ended == []
 
 
 async def test_a_key_belongs_to_its_job_and_step() -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from tasks.errors import ContractError, InvalidTool
 from tasks.models import AgentDefinition, RetryPolicy
+from tasks.usage import Budget
 from workers.context import StepContext
 from workers.llm.base import Effort, JsonSchema, Thinking
 from workers.llm.server_tools import server_tool
@@ -69,6 +70,8 @@ class Agent:
     output: type[BaseModel] | None = None
     """Structured result; validated, repaired within bounds, kept as `data`."""
     max_turns: int = MAX_TURNS
+    budget: Budget | None = None
+    """The most that all its steps of one job may consume together; the job's own budget holds beside it."""
     plannable: bool = True
     """Whether the planner may give it steps."""
     run: Run | None = None

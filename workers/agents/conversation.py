@@ -20,7 +20,7 @@ from tasks.errors import (
     StepFailed,
     TooManyTurns,
 )
-from tasks.models import Usage
+from tasks.usage import Usage
 from workers.agents.base import Agent, AgentReply
 from workers.agents.blocks import server_calls
 from workers.agents.history import History
@@ -133,7 +133,9 @@ class Conversation:
                     raise
         self.context.spend(reply.usage)
         self.container = reply.container or self.container
-        for event in server_calls(reply.content):
+        if reply.text.strip():
+            self.context.said.append(reply.text.strip())
+        for event in server_calls(reply.content) if reply.usage.requests else ():  # not those of an earlier attempt
             self.context.emit("tool_called", event)
         return reply
 
@@ -190,8 +192,9 @@ class Conversation:
         blocks = self.history.open_calls
         calls = await self.executor.execute_all(blocks, self.context.claim.attempt)
         self.called = True
-        self.context.spend(Usage(tool_calls=len(calls)))
-        for call in calls:
+        made = [call for call in calls if call.attempt == self.context.claim.attempt]
+        self.context.spend(Usage(tool_calls=len(made)))
+        for call in made:
             self.context.emit("tool_called", _event(call))
         self.history = self.history.results([result_block(call) for call in calls])
         circle = self.stalls.add(blocks, calls)

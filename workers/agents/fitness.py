@@ -24,7 +24,7 @@ class Fitness:
             BadSetting: the file that TROUPE_PRICING names cannot be used.
         """
         self._settings = settings
-        self._pricing = Pricing.read(settings.pricing)
+        self.pricing = Pricing.read(settings.pricing)
 
     def check(self, agent: Agent, model: str) -> None:
         """Refuse an agent that asks for something its model cannot do.
@@ -77,6 +77,6 @@ class Fitness:
         if model == OFFLINE:
             return None
         try:
-            return self._pricing.facts(model)
+            return self.pricing.facts(model)
         except UnknownModel:
             return None

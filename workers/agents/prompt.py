@@ -43,7 +43,9 @@ def _about(agent: AgentDefinition) -> dict[str, object]:
 
 def _input(item: StepInput) -> str:
     attributes = {"step": item.step, "agent": item.agent, "status": item.status, "about": item.description[:200]}
+    reason = item.failure.message if item.failure else "no result"
+    if item.result is not None and item.failure is not None:
+        return wrap("input", f"(incomplete: {reason})\n\n{item.result.text}", attributes)
     if item.result is not None:
         return wrap("input", item.result.text, attributes)
-    reason = item.failure.message if item.failure else "no result"
     return wrap("input", f"(nothing: {reason})", attributes)

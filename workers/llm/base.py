@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypedDict
 
 from pydantic import BaseModel, JsonValue
 
-from tasks.models import Usage
+from tasks.usage import Usage
 
 Block = dict[str, JsonValue]
 """One content block: text, tool_use, tool_result, thinking …"""

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from tasks.errors import ModelNonsense
-from tasks.models import Usage
+from tasks.usage import Usage
 from workers.llm.base import Block, ModelReply
 from workers.llm.pricing import Pricing
 

@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from pydantic import JsonValue
 
-from tasks.models import Usage
+from tasks.usage import Usage
 from workers.llm.base import Block, ModelReply, ModelRequest
 from workers.llm.tokens import estimate_tokens
 

@@ -7,10 +7,11 @@ and run, once or, where the tool says so, more often.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
@@ -31,6 +32,9 @@ from workers.tools.wording import arguments, as_text, faults, named, plain, send
 
 DEFAULT_CAP: Final = 8
 """Calls of one turn that run at once."""
+NOTHING_KNOWN: Final[Mapping[str, ToolCall]] = MappingProxyType({})
+Keep = Callable[[ToolCall], Awaitable[None]]
+"""Takes a call that has ended."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -78,16 +82,6 @@ class ToolExecutor:
         self._tally = Tally()
         self._runner = Runner()
 
-    def resume(self, blocks: Iterable[Block]) -> None:
-        """Count `tool_use` blocks that earlier attempts of the step have answered already, in their order.
-
-        What comes then gets the same keys and has the same uses left as if there had been no interruption.
-        """
-        for block in blocks:
-            taken = self._take(sendable(str(block.get("name"))), plain(block.get("input")))
-            if isinstance(taken, _Taken):
-                self._tally.uses[taken.tool.name] += 1
-
     async def execute(self, call_id: str, name: str, raw_input: JsonValue, attempt: int = 1) -> ToolCall:
         """Run one call: validate the input, run the tool within its time, put the output into text.
 
@@ -96,18 +90,57 @@ class ToolExecutor:
         name, raw_input = sendable(name), plain(raw_input)
         return await self._execute(sendable(call_id), name, raw_input, self._take(name, raw_input), attempt)
 
-    async def execute_all(self, blocks: Sequence[Block], attempt: int = 1, cap: int = DEFAULT_CAP) -> list[ToolCall]:
-        """Run the `tool_use` blocks of one turn in parallel, at most `cap` at once; results in the blocks' order."""
+    async def execute_all(
+        self,
+        blocks: Sequence[Block],
+        attempt: int = 1,
+        cap: int = DEFAULT_CAP,
+        *,
+        known: Mapping[str, ToolCall] = NOTHING_KNOWN,
+        keep: "Keep | None" = None,
+    ) -> list[ToolCall]:
+        """Run the `tool_use` blocks of one turn in parallel, at most `cap` at once; results in the blocks' order.
+
+        Args:
+            known: Calls that an earlier attempt made, by their ids: they count, and are not made again.
+            keep: Takes each call that was made, as soon as it has ended and before its result is used.
+
+        Raises:
+            TroupeError: what `keep` raises; the other calls of the turn are stopped then.
+        """
         room = asyncio.Semaphore(cap)
 
         async def one(block: Block, taken: "_Taken | _Outcome") -> ToolCall:
+            before = known.get(str(block.get("id")))
+            if before is not None:
+                if isinstance(taken, _Taken):
+                    self._count(taken, before)
+                return before
             async with room:
                 name, raw_input = sendable(str(block.get("name"))), plain(block.get("input"))
-                return await self._execute(sendable(str(block.get("id"))), name, raw_input, taken, attempt)
+                call = await self._execute(sendable(str(block.get("id"))), name, raw_input, taken, attempt)
+            if keep is not None:
+                await keep(call)
+            return call
 
         # Taken in order before any runs: keys and counts must not depend on which call is faster.
         taken = [self._take(sendable(str(block.get("name"))), plain(block.get("input"))) for block in blocks]
-        return list(await asyncio.gather(*(one(*pair) for pair in zip(blocks, taken, strict=True))))
+        running = [asyncio.create_task(one(*pair)) for pair in zip(blocks, taken, strict=True)]
+        try:
+            return list(await asyncio.gather(*running))
+        finally:
+            for task in running:
+                task.cancel()
+
+    def _count(self, taken: _Taken, before: ToolCall) -> None:
+        """Count a call that an earlier attempt made as if it had been made now."""
+        if before.code == Code.MAX_USES:
+            return
+        if before.code == Code.REPEATED_CALL or self._tally.repeats(taken.tool.name, taken.text):
+            return
+        if before.code != Code.DENIED:
+            self._tally.uses[taken.tool.name] += 1
+        self._tally.ended(taken.tool.name, taken.text, before.output or before.error or "")
 
     async def _execute(
         self, call_id: str, name: str, raw_input: JsonValue, taken: "_Taken | _Outcome", attempt: int

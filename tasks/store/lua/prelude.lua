@@ -14,10 +14,13 @@ local function ms(number) return string.format('%.0f', number) end
 local function open_job(id)
   local key = base .. id
   return { id = id, key = key, steps = key .. ':steps', specs = key .. ':specs',
-           results = key .. ':results', events = key .. ':events', big = key .. ':big' }
+           results = key .. ':results', events = key .. ':events', big = key .. ':big',
+           ledger = key .. ':ledger', journal = key .. ':journal' }
 end
 
-local function keys_of(job) return { job.key, job.steps, job.specs, job.results, job.events, job.big } end
+local function keys_of(job)
+  return { job.key, job.steps, job.specs, job.results, job.events, job.big, job.ledger, job.journal }
+end
 
 -- Whether this job is the one that an idempotency key stands for; a key whose job was gone may have gone to another.
 local function is_remembered(job, idem)

@@ -12,7 +12,7 @@ local function add(list, key, field)
 end
 for at = 2, #ARGV do add(facts, KEYS[2], ARGV[at] .. ':' .. step) end
 add(big, KEYS[5], 'r:' .. step)
-for _, kind in ipairs({ 'r', 'f' }) do add(results, KEYS[4], kind .. ':' .. step) end
+for _, kind in ipairs({ 'r', 'f', 'p' }) do add(results, KEYS[4], kind .. ':' .. step) end
 for number = 1, tonumber(redis.call('HGET', KEYS[2], 'a:' .. step) or '0') do
   add(results, KEYS[4], 'a:' .. step .. ':' .. number)
 end

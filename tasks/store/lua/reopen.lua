@@ -55,7 +55,7 @@ for _, step in ipairs(order) do
   if will[step] ~= was[step] then
     if was[step] ~= 'skipped' then fresh(job, step) end
     redis.call('HDEL', job.steps, 'f:' .. step, 'T:' .. step)
-    redis.call('HDEL', job.results, 'r:' .. step, 'f:' .. step)
+    redis.call('HDEL', job.results, 'r:' .. step, 'f:' .. step, 'p:' .. step)
     redis.call('HDEL', job.big, 'r:' .. step)
     redis.call('ZREM', base .. 'dead', job.id .. ':' .. step)
     if is_open(will[step]) then

@@ -1,6 +1,8 @@
 -- End an attempt: running → succeeded, or → delayed with its failure (failed, returned). Only the current attempt may.
 -- ARGV[3] sources, [4] job id, [5] step, [6] attempt, [7] outcome: succeeded | failed | returned,
--- [8] result or failure, [9] usage, [10] cost in micro-dollars, [11] what of the result is kept apart, or ''
+-- [8] result or failure, [9] usage, [10] cost (for older releases), [11] what of the result is kept apart, or '',
+-- [12] leaf: agent and model, [13] usage that is not in the ledger yet, or '', [14] '1': the next attempt converses anew,
+-- [15] what was found before it failed, or ''
 -- Reply: '' when accepted, else the status that refused it (superseded: a later attempt was begun; gone: no such job)
 local job, step, attempt, outcome = open_job(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
 local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'k:' .. step, 'w:' .. step, 't:' .. step)
@@ -8,8 +10,10 @@ if not facts[1] then return 'gone' end
 if facts[2] ~= attempt then return 'superseded' end
 if not may(ARGV[3], facts[1]) then return facts[1] end
 
-redis.call('HINCRBY', job.key, 'cost', ARGV[10])
+if ARGV[13] ~= '' then spend(job, step, ARGV[12], ARGV[13], '') end
 if outcome ~= 'succeeded' then
+  if ARGV[14] == '1' then rewind(job, step, 0) end
+  if ARGV[15] ~= '' then keep(job, 'p:' .. step, ARGV[15]) end
   falter(job, step, attempt, outcome, ARGV[9], ARGV[8])
   return ''
 end

@@ -12,6 +12,7 @@ local function close_step(job, step, status)
   redis.call('HINCRBY', job.key, 'open', -1)
   redis.call('HINCRBY', job.key, 'done', 1)
   redis.call('ZREM', timers, job.id .. ':' .. step)
+  lose_calls(job, step)
   release(job, step)
 end
 
@@ -21,6 +22,7 @@ local function fresh(job, step)
   redis.call('HINCRBY', job.steps, 'a:' .. step, 1)
   redis.call('HINCRBY', job.steps, 'u:' .. step, 1)
   redis.call('HDEL', job.steps, 'n:' .. step, 'x:' .. step)
+  rewind(job, step, 0)
 end
 
 -- Ends the job: open steps are cancelled, the retention clock starts. O(steps), once in a job's life.
@@ -99,6 +101,7 @@ local function falter(job, step, attempt, outcome, usage, failure)
   if outcome == 'lost' then redis.call('HINCRBY', job.steps, 'x:' .. step, 1)
   elseif outcome == 'failed' then redis.call('HINCRBY', job.steps, 'n:' .. step, 1) end
   redis.call('ZREM', timers, job.id .. ':' .. step)
+  lose_calls(job, step)
   release(job, step)
   keep(job, 'a:' .. step .. ':' .. attempt, '{"step":"' .. step .. '","number":' .. attempt ..
     ',"outcome":"' .. outcome .. '","worker":' .. cjson.encode(was[1]) .. ',"started_at":' .. was[2] ..

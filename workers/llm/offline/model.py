@@ -6,7 +6,8 @@ import json
 from typing import Final
 
 from tasks.errors import ModelNonsense
-from tasks.models import Plan, Usage
+from tasks.models import Plan
+from tasks.usage import Usage
 from workers.llm.base import Block, ChatMessage, ModelReply, ModelRequest
 from workers.llm.offline.analysis import DESCRIBE, LIST, QUERY, analyse
 from workers.llm.offline.generic import use_tools

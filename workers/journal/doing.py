@@ -1,0 +1,83 @@
+"""Tool calls as a running attempt makes them: what was done before is not done again, what is done is written down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.errors import BudgetSpent, ReplayDiverged
+from tasks.models import Source
+from tasks.store import Estimate, Scope
+from tasks.usage import Usage
+from workers.context import StepContext
+from workers.journal.entries import Done
+from workers.journal.journal import Journal
+from workers.llm.base import Block
+from workers.tools.base import ToolCall
+from workers.tools.executor import ToolExecutor
+
+
+@dataclass(slots=True)
+class JournalledExecutor:
+    """The executor of one conversation."""
+
+    inner: ToolExecutor
+    journal: Journal
+    context: StepContext
+    scopes: Sequence[Scope]
+    model: str
+    turns: int = 0
+    """Turns with tools so far, those of the journal included."""
+
+    async def execute_all(self, blocks: Sequence[Block], attempt: int = 1) -> list[ToolCall]:
+        """Run `tool_use` blocks; those that the journal knows give what they gave.
+
+        Raises:
+            BudgetSpent: not all of them may be made any more; none was.
+            AttemptOver: the attempt is no longer this worker's.
+            ReplayDiverged: they were not recorded so.
+        """
+        self.turns += 1
+        names = {str(block.get("id")): f"t{self.turns}:{at}" for at, block in enumerate(blocks)}
+        known = {call.id: call for name in names.values() if (call := self._known(name)) is not None}
+        known = {call: one for call, one in known.items() if call in names}
+        new = [name for call, name in names.items() if call not in known]
+        if new and self.journal.replay:
+            agent = self.context.claim.step.agent
+            raise ReplayDiverged(f"turn {self.turns} of agent {agent!r}: a tool call was not recorded")
+        await self._reserve(new)
+
+        async def keep(call: ToolCall) -> None:
+            name = names[call.id]
+            kept = Done(call=call, sources=self._new_sources())
+            leaf, used = f"{self.context.claim.step.agent} {self.model}", Usage(tool_calls=1)
+            await self.journal.book(name if self._limited else "", leaf, used, name, kept, self.scopes)
+
+        return await self.inner.execute_all(blocks, attempt, known=known, keep=keep)
+
+    @property
+    def _limited(self) -> bool:
+        return any(scope.budget.tool_calls is not None for scope in self.scopes)
+
+    def _known(self, name: str) -> ToolCall | None:
+        entry = self.journal.known.get(name)
+        if not isinstance(entry, Done):
+            return None
+        for source in entry.sources:
+            self.context.found.setdefault(source.id, source)
+            self.context.kept.add(source.id)
+        return entry.call
+
+    def _new_sources(self) -> tuple[Source, ...]:
+        found = [source for source in self.context.found.values() if source.id not in self.context.kept]
+        self.context.kept.update(source.id for source in found)
+        return tuple(found)
+
+    async def _reserve(self, names: Sequence[str]) -> None:
+        if not self._limited:
+            return
+        for at, name in enumerate(names):
+            try:
+                await self.journal.reserve(name, Estimate(tool_calls=1), self.scopes)
+            except BudgetSpent:
+                for held in names[:at]:
+                    await self.journal.free(held)
+                raise

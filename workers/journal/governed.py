@@ -1,0 +1,137 @@
+"""A model as a running attempt asks it: from the journal what was heard before, else within the budgets, and written
+down before anything else happens."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol, runtime_checkable
+
+import structlog
+
+from tasks.errors import BudgetSpent, ModelTruncated, ReplayDiverged, TransientError, TroupeError
+from tasks.store import Estimate, Scope
+from tasks.usage import Usage
+from workers.journal.entries import Fingerprint, Heard, TooLong
+from workers.journal.journal import Journal
+from workers.journal.purse import Purse
+from workers.llm.base import Model, ModelReply, ModelRequest
+
+log = structlog.get_logger("worker")
+
+COUNT_MARGIN: Final = 1.02
+"""The provider's count is an estimate. https://platform.claude.com/docs/en/build-with-claude/token-counting"""
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A model that can count the tokens of a prompt for nothing."""
+
+    async def count_tokens(self, request: ModelRequest) -> int:
+        """Tokens of the prompt."""
+        ...
+
+
+@dataclass(slots=True)
+class GovernedModel:
+    """The model of one conversation."""
+
+    inner: Model
+    journal: Journal
+    purse: Purse
+    scopes: Sequence[Scope]
+    agent: str
+    heard: int = 0
+    """Answers so far, those of the journal included."""
+    calls: int = 0
+    counting: bool = field(init=False, default=True)
+
+    @property
+    def name(self) -> str:
+        """See `Model.name`."""
+        return self.inner.name
+
+    async def reply(self, request: ModelRequest) -> ModelReply:
+        """Answer from the journal, or buy an answer.
+
+        Raises:
+            BudgetSpent: too little is left for the call, or was for the whole of its answer.
+            AttemptOver: the attempt is no longer this worker's.
+            ReplayDiverged: it was not recorded so.
+            TroupeError: what the model's adapter raises.
+        """
+        self.heard += 1
+        entry, asked = f"m{self.heard}", Fingerprint.of(request)
+        known = self.journal.known.get(entry)
+        if isinstance(known, Heard | TooLong):
+            difference = known.asked.difference(asked)
+            if difference is None:
+                return self._again(known, request)
+            await self._diverge(entry, difference)
+        elif self.journal.replay:
+            raise ReplayDiverged(f"call {self.heard} of agent {self.agent!r}: the recording has no such call")
+        return await self._buy(request, entry, asked)
+
+    async def close(self) -> None:
+        """Nothing to release: the model is the process's."""
+
+    def _again(self, known: Heard | TooLong, request: ModelRequest) -> ModelReply:
+        if isinstance(known, TooLong):
+            raise ModelTruncated(known.message)
+        self.purse.learn(request, known.usage)
+        if self.journal.replay:
+            known.reply.show(request.on_text)
+        return known.reply
+
+    async def _diverge(self, entry: str, difference: str) -> None:
+        if self.journal.replay:
+            said = f"call {self.heard} of agent {self.agent!r} differs from the recording in {difference}"
+            raise ReplayDiverged(said)
+        log.warning("journal_left", call=self.heard, differs_in=difference)
+        await self.journal.forget_from(entry)
+
+    async def _buy(self, request: ModelRequest, entry: str, asked: Fingerprint) -> ModelReply:
+        self.calls += 1
+        call = f"m{self.calls}"
+        most, granted = await self._reserve(call, request)
+        leaf, less = f"{self.agent} {request.model}", 0 < granted < most.most
+        try:
+            reply = await self.inner.reply(replace(request, max_tokens=granted) if less else request)
+        except ModelTruncated as error:  # refused as too long: nothing was bought, and never would be
+            kept = TooLong(asked=asked, message=str(error))
+            await self.journal.book(call, leaf, Usage(), entry, kept)
+            raise
+        except asyncio.CancelledError:
+            await asyncio.shield(self.journal.free(call, unknown=True))
+            raise
+        except TroupeError as error:
+            await self.journal.free(call, unknown=isinstance(error, TransientError))
+            raise
+        await self.journal.book(call, leaf, reply.usage, entry, Heard.of(asked, reply))
+        self.purse.learn(request, reply.usage)
+        if less and reply.stop_reason == "max_tokens":
+            raise BudgetSpent(
+                f"what is left of the budget sufficed for {granted:,} tokens of an answer, and it is longer",
+                partial=reply.text,
+            )
+        return reply
+
+    async def _reserve(self, call: str, request: ModelRequest) -> tuple[Estimate, int]:
+        """Hold the most that the call can cost; where that is too much, have its prompt counted and hold that."""
+        most = self.purse.estimate(request, self.purse.bound(request))
+        try:
+            return most, await self.journal.reserve(call, most, self.scopes)
+        except BudgetSpent:
+            exact = await self._count(request)
+            if exact is None or exact >= most.tokens:
+                raise
+        most = self.purse.estimate(request, exact)
+        return most, await self.journal.reserve(call, most, self.scopes)
+
+    async def _count(self, request: ModelRequest) -> int | None:
+        if not isinstance(self.inner, Counting):
+            return None
+        try:
+            return int(await self.inner.count_tokens(request) * COUNT_MARGIN) + 1
+        except TroupeError as error:  # the bound is then all that is known
+            log.warning("tokens_not_counted", reason=str(error))
+            return None

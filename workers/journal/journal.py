@@ -1,0 +1,148 @@
+"""The journal of one step, as its running attempt uses it: what is known from before, and what is added.
+
+Entries: `o` how the conversation began, `m3` the third answer of a model, `t3:1` the first call of the third turn with
+tools. The loop takes no clock and no chance, so the same entries lead it to where the last attempt stopped.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Annotated, Final, TypeVar
+
+import structlog
+from pydantic import Field, TypeAdapter, ValidationError
+
+from tasks.errors import AttemptOver, DamagedRecord, PayloadTooLarge, StoreUnavailable
+from tasks.ids import AttemptRef
+from tasks.store import AccountStore, Estimate, JournalEntry, Refusal, Scope
+from tasks.usage import Usage
+from workers.journal.entries import Done, Heard, Opening, TooLong
+
+log = structlog.get_logger("worker")
+
+MAX_BYTES: Final = 16 * 1024 * 1024
+"""Size of a step's journal. What comes later is not written down, and a later attempt buys it again."""
+PATIENCE: Final = timedelta(seconds=60)
+"""How long a call that was paid for waits to be written down while the store is away."""
+
+Kept = Opening | Heard | TooLong | Done
+_FORM: Final[TypeAdapter[Kept]] = TypeAdapter(Annotated[Kept, Field(discriminator="kind")])
+T = TypeVar("T")
+
+
+class Journal:
+    """One attempt's view of its step's journal."""
+
+    def __init__(self, store: AccountStore, ref: AttemptRef, *, replay: bool = False) -> None:
+        self.store = store
+        self.ref = ref
+        self.replay = replay
+        """Nothing may be called: what is not written here was not recorded."""
+        self.order: list[str] = []
+        self.known: dict[str, Kept] = {}
+        self.size = 0
+        self.full = False
+        self.booked = Usage()
+        """What this attempt entered into the ledger."""
+
+    async def load(self) -> None:
+        """Read what earlier attempts wrote. Entries that cannot be read end it there: the rest is done anew.
+
+        Raises:
+            StoreUnavailable: the store is away.
+        """
+        try:
+            entries = await _patiently(lambda: self.store.recall(self.ref.job, self.ref.step))
+        except DamagedRecord as error:
+            log.warning("journal_unreadable", reason=str(error))
+            await self._rewind(0)
+            return
+        for at, entry in enumerate(entries):
+            try:
+                self.known[entry.id] = _FORM.validate_json(entry.text)
+            except ValidationError:  # of a later release, or damaged
+                log.warning("journal_unreadable", entry=entry.id)
+                await self._rewind(at)
+                return
+            self.order.append(entry.id)
+            self.size += len(entry.text)
+        if entries:
+            log.info("journal_found", entries=len(entries), replay=self.replay)
+
+    async def forget_from(self, entry: str) -> None:
+        """Forget an entry and all after it: the conversation takes another course now."""
+        await self._rewind(self.order.index(entry))
+
+    async def reserve(self, call: str, most: Estimate, scopes: Sequence[Scope]) -> int:
+        """Begin a call; output tokens that it may use.
+
+        Raises:
+            BudgetSpent: too little is left for it.
+            AttemptOver: this attempt may buy nothing any more.
+            StoreUnavailable: the store is away.
+        """
+        granted = await _patiently(lambda: self.store.reserve(self.ref, call, most, scopes))
+        if isinstance(granted, Refusal):
+            raise AttemptOver(f"the attempt is over: {granted}")
+        return granted
+
+    async def free(self, call: str, *, unknown: bool = False) -> None:
+        """End a call that came to nothing. When the store is away it is freed with the attempt's end."""
+        try:
+            await self.store.free(self.ref, call, unknown=unknown)
+        except StoreUnavailable as error:
+            log.warning("reservation_kept", call=call, reason=str(error))
+
+    async def book(
+        self, call: str, leaf: str, usage: Usage, entry: str, kept: Kept | None, scopes: Sequence[Scope] = ()
+    ) -> None:
+        """End a call: its usage into the ledger, its outcome into the journal, in one move.
+
+        Raises:
+            AttemptOver: the attempt is over; the usage is counted all the same.
+            StoreUnavailable: the store is away for longer than PATIENCE.
+        """
+        written = (
+            None if kept is None or self.full else JournalEntry(entry, kept.model_dump_json(exclude_defaults=False))
+        )
+        if written is not None and self.size + len(written.text) > MAX_BYTES:
+            written = self._close("the journal is full")
+        try:
+            refused = await _patiently(lambda: self.store.book(self.ref, call, leaf, usage, written, scopes))
+        except PayloadTooLarge as error:
+            written = self._close(str(error))
+            refused = await _patiently(lambda: self.store.book(self.ref, call, leaf, usage, written, scopes))
+        self.booked += usage
+        if refused is not None:
+            raise AttemptOver(f"the attempt is over: {refused}")
+        if written is not None and kept is not None:
+            self.order.append(entry)
+            self.known[entry] = kept
+            self.size += len(written.text)
+
+    def _close(self, reason: str) -> None:
+        """Write nothing more: entries behind a gap could not be followed."""
+        self.full = True
+        log.warning("journal_closed", reason=reason)
+
+    async def _rewind(self, kept: int) -> None:
+        refused = await _patiently(lambda: self.store.rewind(self.ref, kept))
+        if refused is not None:
+            raise AttemptOver(f"the attempt is over: {refused}")
+        for gone in self.order[kept:]:
+            self.known.pop(gone)
+        del self.order[kept:]
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Call again while the store is away: every move of an account may be made twice."""
+    loop = asyncio.get_running_loop()
+    end, pause = loop.time() + PATIENCE.total_seconds(), 0.1
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable:
+            if loop.time() + pause > end:
+                raise
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 2.0)
