@@ -18,6 +18,7 @@ from orchestrator.planning.check import first_step
 from orchestrator.report import report
 from orchestrator.request import job_spec
 from orchestrator.settings import OrchestratorSettings
+from orchestrator.statistics import DAY, fleet_statistics, length, tool_reports
 from tasks.errors import (
     JobCancelled,
     JobFailed,
@@ -40,8 +41,9 @@ from tasks.queues import BUILT_IN
 from tasks.results import JobResult
 from tasks.settings import StoreSettings, read_settings
 from tasks.states import FINAL_JOB, TaskStatus
-from tasks.store import Endings, EventStore, FleetStore, JobStore, Pruned, Pruning, Snapshots, Store
+from tasks.store import Endings, EventStore, FleetStore, JobStore, Pruned, Pruning, Snapshots, Store, ToolStats
 from tasks.store.endings import until
+from tasks.tool_figures import FleetStatistics, ToolReport
 
 T = TypeVar("T")
 
@@ -181,6 +183,22 @@ class AsyncTroupe:
     async def agents(self) -> list[AgentDefinition]:
         """Agents of living workers."""
         return await self._fleet.agents()
+
+    async def tools(self, since: float | timedelta = DAY) -> list[ToolReport]:
+        """Tools of living workers, with their limits and how their calls went since then.
+
+        Args:
+            since: Seconds (or a timedelta) back from now; counts are kept for 7 days.
+
+        Raises:
+            ContractError: `since` is not above 0, or above 7 days.
+        """
+        counted = await ToolStats(self._store).read(length(since))
+        return tool_reports(await self._fleet.tools(), counted)
+
+    async def stats(self, since: float | timedelta = DAY) -> FleetStatistics:
+        """What the fleet did since then: see `tools`."""
+        return fleet_statistics(await ToolStats(self._store).read(length(since)))
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -17,6 +17,7 @@ from workers.knowledge.settings import KnowledgeSettings
 from workers.llm.base import Model
 from workers.llm.catalog import make_model
 from workers.llm.settings import ModelSettings
+from workers.tools.base import Tool
 from workers.tools.controls import Controls
 from workers.tools.executor import ToolExecutor
 from workers.tools.mcp import McpServers
@@ -35,6 +36,8 @@ class Answering:
         self.settings = settings
         self.controls = Controls()
         """Rate limits, approvals and observers of tool calls; set before the first step."""
+        self.given: dict[str, tuple[Tool, ...]] = {}
+        """Tools that MCP servers last gave to agents, by agent."""
         self._models: dict[str, Model] = {}
         self._fitness = Fitness(settings)
         self._servers = McpServers(read_servers(read_settings(McpSettings).mcp))
@@ -91,6 +94,7 @@ class Answering:
         if not agent.mcp:
             return agent
         tools = await self._servers.tools(agent.mcp, {one.name for one in agent.toolbox})
+        self.given[agent.name] = tools
         return replace(agent, tools=(*agent.toolbox, *tools))
 
 

@@ -10,9 +10,11 @@ from tasks.store.outbox import Entry, Notice, Outbox
 from tasks.store.pruning import Pruned, Pruning
 from tasks.store.snapshot import JobRecord, Snapshots, StepRecord
 from tasks.store.store import Store
+from tasks.store.tool_stats import Counted, ToolStats
 
 __all__ = [
     "AttemptStore",
+    "Counted",
     "DeadStore",
     "Endings",
     "Entry",
@@ -31,4 +33,5 @@ __all__ = [
     "StepRecord",
     "Store",
     "Swept",
+    "ToolStats",
 ]

@@ -8,15 +8,15 @@ from typing import Final, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-READING: Final = frozenset({"read", "read_step", "survey"})
+READING: Final = frozenset({"read", "read_step", "survey", "calls_window"})
 """Scripts that write nothing."""
-ALONE: Final = READING | {"announce", "alive", "tidy"}
+ALONE: Final = READING | {"announce", "alive", "tidy", "count_calls"}
 """Scripts that stand without the prelude of the job scripts."""
 
 BEFORE: Final = ("prelude", "admission", "steps")
 """What stands before the text of every other script."""
 
-REFUSED_WHEN_FULL: Final = frozenset({"submit", "report", "reopen"})
+REFUSED_WHEN_FULL: Final = frozenset({"submit", "report", "reopen", "count_calls"})
 """Scripts that Redis refuses at `maxmemory`, whole, before their first line. All others pass: what was accepted goes on
 to its end, leases are kept, and jobs can be cancelled. So memory grows by the open jobs at most."""
 
@@ -65,6 +65,8 @@ UNLIST: Final = Script("unlist")
 REPORT: Final = Script("report")
 ANNOUNCE: Final = Script("announce")
 ALIVE: Final = Script("alive")
+COUNT_CALLS: Final = Script("count_calls")
+CALLS_WINDOW: Final = Script("calls_window")
 READ: Final = Script("read")
 READ_STEP: Final = Script("read_step")
 SURVEY: Final = Script("survey")

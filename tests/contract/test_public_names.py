@@ -38,6 +38,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
     ],
     tasks.store: [
         "AttemptStore",
+        "Counted",
         "DeadStore",
         "Endings",
         "Entry",
@@ -56,6 +57,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "StepRecord",
         "Store",
         "Swept",
+        "ToolStats",
     ],
 }
 FORBIDDEN = ["workers", "anthropic", "celery", "kombu", "typer", "rich", "duckdb", "tantivy", "fastapi", "uvicorn"]
@@ -97,7 +99,7 @@ def test_the_handle_of_a_job_can_do_these() -> None:
 
 
 def test_the_client_can_do_these() -> None:
-    methods = ["agents", "close", "job", "jobs", "orchestrators", "prune", "submit", "workers"]
+    methods = ["agents", "close", "job", "jobs", "orchestrators", "prune", "stats", "submit", "tools", "workers"]
     assert public(orchestrator.AsyncTroupe) == methods
     assert public(orchestrator.Troupe) == sorted([*methods, "dead"])  # there a property, here an attribute
 
@@ -106,7 +108,7 @@ def test_the_list_of_the_dead_can_do_these() -> None:
     assert public(AsyncDeadList) == public(DeadList) == ["drop", "list", "retry", "show"]
 
 
-@pytest.mark.parametrize("name", ["submit", "job", "jobs", "prune"])
+@pytest.mark.parametrize("name", ["submit", "job", "jobs", "prune", "stats", "tools"])
 def test_the_blocking_client_takes_what_the_other_one_takes(name: str) -> None:
     ours, theirs = getattr(orchestrator.Troupe, name), getattr(orchestrator.AsyncTroupe, name)
     assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters
