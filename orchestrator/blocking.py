@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 from orchestrator.client import AsyncJobHandle, AsyncTroupe
 from orchestrator.dead import AsyncDeadList
+from orchestrator.statistics import DAY
 from tasks.events import JobEvent
 from tasks.ids import JobId
 from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, OrchestratorPresence, Plan, WorkerPresence
@@ -17,6 +18,7 @@ from tasks.results import DeadStep, JobResult
 from tasks.settings import StoreSettings
 from tasks.states import FINAL_JOB, TaskStatus
 from tasks.store import Pruned
+from tasks.tool_figures import FleetStatistics, ToolReport
 
 T = TypeVar("T")
 
@@ -99,6 +101,14 @@ class Troupe:
     def agents(self) -> list[AgentDefinition]:
         """Agents of living workers."""
         return self._run(self._troupe.agents())
+
+    def tools(self, since: float | timedelta = DAY) -> list[ToolReport]:
+        """Tools of living workers, and how their calls went: see `AsyncTroupe.tools`."""
+        return self._run(self._troupe.tools(since))
+
+    def stats(self, since: float | timedelta = DAY) -> FleetStatistics:
+        """What the fleet did: see `AsyncTroupe.stats`."""
+        return self._run(self._troupe.stats(since))
 
     @property
     def dead(self) -> "DeadList":

@@ -4,23 +4,22 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
-from math import isfinite
 from pathlib import Path
 from random import randrange
 from types import TracebackType
 from typing import Final, Self, TypeVar
 from zlib import crc32
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from orchestrator.dead import AsyncDeadList
 from orchestrator.place import store_settings
 from orchestrator.planning.check import first_step
 from orchestrator.report import report
+from orchestrator.request import job_spec
 from orchestrator.settings import OrchestratorSettings
+from orchestrator.statistics import DAY, fleet_statistics, length, tool_reports
 from tasks.errors import (
-    ContractError,
-    InvalidTask,
     JobCancelled,
     JobFailed,
     ResultTimeout,
@@ -31,23 +30,20 @@ from tasks.events import JobEvent, ends_job
 from tasks.ids import JobId, new_job_id, parse_job_id
 from tasks.models import (
     DEFAULT_TIMEOUT,
-    MAX_TASK_CHARS,
-    MAX_TIMEOUT,
     AgentDefinition,
     Failure,
-    JobSpec,
     JobSummary,
     OrchestratorPresence,
     Plan,
     WorkerPresence,
 )
 from tasks.queues import BUILT_IN
-from tasks.results import MICROUSD, JobResult
+from tasks.results import JobResult
 from tasks.settings import StoreSettings, read_settings
 from tasks.states import FINAL_JOB, TaskStatus
-from tasks.store import Endings, EventStore, FleetStore, JobStore, Pruned, Pruning, Snapshots, Store
+from tasks.store import Endings, EventStore, FleetStore, JobStore, Pruned, Pruning, Snapshots, Store, ToolStats
 from tasks.store.endings import until
-from tasks.tables import table_refs
+from tasks.tool_figures import FleetStatistics, ToolReport
 
 T = TypeVar("T")
 
@@ -187,6 +183,22 @@ class AsyncTroupe:
     async def agents(self) -> list[AgentDefinition]:
         """Agents of living workers."""
         return await self._fleet.agents()
+
+    async def tools(self, since: float | timedelta = DAY) -> list[ToolReport]:
+        """Tools of living workers, with their limits and how their calls went since then.
+
+        Args:
+            since: Seconds (or a timedelta) back from now; counts are kept for 7 days.
+
+        Raises:
+            ContractError: `since` is not above 0, or above 7 days.
+        """
+        counted = await ToolStats(self._store).read(length(since))
+        return tool_reports(await self._fleet.tools(), counted)
+
+    async def stats(self, since: float | timedelta = DAY) -> FleetStatistics:
+        """What the fleet did since then: see `tools`."""
+        return fleet_statistics(await ToolStats(self._store).read(length(since)))
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -328,68 +340,3 @@ async def patiently(call: Callable[[], Awaitable[T]], end: float | None = None) 
             if time.monotonic() + PAUSE_S > (last if end is None else min(end, last)):
                 raise
         await asyncio.sleep(PAUSE_S)
-
-
-def job_spec(
-    job: JobId,
-    task: str,
-    *,
-    model: str | None = None,
-    knowledge: Sequence[str] = (),
-    data: Sequence[str | Path] = (),
-    plan: Plan | None = None,
-    budget_usd: float | None = None,
-    timeout: float | timedelta = DEFAULT_TIMEOUT,
-    idempotency_key: str | None = None,
-    tenant: str = "default",
-    priority: int = 5,
-    max_in_flight: int | None = None,
-) -> JobSpec:
-    """What is asked for, checked as far as that can be done without asking anybody: see `AsyncTroupe.submit`.
-
-    Raises:
-        ContractError: an argument is wrong.
-    """
-    return _spec(
-        job,
-        task,
-        model=model,
-        knowledge=tuple(knowledge),
-        data=table_refs([Path(path) for path in data]),
-        plan=plan,
-        budget_microusd=None if budget_usd is None else _microusd(budget_usd),
-        timeout_ms=_milliseconds(timeout),
-        idempotency_key=idempotency_key,
-        tenant=tenant,
-        priority=priority,
-        max_in_flight=max_in_flight,
-    )
-
-
-def _spec(job: JobId, task: str, **values: object) -> JobSpec:
-    text = task.strip()
-    if not text:
-        raise InvalidTask("the task is empty: say in plain words what is to be found out")
-    if len(text) > MAX_TASK_CHARS:
-        raise InvalidTask(f"the task has {len(text):,} characters; at most {MAX_TASK_CHARS:,} are allowed")
-    try:
-        return JobSpec.model_validate({"id": job, "task": text, **values})
-    except ValidationError as error:
-        faults = "; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
-        raise ContractError(f"the job cannot be accepted: {faults}") from error
-
-
-def _microusd(dollars: float) -> int:
-    if not isfinite(dollars):
-        raise ContractError(f"budget_usd: {dollars!r} is not an amount")
-    return round(dollars * MICROUSD)
-
-
-def _milliseconds(timeout: float | timedelta) -> int:
-    try:
-        length = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
-    except (ValueError, OverflowError):  # not a number, or infinite
-        length = timedelta(0)
-    if not timedelta(0) < length <= MAX_TIMEOUT:
-        raise ContractError(f"timeout: it must be above 0 and at most {MAX_TIMEOUT.days} days")
-    return max(int(length / timedelta(milliseconds=1)), 1)

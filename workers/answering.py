@@ -20,6 +20,7 @@ from workers.knowledge.settings import KnowledgeSettings
 from workers.llm.base import Model
 from workers.llm.catalog import make_model
 from workers.llm.settings import ModelSettings
+from workers.tools.base import Tool
 from workers.tools.controls import Controls
 from workers.tools.executor import ToolExecutor
 from workers.tools.mcp import McpServers
@@ -42,6 +43,8 @@ class Answering:
         self.accounts = None if store is None else AccountStore(store)
         self.controls = Controls()
         """Rate limits, approvals and observers of tool calls; set before the first step."""
+        self.given: dict[str, tuple[Tool, ...]] = {}
+        """Tools that MCP servers last gave to agents, by agent."""
         self._models: dict[str, Model] = {}
         self._fitness = Fitness(settings)
         self._servers = McpServers(read_servers(read_settings(McpSettings).mcp))
@@ -110,6 +113,7 @@ class Answering:
         if not agent.mcp:
             return agent
         tools = await self._servers.tools(agent.mcp, {one.name for one in agent.toolbox})
+        self.given[agent.name] = tools
         return replace(agent, tools=(*agent.toolbox, *tools))
 
 

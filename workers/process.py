@@ -17,7 +17,8 @@ from tasks.errors import TroupeError
 from tasks.ids import AttemptRef, WorkerName
 from tasks.models import WorkerPresence
 from tasks.settings import StoreSettings
-from tasks.store import AttemptStore, FleetStore, Store
+from tasks.store import AttemptStore, FleetStore, Store, ToolStats
+from tasks.tool_figures import ToolPresence
 from workers.agents.registry import AgentRegistry
 from workers.answering import Answering
 from workers.lease import DRAINING, Leases
@@ -25,6 +26,8 @@ from workers.llm.settings import ModelSettings
 from workers.loop import EventLoopThread
 from workers.runner import Outcome, Runner
 from workers.settings import WorkerSettings
+from workers.tools.counting import CallCounter
+from workers.tools.listing import listed
 
 log = structlog.get_logger("worker")
 
@@ -60,7 +63,8 @@ class WorkerProcess:
         )
         self.loop.start()
         self.loop.run(self._connect(name))
-        self.chores = [self.loop.submit(self.leases.keep()), self.loop.submit(self._announce())]
+        chores = (self.leases.keep(), self._announce(), self.counter.keep())
+        self.chores = [self.loop.submit(chore) for chore in chores]
         log.info("worker_started", name=name, queues=list(queues), model=self.presence.model)
 
     def run(self, ref: AttemptRef) -> Outcome:
@@ -104,6 +108,8 @@ class WorkerProcess:
         self.fleet = FleetStore(self.store)
         self.leases = Leases(attempts, self.store_settings.heartbeat_s)
         self.answering = Answering(self.models, self.store)
+        self.counter = CallCounter(ToolStats(self.store))
+        self.answering.controls.count = self.counter.note
         self.runner = Runner(
             worker=name,
             attempts=attempts,
@@ -119,12 +125,21 @@ class WorkerProcess:
             presence = self.presence.model_copy(update={"running": len(self.leases.held)})
             try:
                 await self.fleet.announce(presence)
+                await self.fleet.announce(self.offered_tools())
             except TroupeError as error:  # a worker that nobody sees still works
                 log.warning("announcement_failed", reason=str(error))
             await asyncio.sleep(self.store_settings.presence_s / 4)
 
+    def offered_tools(self) -> ToolPresence:
+        """Those of its agents, and those that MCP servers have given them so far."""
+        offered = self.agents.on_queues(self.presence.queues)
+        toolboxes = [(agent.name, (*agent.toolbox, *self.answering.given.get(agent.name, ()))) for agent in offered]
+        return ToolPresence(name=self.presence.name, tools=listed(toolboxes))
+
     async def _disconnect(self) -> None:
         with suppress(TroupeError):
             await self.fleet.leave(self.presence)
+            await self.fleet.leave(ToolPresence(name=self.presence.name))
+            await self.counter.flush()
         await self.answering.close()
         await self.store.close()

@@ -27,6 +27,8 @@ COMMANDS: Final = {
     "dead": "orchestrator.cli.dead:dead",
     "kb": "workers.cli.kb:kb",
     "agents": "orchestrator.cli.fleet:agents",
+    "tools": "orchestrator.cli.stats:tools",
+    "stats": "orchestrator.cli.stats:stats",
     "doctor": "orchestrator.cli.fleet:doctor",
 }
 """Where each command is; loaded with its first use, because some sides take a second to load."""

@@ -80,7 +80,7 @@ def prune(
         typer.echo(f"{count} jobs {'would be forgotten' if dry_run else 'forgotten'}{shown_size(size)}")
 
 
-def read_age(text: str) -> timedelta:
+def read_age(text: str, option: str = "--older-than") -> timedelta:
     """A length of time with its unit."""
     found = AGE.fullmatch(text.strip())
     try:
@@ -88,7 +88,7 @@ def read_age(text: str) -> timedelta:
             raise ValueError
         return timedelta(seconds=float(found[1]) * UNITS[found[2]])
     except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{text!r} is no age: 90s, 30m, 12h, 7d", param_hint="--older-than") from None
+        raise typer.BadParameter(f"{text!r} is no age: 90s, 30m, 12h, 7d", param_hint=option) from None
 
 
 def shown_size(size: int) -> str:

@@ -29,9 +29,9 @@ from orchestrator.cli.jobs import (
     print_outcome,
 )
 from orchestrator.cli.tree import JobView, Refresh, follow
-from orchestrator.client import job_spec
 from orchestrator.local.stack import LocalStack
 from orchestrator.place import given_redis_url, home
+from orchestrator.request import job_spec
 from orchestrator.settings import OrchestratorSettings
 from tasks.errors import TroupeError
 from tasks.events import JobEvent

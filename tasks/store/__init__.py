@@ -11,10 +11,12 @@ from tasks.store.outbox import Entry, Notice, Outbox
 from tasks.store.pruning import Pruned, Pruning
 from tasks.store.snapshot import JobRecord, Snapshots, StepRecord
 from tasks.store.store import Store
+from tasks.store.tool_stats import Counted, ToolStats
 
 __all__ = [
     "AccountStore",
     "AttemptStore",
+    "Counted",
     "DeadStore",
     "Endings",
     "Entry",
@@ -36,5 +38,6 @@ __all__ = [
     "StepRecord",
     "Store",
     "Swept",
+    "ToolStats",
     "Unbooked",
 ]

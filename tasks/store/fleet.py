@@ -8,11 +8,13 @@ from pydantic import ValidationError
 
 from tasks.models import AgentDefinition, OrchestratorPresence, WorkerPresence
 from tasks.store.failures import translated
-from tasks.store.keys import ORCHESTRATORS, WORKERS
+from tasks.store.keys import ORCHESTRATORS, TOOLS, WORKERS
 from tasks.store.scripts import ALIVE, ANNOUNCE
 from tasks.store.store import Store
+from tasks.tool_figures import ToolDefinition, ToolPresence, tools_of
 
-P = TypeVar("P", WorkerPresence, OrchestratorPresence)
+Presence = WorkerPresence | OrchestratorPresence | ToolPresence
+P = TypeVar("P", WorkerPresence, OrchestratorPresence, ToolPresence)
 
 
 class FleetStore:
@@ -22,11 +24,11 @@ class FleetStore:
         self.store = store
         self.holds_ms = int(store.settings.presence_s * 1000)
 
-    async def announce(self, presence: WorkerPresence | OrchestratorPresence) -> None:
+    async def announce(self, presence: Presence) -> None:
         """Say that this process is alive, for `presence_s` from now."""
         await self._announce(_role(presence), presence.name, presence.model_dump_json(exclude_defaults=True))
 
-    async def leave(self, presence: WorkerPresence | OrchestratorPresence) -> None:
+    async def leave(self, presence: Presence) -> None:
         """Say that this process has ended."""
         await self._announce(_role(presence), presence.name, "")
 
@@ -47,6 +49,11 @@ class FleetStore:
     async def agents(self) -> list[AgentDefinition]:
         """Agents of living workers, by name; of one announced in several versions, the highest."""
         return agents_of(await self.workers())
+
+    async def tools(self) -> list[ToolDefinition]:
+        """Tools of living workers, by name."""
+        found = [_parse(ToolPresence, text) for text in await self._alive(TOOLS)]
+        return tools_of(presence for presence in found if presence is not None)
 
     async def _announce(self, role: str, name: str, text: str) -> None:
         async with translated(self.store.settings):
@@ -75,8 +82,14 @@ def _rank(version: str) -> tuple[tuple[int, str], ...]:
     return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts)
 
 
-def _role(presence: WorkerPresence | OrchestratorPresence) -> str:
-    return WORKERS if isinstance(presence, WorkerPresence) else ORCHESTRATORS
+def _role(presence: Presence) -> str:
+    match presence:
+        case WorkerPresence():
+            return WORKERS
+        case OrchestratorPresence():
+            return ORCHESTRATORS
+        case ToolPresence():
+            return TOOLS
 
 
 def _parse(kind: type[P], text: str) -> P | None:

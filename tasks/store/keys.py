@@ -18,8 +18,10 @@
 | `<p>:{N}:job:<id>:big` | hash: large payloads, apart: payload.py | submit, settle | as the job |
 | `<p>:{N}:job:<id>:events` | stream, ids `<seq>-0` | moves, report | as the job |
 | `<p>:{N}:idem:<sha256>` | string: `job fingerprint` | submit, moves | as the job, whose field `idem` names it |
-| `<p>:{fleet}:workers`, `…:orchestrators` | hash: process → announcement | announce | permanent; silent ones go |
-| `…:until` of both | sorted set: process → end, Unix ms | announce | permanent; with the hash |
+| `<p>:{fleet}:workers`, `…:orchestrators`, `…:tools` | hash: process → announcement | announce | permanent |
+| `…:until` of these | sorted set: process → end, Unix ms | announce | permanent; silent ones go from both |
+| `<p>:{fleet}:calls:<seconds>:<number>` | hash: tool calls in a window of time | count_calls | 70 min, 26 h, 7.5 d |
+| `<p>:{fleet}:calls:of:<counter>` | string: number of a process's last batch of counts | count_calls | 10 min |
 
 `<p>` is the prefix, `{N}` the partition: the braces make it a hash tag, so each script touches one slot of a cluster.
 
@@ -42,6 +44,7 @@ GROUP: Final = "orchestrators"
 
 WORKERS: Final = "workers"
 ORCHESTRATORS: Final = "orchestrators"
+TOOLS: Final = "tools"
 
 PERMANENT: Final = (
     "control",
@@ -56,6 +59,8 @@ PERMANENT: Final = (
     "workers:until",
     "orchestrators",
     "orchestrators:until",
+    "tools",
+    "tools:until",
 )
 """Ends of the keys that need no TTL: each is emptied by the moves themselves."""
 
@@ -110,3 +115,7 @@ class Keys:
         """Announcements of the processes of one role, and when they end."""
         name = f"{self.prefix}:{{fleet}}:{role}"
         return name, f"{name}:until"
+
+    def calls(self) -> str:
+        """What the keys of counted tool calls begin with."""
+        return f"{self.prefix}:{{fleet}}:calls"

@@ -1,5 +1,6 @@
 """`troupe up`: a stack that stays, its commands from another shell, Flower, and its end."""
 
+import json
 import sys
 from typing import Any
 from urllib.error import HTTPError
@@ -67,6 +68,15 @@ def test_the_result_of_a_cancelled_job_is_a_failure(fleet: Fleet, produced: Any)
 
 def test_all_agents_are_listed(fleet: Fleet) -> None:
     assert {one["name"] for one in objects(fleet.stage.troupe("agents", "--json").stdout)} == AGENTS
+
+
+def test_the_calls_of_all_workers_are_counted(fleet: Fleet, produced: Any) -> None:
+    def searched() -> int:
+        found = json.loads(fleet.stage.troupe("stats", "--json", "--since", "1h").stdout)
+        return sum(one["calls"] for one in found["tools"] if one["agent"] == "search")
+
+    wait_until(searched)
+    assert "search_passages" in {one["name"] for one in objects(fleet.stage.troupe("tools", "--json").stdout)}
 
 
 def test_the_doctor_finds_nothing_wrong(fleet: Fleet) -> None:
@@ -154,7 +164,7 @@ def test_a_port_that_is_taken_is_refused(fleet: Fleet, stage: Stage) -> None:
     assert (done.code, done.complaint) == (2, f"troupe: port {port} is taken; choose another one with --redis-port")
 
 
-@pytest.mark.parametrize(("task", "code"), [("Go round in a CIRCLE.", "invalid_plan"), ("NONSENSE.", "model_nonsense")])
+@pytest.mark.parametrize(("task", "code"), [("Go round in a CIRCLE.", "invalid_plan"), ("NONSENSE.", "invalid_output")])
 def test_a_planner_that_cannot_be_helped_fails_its_job(task: str, code: str, fleet: Fleet) -> None:
     submitted = fleet.stage.troupe("submit", task, "--model", CLAUDE)
     assert submitted.code == 0

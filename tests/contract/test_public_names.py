@@ -40,6 +40,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
     tasks.store: [
         "AccountStore",
         "AttemptStore",
+        "Counted",
         "DeadStore",
         "Endings",
         "Entry",
@@ -61,6 +62,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "StepRecord",
         "Store",
         "Swept",
+        "ToolStats",
         "Unbooked",
     ],
 }
@@ -103,7 +105,7 @@ def test_the_handle_of_a_job_can_do_these() -> None:
 
 
 def test_the_client_can_do_these() -> None:
-    methods = ["agents", "close", "job", "jobs", "orchestrators", "prune", "submit", "workers"]
+    methods = ["agents", "close", "job", "jobs", "orchestrators", "prune", "stats", "submit", "tools", "workers"]
     assert public(orchestrator.AsyncTroupe) == methods
     assert public(orchestrator.Troupe) == sorted([*methods, "dead"])  # there a property, here an attribute
 
@@ -112,7 +114,7 @@ def test_the_list_of_the_dead_can_do_these() -> None:
     assert public(AsyncDeadList) == public(DeadList) == ["drop", "list", "retry", "show"]
 
 
-@pytest.mark.parametrize("name", ["submit", "job", "jobs", "prune"])
+@pytest.mark.parametrize("name", ["submit", "job", "jobs", "prune", "stats", "tools"])
 def test_the_blocking_client_takes_what_the_other_one_takes(name: str) -> None:
     ours, theirs = getattr(orchestrator.Troupe, name), getattr(orchestrator.AsyncTroupe, name)
     assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tasks.ids import WorkerName
 from tasks.models import OrchestratorPresence
+from tasks.tool_figures import ToolDefinition, ToolPresence
 from tests.support.builders import a_worker
 from tests.support.moves import Moves
 from tests.support.waiting import wait_until
@@ -56,3 +57,18 @@ async def test_an_announcement_of_another_release_is_left_out(moves: Moves) -> N
     await moves.redis.hset(moves.store.keys.fleet("workers")[0], "w1", '{"shape":"new"}')
     await moves.fleet.announce(a_worker("w2"))
     assert [worker.name for worker in await moves.fleet.workers()] == ["w2"]
+
+
+def the_tools(name: str, *tools: ToolDefinition) -> ToolPresence:
+    return ToolPresence(name=WorkerName(name), tools=tools)
+
+
+async def test_tools_of_living_workers_are_listed_once_with_all_their_agents(moves: Moves) -> None:
+    one = ToolDefinition(name="look", description="Looks.", agents=("b",), timeout_s=30)
+    await moves.fleet.announce(the_tools("w1", one, one.model_copy(update={"name": "ask"})))
+    await moves.fleet.announce(the_tools("w2", one.model_copy(update={"agents": ("a",)})))
+    await moves.fleet.announce(the_tools("w3", one.model_copy(update={"agents": ("c",), "timeout_s": 5.0})))
+    found = [(tool.name, tool.agents, tool.timeout_s) for tool in await moves.fleet.tools()]
+    assert found == [("ask", ("b",), 30), ("look", ("a", "b"), 30), ("look", ("c",), 5)]
+    await moves.fleet.leave(the_tools("w3"))
+    assert len(await moves.fleet.tools()) == 2

@@ -14,8 +14,9 @@ from tasks.ids import new_job_id
 from tasks.models import Failure
 from tasks.settings import StoreSettings
 from tasks.states import TaskStatus
-from tasks.store import Endings, Store
+from tasks.store import Endings, Store, ToolStats
 from tasks.store.endings import until
+from tasks.tool_counts import ToolCounts
 from tests.support.builders import BAD, COST, RESULT, WORKER, a_graph, a_job, a_worker
 from tests.support.moves import Moves
 from tests.support.servers import Cluster, client, cluster
@@ -101,6 +102,14 @@ async def test_who_waits_for_an_end_is_told(there: Moves) -> None:
         await until(future, timedelta(seconds=10))
         assert future.done()
     await endings.close()
+
+
+async def test_tool_calls_are_counted(there: Moves) -> None:
+    counts = ToolCounts()
+    counts.note(2.0, code=None, success=True)
+    stats = ToolStats(there.store)
+    assert await stats.add("w1", 1, {("search", "look"): counts})
+    assert (await stats.read(timedelta(days=7))).pairs["search", "look"] == counts
 
 
 async def test_an_idle_stream_is_no_dead_server(there: Moves) -> None:

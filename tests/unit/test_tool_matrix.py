@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, JsonValue
 
@@ -521,6 +521,7 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a machine that is busy with other tests
 @given(st.lists(st.dictionaries(st.sampled_from(["id", "name", "input", "type"]), ANYTHING), max_size=4))
 async def test_whatever_a_model_says_each_block_gets_one_record_that_can_be_sent_and_stored(given: list[Any]) -> None:
     named = [{**block, "name": "same"} if at % 2 else block for at, block in enumerate(given)]

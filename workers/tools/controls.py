@@ -120,6 +120,9 @@ class Controls:
     on_call: Callable[[ToolCall], None] = nobody_listens
     """Told of every call as it ends, without secrets; `current_step()` says for whom. What it raises is logged and
     lost."""
+    count: Callable[[ToolCall], None] = nobody_listens
+    """The same for what only counts: its record is the model's own, secrets included, because masking a long output
+    takes milliseconds."""
     lanes: Lanes = field(default_factory=Lanes)
     longest_wait: timedelta = LONGEST_WAIT
     """How long a call waits for its rate limit before it is refused."""

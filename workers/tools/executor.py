@@ -289,10 +289,10 @@ class ToolExecutor:
         return self.registry.get(name).redact if name in self.registry else frozenset()
 
     def _tell(self, call: ToolCall) -> None:
-        if self.controls.on_call is nobody_listens:
-            return  # masking a long output takes some milliseconds
         try:
-            self.controls.on_call(call.shown())
+            self.controls.count(call)
+            if self.controls.on_call is not nobody_listens:  # masking a long output takes some milliseconds
+                self.controls.on_call(call.shown())
         except Exception:  # an observer is foreign code: statistics must not cost a step
             log.exception("tool_observer_raised", tool=call.tool)
 
