@@ -252,14 +252,14 @@ def _read_claim(ref: AttemptRef, reply: Sequence[str], found: Mapping[str, str])
         before = Step.model_validate_json(reply[at + 2])
         good = reply[at + 1] == StepStatus.SUCCEEDED
         fact = reply[at + 3]
-        partial = found.get(reply[at])
+        known_result = fact if good else found.get(reply[at])
         inputs.append(
             StepInput(
                 step=StepId(reply[at]),
                 description=before.description,
                 agent=before.agent,
                 status=known(StepStatus, reply[at + 1]),
-                result=StepResult.model_validate_json(fact if good else partial) if good or partial else None,
+                result=StepResult.model_validate_json(known_result) if known_result else None,
                 failure=Failure.model_validate_json(fact) if fact and not good else None,
             )
         )
