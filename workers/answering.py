@@ -10,7 +10,7 @@ from workers.agents.base import Agent, AgentReply
 from workers.agents.built_in import prompt
 from workers.agents.conversation import Conversation
 from workers.agents.fitness import Fitness
-from workers.agents.prompt import opening
+from workers.agents.prompt import opening, shared_chars
 from workers.context import StepContext
 from workers.knowledge import shelf
 from workers.knowledge.settings import KnowledgeSettings
@@ -65,6 +65,7 @@ class Answering:
         agent = await self._with_servers(agent)
         model = self.model(agent.model or context.claim.job.model)
         self._fitness.check(agent, model.name)
+        bases = shelf.in_use(context.knowledge, read_settings(KnowledgeSettings).home)
         conversation = Conversation(
             agent=agent,
             context=context,
@@ -75,8 +76,8 @@ class Answering:
             system=system_prompt(agent, context.claim.step.kind),
             max_tokens=self.settings.max_tokens,
             limits=self._fitness.limits(model.name),
+            shared_chars=shared_chars(context.claim, bases),
         )
-        bases = shelf.in_use(context.knowledge, read_settings(KnowledgeSettings).home)
         return await conversation.run(opening(context.claim, context.agents, bases))
 
     async def close(self) -> None:

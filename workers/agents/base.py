@@ -66,6 +66,8 @@ class Agent:
     """How hard its model tries; the model's own default unless given."""
     stream: bool = False
     """Whether what its model writes is shown while it writes, as `text_delta` events."""
+    prompt_cache: bool = True
+    """Whether its prompts may be kept in the provider's cache; TROUPE_PROMPT_CACHE switches it off for all."""
     output: type[BaseModel] | None = None
     """Structured result; validated, repaired within bounds, kept as `data`."""
     max_turns: int = MAX_TURNS

@@ -79,9 +79,10 @@ class ClaudeModel:
             raise UnknownModel(f"{request.model} is not served by {self._platform}, as {self._name} is")
         facts = self._pricing.facts(request.model)
         client = await self._open()
-        arguments = payload(request, model=asked.id, max_output=facts.max_output)
+        arguments = payload(request, model=asked.id, max_output=facts.max_output, cache=self._settings.cache)
         # Bedrock streams in a framing of its own, and through the SDK needs no streaming for long answers.
-        wanted = request.on_text is not None or arguments["max_tokens"] > STREAM_ABOVE
+        heard = request.on_text is not None or request.on_begin is not None
+        wanted = heard or arguments["max_tokens"] > STREAM_ABOVE
         streamed = wanted and self._platform is not Platform.BEDROCK
         message = await self._call(client, arguments, request, streamed=streamed)
         reply = read_reply(message, asked=request.model, pricing=self._pricing)
@@ -126,6 +127,7 @@ async def _stream(client: "Client", arguments: dict[str, Any], request: ModelReq
     from anthropic import AsyncStream
 
     assembly, step = MessageAssembly(request.model, request.on_text), running_step()
+    begin = request.on_begin
     async with client.messages.with_streaming_response.create(**arguments, stream=True) as response:
         with step.waiting(seen=True) if step else nullcontext():
             async for event in AsyncStream.raw_events(response.http_response):
@@ -133,4 +135,7 @@ async def _stream(client: "Client", arguments: dict[str, Any], request: ModelReq
                     step.sign()
                 if event.data:
                     assembly.add(parse_json(event.data))
+                    if begin is not None:
+                        begin()
+                        begin = None
     return assembly.finish()

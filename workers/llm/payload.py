@@ -6,6 +6,7 @@ from pydantic import BaseModel, PydanticUserError
 
 from tasks.errors import ContractError
 from workers.llm.base import JsonSchema, ModelRequest
+from workers.llm.breakpoints import Ttl, mark
 from workers.llm.capabilities import MIN_BUDGET
 
 STREAM_ABOVE: Final = 16_000
@@ -13,12 +14,13 @@ STREAM_ABOVE: Final = 16_000
 proxy, and the SDK refuses to wait unstreamed for more than 21,333."""
 
 
-def payload(request: ModelRequest, *, model: str, max_output: int) -> dict[str, Any]:
+def payload(request: ModelRequest, *, model: str, max_output: int, cache: Ttl | None = None) -> dict[str, Any]:
     """Arguments of one call. Messages go through untouched; tools are ordered by name; no sampling parameters.
 
     Args:
         model: Id as the platform knows it.
         max_output: What the model can at most.
+        cache: How long what conversations share is kept in the provider's cache; None: no breakpoints.
 
     Raises:
         ContractError: no schema can be made of `request.output`.
@@ -42,6 +44,8 @@ def payload(request: ModelRequest, *, model: str, max_output: int) -> dict[str, 
         arguments["output_config"] = _output_config(request)
     if request.container is not None:
         arguments["container"] = request.container
+    if cache is not None and request.cache:
+        mark(arguments, cache, shared_chars=request.shared_chars)
     return arguments
 
 
