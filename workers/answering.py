@@ -6,6 +6,8 @@ from datetime import timedelta
 from tasks.errors import ContractError
 from tasks.models import Plan, StepKind
 from tasks.settings import read_settings
+from tasks.store import Store
+from tasks.store.prefixes import PrefixStore
 from workers.agents.base import Agent, AgentReply
 from workers.agents.built_in import prompt
 from workers.agents.conversation import Conversation
@@ -16,7 +18,8 @@ from workers.knowledge import shelf
 from workers.knowledge.settings import KnowledgeSettings
 from workers.llm.base import Model
 from workers.llm.catalog import make_model
-from workers.llm.settings import ModelSettings
+from workers.llm.leading import LeadingModel
+from workers.llm.settings import OFFLINE, ModelSettings
 from workers.tools.base import Tool
 from workers.tools.controls import Controls
 from workers.tools.executor import ToolExecutor
@@ -27,8 +30,11 @@ from workers.tools.mcp_settings import McpSettings, read_servers
 class Answering:
     """The models of a process, and how agents use them. Lives in one event loop."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, store: Store | None = None) -> None:
         """Read the list of MCP servers and the table of models; connect to nothing.
+
+        Args:
+            store: What the model calls of the whole fleet share; without it each process is alone.
 
         Raises:
             BadSetting: TROUPE_MCP or TROUPE_PRICING cannot be used.
@@ -38,6 +44,7 @@ class Answering:
         """Rate limits, approvals and observers of tool calls; set before the first step."""
         self.given: dict[str, tuple[Tool, ...]] = {}
         """Tools that MCP servers last gave to agents, by agent."""
+        self._store = store
         self._models: dict[str, Model] = {}
         self._fitness = Fitness(settings)
         self._servers = McpServers(read_servers(read_settings(McpSettings).mcp))
@@ -50,7 +57,10 @@ class Answering:
         """
         chosen = name or self.settings.chosen_model
         if chosen not in self._models:
-            self._models[chosen] = make_model(chosen, self.settings)
+            model = make_model(chosen, self.settings)
+            if self._store is not None and model.name != OFFLINE:
+                model = LeadingModel(model, PrefixStore(self._store), self.settings)
+            self._models[chosen] = model
         return self._models[chosen]
 
     async def answer(self, agent: Agent, context: StepContext) -> AgentReply:

@@ -107,7 +107,7 @@ class WorkerProcess:
         attempts = AttemptStore(self.store)
         self.fleet = FleetStore(self.store)
         self.leases = Leases(attempts, self.store_settings.heartbeat_s)
-        self.answering = Answering(self.models)
+        self.answering = Answering(self.models, self.store)
         self.counter = CallCounter(ToolStats(self.store))
         self.answering.controls.count = self.counter.note
         self.runner = Runner(

@@ -66,8 +66,6 @@ class Agent:
     """How hard its model tries; the model's own default unless given."""
     stream: bool = False
     """Whether what its model writes is shown while it writes, as `text_delta` events."""
-    prompt_cache: bool = True
-    """Whether its prompts may be kept in the provider's cache; TROUPE_PROMPT_CACHE switches it off for all."""
     output: type[BaseModel] | None = None
     """Structured result; validated, repaired within bounds, kept as `data`."""
     max_turns: int = MAX_TURNS
@@ -88,6 +86,8 @@ class Agent:
     idle_timeout: float | None = None
     """Seconds without a sign of life: an event, usage, a tool call, a piece of a streamed answer. A model call that is
     not streamed is no silence."""
+    prompt_cache: bool = True
+    """Whether its prompts may be kept in the provider's cache; TROUPE_PROMPT_CACHE switches it off for all."""
 
     def __post_init__(self) -> None:
         if isinstance(self.capabilities, str):  # would be taken for a sequence of letters

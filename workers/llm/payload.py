@@ -1,5 +1,6 @@
 """A `ModelRequest` as arguments of the SDK's `messages.create`. Same request, same bytes: the cache depends on it."""
 
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import BaseModel, PydanticUserError
@@ -66,6 +67,7 @@ def _output_config(request: ModelRequest) -> JsonSchema:
     return config
 
 
+@lru_cache(maxsize=256)
 def output_schema(output: type[BaseModel]) -> JsonSchema:
     """The model's schema in the dialect of structured outputs: closed objects, no bounds (those go into descriptions).
 
