@@ -7,19 +7,21 @@ from tasks.errors import BudgetSpent, ContractError
 from tasks.models import Plan, StepKind
 from tasks.settings import read_settings
 from tasks.store import AccountStore, Store
+from tasks.store.prefixes import PrefixStore
 from workers.agents.base import Agent, AgentReply
 from workers.agents.built_in import prompt
 from workers.agents.conversation import Conversation
 from workers.agents.fitness import Fitness
 from workers.agents.gathered import gathered
-from workers.agents.prompt import opening
+from workers.agents.prompt import opening, shared_chars
 from workers.context import StepContext
 from workers.journal.account import Account
 from workers.knowledge import shelf
 from workers.knowledge.settings import KnowledgeSettings
 from workers.llm.base import Model
 from workers.llm.catalog import make_model
-from workers.llm.settings import ModelSettings
+from workers.llm.leading import LeadingModel
+from workers.llm.settings import OFFLINE, ModelSettings
 from workers.tools.base import Tool
 from workers.tools.controls import Controls
 from workers.tools.executor import ToolExecutor
@@ -34,7 +36,8 @@ class Answering:
         """Read the list of MCP servers and the table of models; connect to nothing.
 
         Args:
-            store: Where budgets, limits and journals are kept; without one there are none.
+            store: What the model calls of the whole fleet share, budgets and journals with it; without it each process
+                is alone.
 
         Raises:
             BadSetting: TROUPE_MCP or TROUPE_PRICING cannot be used.
@@ -45,6 +48,7 @@ class Answering:
         """Rate limits, approvals and observers of tool calls; set before the first step."""
         self.given: dict[str, tuple[Tool, ...]] = {}
         """Tools that MCP servers last gave to agents, by agent."""
+        self._store = store
         self._models: dict[str, Model] = {}
         self._fitness = Fitness(settings)
         self._servers = McpServers(read_servers(read_settings(McpSettings).mcp))
@@ -57,7 +61,10 @@ class Answering:
         """
         chosen = name or self.settings.chosen_model
         if chosen not in self._models:
-            self._models[chosen] = make_model(chosen, self.settings)
+            model = make_model(chosen, self.settings)
+            if self._store is not None and model.name != OFFLINE:
+                model = LeadingModel(model, PrefixStore(self._store), self.settings)
+            self._models[chosen] = model
         return self._models[chosen]
 
     async def answer(self, agent: Agent, context: StepContext) -> AgentReply:
@@ -75,6 +82,7 @@ class Answering:
         executor = ToolExecutor(agent.toolbox, self.controls, within=timedelta(milliseconds=context.claim.deadline_ms))
         account = Account(context, agent, self._fitness.pricing, self.accounts)
         await account.open()
+        bases = shelf.in_use(context.knowledge, read_settings(KnowledgeSettings).home)
         conversation = Conversation(
             agent=agent,
             context=context,
@@ -83,20 +91,16 @@ class Answering:
             system=system_prompt(agent, context.claim.step.kind),
             max_tokens=self.settings.max_tokens,
             limits=self._fitness.limits(model.name),
+            shared_chars=shared_chars(context.claim, bases),
         )
         try:
-            return await conversation.run(await account.opening(self._opening))
+            return await conversation.run(await account.opening(opening(context.claim, context.agents, bases)))
         except BudgetSpent as error:
             if context.claim.step.kind is not StepKind.SYNTHESIS:
                 raise
             return AgentReply(text=gathered(context.claim, str(error)))
         finally:
             account.close()
-
-    @staticmethod
-    def _opening(context: StepContext) -> str:
-        bases = shelf.in_use(context.knowledge, read_settings(KnowledgeSettings).home)
-        return opening(context.claim, context.agents, bases)
 
     async def close(self) -> None:
         """Release the connections of models and MCP servers."""

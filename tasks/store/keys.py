@@ -22,6 +22,8 @@
 | `…:until` of these | sorted set: process → end, Unix ms | announce | permanent; silent ones go from both |
 | `<p>:{fleet}:calls:<seconds>:<number>` | hash: tool calls in a window of time | count_calls | 70 min, 26 h, 7.5 d |
 | `<p>:{fleet}:calls:of:<counter>` | string: number of a process's last batch of counts | count_calls | 10 min |
+| `<p>:{prefixes}:<digest>:warm` | string: is in the provider's cache | warm | as long as it is there |
+| `<p>:{prefixes}:<digest>:lead` | string: token of the call that fetches it | lead | its lease |
 
 `<p>` is the prefix, `{N}` the partition: the braces make it a hash tag, so each script touches one slot of a cluster.
 
@@ -119,3 +121,8 @@ class Keys:
     def calls(self) -> str:
         """What the keys of counted tool calls begin with."""
         return f"{self.prefix}:{{fleet}}:calls"
+
+    def beginning(self, digest: str) -> tuple[str, str]:
+        """Whether the beginning of a prompt is in the provider's cache, and who fetches it."""
+        name = f"{self.prefix}:{{prefixes}}:{digest}"
+        return f"{name}:warm", f"{name}:lead"

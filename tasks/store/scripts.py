@@ -10,13 +10,13 @@ from redis.exceptions import NoScriptError
 
 READING: Final = frozenset({"read", "read_step", "recall", "survey", "calls_window"})
 """Scripts that write nothing."""
-ALONE: Final = READING | {"announce", "alive", "tidy", "count_calls"}
+ALONE: Final = READING | {"announce", "alive", "lead", "tidy", "warm", "count_calls"}
 """Scripts that stand without the prelude of the job scripts."""
 
 BEFORE: Final = ("prelude", "admission", "accounts", "steps")
 """What stands before the text of every other script."""
 
-REFUSED_WHEN_FULL: Final = frozenset({"submit", "report", "reopen", "count_calls"})
+REFUSED_WHEN_FULL: Final = frozenset({"submit", "report", "reopen", "count_calls", "lead", "warm"})
 """Scripts that Redis refuses at `maxmemory`, whole, before their first line. All others pass: what was accepted goes on
 to its end, leases are kept, and jobs can be cancelled. So memory grows by the open jobs at most."""
 
@@ -71,6 +71,8 @@ ANNOUNCE: Final = Script("announce")
 ALIVE: Final = Script("alive")
 COUNT_CALLS: Final = Script("count_calls")
 CALLS_WINDOW: Final = Script("calls_window")
+LEAD: Final = Script("lead")
+WARM: Final = Script("warm")
 READ: Final = Script("read")
 READ_STEP: Final = Script("read_step")
 RECALL: Final = Script("recall")

@@ -89,6 +89,8 @@ class Agent:
     idle_timeout: float | None = None
     """Seconds without a sign of life: an event, usage, a tool call, a piece of a streamed answer. A model call that is
     not streamed is no silence."""
+    prompt_cache: bool = True
+    """Whether its prompts may be kept in the provider's cache; TROUPE_PROMPT_CACHE switches it off for all."""
 
     def __post_init__(self) -> None:
         if isinstance(self.capabilities, str):  # would be taken for a sequence of letters

@@ -73,6 +73,8 @@ class Conversation:
     system: str
     max_tokens: int = MAX_TOKENS
     limits: Limits = field(default_factory=Limits)
+    shared_chars: int = 0
+    """How much of the opening other conversations of the agent begin with too."""
     history: History = field(default_factory=History)
     turns: int = 0
     """Model calls so far."""
@@ -154,6 +156,8 @@ class Conversation:
             thinking=agent.thinking,
             effort=agent.effort,
             container=self.container,
+            cache=agent.prompt_cache,
+            shared_chars=self.shared_chars,
             on_text=self.live.add if agent.stream else None,
         )
 

@@ -1,6 +1,5 @@
 """The account of one attempt: its journal and its purse, put around model and tools. Without a store: neither."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tasks.ids import AttemptRef
@@ -60,12 +59,11 @@ class Account:
         scopes = scopes_of(self.context.claim, self.agent.budget)
         return JournalledExecutor(inner, self.journal, self.context, scopes, model)
 
-    async def opening(self, make: Callable[[StepContext], str]) -> str:
+    async def opening(self, text: str) -> str:
         """How the conversation begins: as it began in an earlier attempt, for what it is made of may have changed."""
         known = self.journal.known.get(OPENING) if self.journal else None
         if isinstance(known, Opening):
             return known.text
-        text = make(self.context)
         if self.journal is not None:
             await self.journal.book("", f"{self.agent.name} -", Usage(), OPENING, Opening(text=text))
         return text

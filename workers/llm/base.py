@@ -77,9 +77,17 @@ class ModelRequest:
     """None: the model's own default."""
     container: str | None = None
     """Where earlier turns of this conversation ran code at the provider's."""
+    cache: bool = True
+    """False: nothing of the prompt is kept in the provider's cache, whatever the settings say."""
+    shared_chars: int = 0
+    """Length of the beginning of the first message that other conversations of the same agent begin with too; it is
+    kept in the provider's cache for them. The same in every request of a conversation."""
     on_text: TextSink | None = field(default=None, compare=False, repr=False)
     """Gets the answer's text while it is written; a model that cannot stream gives it the whole text at the end.
     Nothing is taken back: also text of a call that then fails was given."""
+    on_begin: Callable[[], None] | None = field(default=None, compare=False, repr=False)
+    """Told, on the event loop, when the answer begins, so that it is streamed where that can be. A model that cannot
+    tell does not; one that is asked anew after a broken answer may tell again."""
 
 
 @dataclass(frozen=True, slots=True)

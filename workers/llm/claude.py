@@ -79,9 +79,9 @@ class ClaudeModel:
             raise UnknownModel(f"{request.model} is not served by {self._platform}, as {self._name} is")
         facts = self._pricing.facts(request.model)
         client = await self._open()
-        arguments = payload(request, model=asked.id, max_output=facts.max_output)
+        arguments = payload(request, model=asked.id, max_output=facts.max_output, cache=self._settings.cache)
         # Bedrock streams in a framing of its own, and through the SDK needs no streaming for long answers.
-        wanted = request.on_text is not None or arguments["max_tokens"] > STREAM_ABOVE
+        wanted = _is_watched(arguments, request) or request.on_begin is not None
         streamed = wanted and self._platform is not Platform.BEDROCK
         message = await self._call(client, arguments, request, streamed=streamed)
         reply = read_reply(message, asked=request.model, pricing=self._pricing)
@@ -122,15 +122,25 @@ class ClaudeModel:
             raise ModelUnavailable(f"the answer of {model} broke off ({type(error).__name__})") from error
 
 
+def _is_watched(arguments: dict[str, Any], request: ModelRequest) -> bool:
+    """Whether its pieces are signs of life: somebody wants the text as it comes, or it may be too long to wait for."""
+    return request.on_text is not None or arguments["max_tokens"] > STREAM_ABOVE
+
+
 async def _stream(client: "Client", arguments: dict[str, Any], request: ModelRequest) -> Any:
     from anthropic import AsyncStream
 
     assembly, step = MessageAssembly(request.model, request.on_text), running_step()
+    # One that is streamed only to learn of its beginning is no more idle than it would be as a whole.
+    watched, begin = _is_watched(arguments, request), request.on_begin
     async with client.messages.with_streaming_response.create(**arguments, stream=True) as response:
-        with step.waiting(seen=True) if step else nullcontext():
+        with step.waiting(seen=True) if step and watched else nullcontext():
             async for event in AsyncStream.raw_events(response.http_response):
                 if step:
                     step.sign()
                 if event.data:
                     assembly.add(parse_json(event.data))
+                    if begin is not None:
+                        begin()
+                        begin = None
     return assembly.finish()

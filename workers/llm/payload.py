@@ -1,11 +1,13 @@
 """A `ModelRequest` as arguments of the SDK's `messages.create`. Same request, same bytes: the cache depends on it."""
 
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import BaseModel, PydanticUserError
 
 from tasks.errors import ContractError
 from workers.llm.base import JsonSchema, ModelRequest
+from workers.llm.breakpoints import Ttl, mark
 from workers.llm.capabilities import MIN_BUDGET
 
 STREAM_ABOVE: Final = 16_000
@@ -13,12 +15,13 @@ STREAM_ABOVE: Final = 16_000
 proxy, and the SDK refuses to wait unstreamed for more than 21,333."""
 
 
-def payload(request: ModelRequest, *, model: str, max_output: int) -> dict[str, Any]:
+def payload(request: ModelRequest, *, model: str, max_output: int, cache: Ttl | None = None) -> dict[str, Any]:
     """Arguments of one call. Messages go through untouched; tools are ordered by name; no sampling parameters.
 
     Args:
         model: Id as the platform knows it.
         max_output: What the model can at most.
+        cache: How long what conversations share is kept in the provider's cache; None: no breakpoints.
 
     Raises:
         ContractError: no schema can be made of `request.output`.
@@ -42,6 +45,8 @@ def payload(request: ModelRequest, *, model: str, max_output: int) -> dict[str, 
         arguments["output_config"] = _output_config(request)
     if request.container is not None:
         arguments["container"] = request.container
+    if cache is not None and request.cache:
+        mark(arguments, cache, shared_chars=request.shared_chars)
     return arguments
 
 
@@ -62,6 +67,7 @@ def _output_config(request: ModelRequest) -> JsonSchema:
     return config
 
 
+@lru_cache(maxsize=256)
 def output_schema(output: type[BaseModel]) -> JsonSchema:
     """The model's schema in the dialect of structured outputs: closed objects, no bounds (those go into descriptions).
 

@@ -45,6 +45,8 @@ class ModelFacts(_Row):
     context: int = Field(default=1_000_000, ge=1)
     """Prompt and answer together."""
     max_output: int = Field(default=128_000, ge=1)
+    cache_minimum: int = Field(default=1024, ge=1)
+    """Tokens from which the beginning of a prompt is kept in the provider's cache."""
     retires: date | None = None
     """First day on which the provider no longer serves it."""
     successor: str | None = None
