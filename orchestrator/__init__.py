@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from orchestrator.client import AsyncJobHandle, AsyncTroupe
     from tasks.errors import JobCancelled, JobFailed, ResultTimeout, TroupeError
     from tasks.results import JobResult
+    from tasks.usage import Budget
 
 __all__ = [
     "AsyncJobHandle",
     "AsyncTroupe",
+    "Budget",
     "JobCancelled",
     "JobFailed",
     "JobHandle",
@@ -30,6 +32,7 @@ _PLACES: Final = {
     "orchestrator.client": ("AsyncJobHandle", "AsyncTroupe"),
     "tasks.errors": ("JobCancelled", "JobFailed", "ResultTimeout", "TroupeError"),
     "tasks.results": ("JobResult",),
+    "tasks.usage": ("Budget",),
 }
 
 

@@ -14,11 +14,12 @@ from orchestrator.statistics import DAY
 from tasks.events import JobEvent
 from tasks.ids import JobId
 from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, OrchestratorPresence, Plan, WorkerPresence
-from tasks.results import DeadStep, JobResult
+from tasks.results import DeadStep, JobResult, LedgerReport
 from tasks.settings import StoreSettings
 from tasks.states import FINAL_JOB, TaskStatus
 from tasks.store import Pruned
 from tasks.tool_figures import FleetStatistics, ToolReport
+from tasks.usage import Budget
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ class Troupe:
         data: Sequence[str | Path] = (),
         plan: Plan | None = None,
         budget_usd: float | None = None,
+        budget: Budget | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         idempotency_key: str | None = None,
         tenant: str = "default",
@@ -63,6 +65,7 @@ class Troupe:
             data=data,
             plan=plan,
             budget_usd=budget_usd,
+            budget=budget,
             timeout=timeout,
             idempotency_key=idempotency_key,
             tenant=tenant,
@@ -207,6 +210,10 @@ class JobHandle:
     def result(self, timeout: float | None = None) -> JobResult:
         """The job's outcome, once it has completed: see `AsyncJobHandle.result`."""
         return self._troupe._run(self._handle.result(timeout))  # pyright: ignore[reportPrivateUsage]
+
+    def ledger(self) -> LedgerReport:
+        """What the job has consumed until now: see `AsyncJobHandle.ledger`."""
+        return self._troupe._run(self._handle.ledger())  # pyright: ignore[reportPrivateUsage]
 
     def events(self, since: int = 0) -> Iterator[JobEvent]:
         """Events from `since` on until the job's last one: see `AsyncJobHandle.events`."""

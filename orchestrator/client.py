@@ -38,12 +38,13 @@ from tasks.models import (
     WorkerPresence,
 )
 from tasks.queues import BUILT_IN
-from tasks.results import JobResult
+from tasks.results import JobResult, LedgerReport
 from tasks.settings import StoreSettings, read_settings
 from tasks.states import FINAL_JOB, TaskStatus
 from tasks.store import Endings, EventStore, FleetStore, JobStore, Pruned, Pruning, Snapshots, Store, ToolStats
 from tasks.store.endings import until
 from tasks.tool_figures import FleetStatistics, ToolReport
+from tasks.usage import Budget
 
 T = TypeVar("T")
 
@@ -89,6 +90,7 @@ class AsyncTroupe:
         data: Sequence[str | Path] = (),
         plan: Plan | None = None,
         budget_usd: float | None = None,
+        budget: Budget | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         idempotency_key: str | None = None,
         tenant: str = "default",
@@ -102,6 +104,8 @@ class AsyncTroupe:
             knowledge: Knowledge bases to search; `default` unless given.
             data: Data files that its agents may query; the workers must see them under the same absolute paths.
             plan: Steps to run as they are; no planner is asked.
+            budget_usd: The most that its model calls may cost, in dollars; a tenth of it is kept for the answer.
+            budget: Further limits: tokens, model calls, tool calls.
             timeout: Seconds (or a timedelta) from now after which it fails.
             idempotency_key: A second submit with the same key and request returns the first job.
             tenant: On whose behalf; limits and fair shares are counted by it.
@@ -123,6 +127,7 @@ class AsyncTroupe:
             data=data,
             plan=plan,
             budget_usd=budget_usd,
+            budget=budget,
             timeout=timeout,
             idempotency_key=idempotency_key,
             tenant=tenant,
@@ -284,6 +289,15 @@ class AsyncJobHandle:
         reason = f"{outcome.error.code}: {outcome.error.message}" if outcome.error else "no reason was stored"
         kind = JobCancelled if outcome.status is TaskStatus.CANCELLED else JobFailed
         raise kind(f"job {self.id}: {reason}")
+
+    async def ledger(self) -> LedgerReport:
+        """What the job has consumed until now, by step, agent and model: killed and repeated attempts included.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        record = await self._troupe._snapshots.job(self.id)  # pyright: ignore[reportPrivateUsage]
+        return LedgerReport.of(self.id, record.ledger)
 
     async def events(self, since: int = 0) -> AsyncIterator[JobEvent]:
         """Events with a number above `since`, in order, until the job's last one; waits for those to come.

@@ -12,6 +12,7 @@ from tasks.ids import JobId
 from tasks.models import DEFAULT_TIMEOUT, MAX_TASK_CHARS, MAX_TIMEOUT, JobSpec, Plan
 from tasks.results import MICROUSD
 from tasks.tables import table_refs
+from tasks.usage import Budget
 
 
 def job_spec(
@@ -23,6 +24,7 @@ def job_spec(
     data: Sequence[str | Path] = (),
     plan: Plan | None = None,
     budget_usd: float | None = None,
+    budget: Budget | None = None,
     timeout: float | timedelta = DEFAULT_TIMEOUT,
     idempotency_key: str | None = None,
     tenant: str = "default",
@@ -42,6 +44,7 @@ def job_spec(
         data=table_refs([Path(path) for path in data]),
         plan=plan,
         budget_microusd=None if budget_usd is None else _microusd(budget_usd),
+        limits=None if budget is None or budget.endless else budget,
         timeout_ms=_milliseconds(timeout),
         idempotency_key=idempotency_key,
         tenant=tenant,

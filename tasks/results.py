@@ -5,7 +5,7 @@ from pydantic import AwareDatetime, JsonValue
 from tasks.ids import JobId
 from tasks.models import Attempt, Failure, Join, Source, StepKind
 from tasks.states import StepStatus, TaskStatus
-from tasks.usage import Usage
+from tasks.usage import Ledger, Usage
 from tasks.wire import Wire
 
 MICROUSD = 1_000_000
@@ -31,6 +31,36 @@ class UsageReport(Wire):
             **usage.model_dump(exclude={"cost_microusd"}),
             cost_usd=usage.cost_microusd / MICROUSD,
         )
+
+
+class LedgerEntry(Wire):
+    """What one step consumed with one agent and model, all its attempts together."""
+
+    step: str
+    agent: str
+    model: str
+    """`-` where an agent's own code counted."""
+    usage: UsageReport
+
+
+class LedgerReport(Wire):
+    """What a job consumed, line by line; `total` is their sum, and the job's usage."""
+
+    job_id: JobId
+    lines: tuple[LedgerEntry, ...]
+    total: UsageReport
+    unanswered: int
+    """Model calls whose answer nobody got, because their worker died or they were cancelled; they may have cost
+    something that only the provider knows."""
+
+    @classmethod
+    def of(cls, job: JobId, ledger: Ledger) -> "LedgerReport":
+        """The report of a ledger."""
+        lines = tuple(
+            LedgerEntry(step=line.step, agent=line.agent, model=line.model, usage=UsageReport.of(line.usage))
+            for line in ledger.lines
+        )
+        return cls(job_id=job, lines=lines, total=UsageReport.of(ledger.total), unanswered=ledger.unanswered)
 
 
 class ErrorReport(Wire):

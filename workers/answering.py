@@ -16,6 +16,8 @@ from workers.agents.gathered import gathered
 from workers.agents.prompt import opening, shared_chars
 from workers.context import StepContext
 from workers.journal.account import Account
+from workers.journal.governed import Counting
+from workers.journal.purse import Purse
 from workers.knowledge import shelf
 from workers.knowledge.settings import KnowledgeSettings
 from workers.llm.base import Model
@@ -50,6 +52,7 @@ class Answering:
         """Tools that MCP servers last gave to agents, by agent."""
         self._store = store
         self._models: dict[str, Model] = {}
+        self._counters: dict[str, Counting] = {}
         self._fitness = Fitness(settings)
         self._servers = McpServers(read_servers(read_settings(McpSettings).mcp))
 
@@ -62,6 +65,8 @@ class Answering:
         chosen = name or self.settings.chosen_model
         if chosen not in self._models:
             model = make_model(chosen, self.settings)
+            if isinstance(model, Counting):
+                self._counters[chosen] = model
             if self._store is not None and model.name != OFFLINE:
                 model = LeadingModel(model, PrefixStore(self._store), self.settings)
             self._models[chosen] = model
@@ -80,7 +85,7 @@ class Answering:
         model = self.model(agent.model or context.claim.job.model)
         self._fitness.check(agent, model.name)
         executor = ToolExecutor(agent.toolbox, self.controls, within=timedelta(milliseconds=context.claim.deadline_ms))
-        account = Account(context, agent, self._fitness.pricing, self.accounts)
+        account = Account(context, agent, self._purse(), self.accounts, self._counters.get(model.name))
         await account.open()
         bases = shelf.in_use(context.knowledge, read_settings(KnowledgeSettings).home)
         conversation = Conversation(
@@ -101,6 +106,9 @@ class Answering:
             return AgentReply(text=gathered(context.claim, str(error)))
         finally:
             account.close()
+
+    def _purse(self) -> Purse:
+        return Purse(self._fitness.pricing, hour=self.settings.cache == "1h")
 
     async def close(self) -> None:
         """Release the connections of models and MCP servers."""

@@ -12,8 +12,9 @@ from orchestrator.cli.place import connect
 from orchestrator.cli.tree import JobView, Refresh, follow
 from orchestrator.place import home
 from tasks.errors import JobCancelled, JobFailed
-from tasks.results import JobResult
+from tasks.results import JobResult, LedgerReport
 from tasks.states import TaskStatus
+from tasks.usage import Budget
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help="Job id, as submit printed it.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -30,7 +31,17 @@ Knowledge = Annotated[
     typer.Option("--kb", metavar="NAME", help="Knowledge base; repeatable. Default: default."),
 ]
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Model of all agents: offline, claude-…")]
-Budget = Annotated[float | None, typer.Option("--budget-usd", min=0, metavar="X", help="Budget; not enforced yet.")]
+BudgetUsd = Annotated[
+    float | None,
+    typer.Option("--budget-usd", min=0, metavar="X", help="Most that its model calls may cost together, in dollars."),
+]
+BudgetTokens = Annotated[
+    int | None, typer.Option("--budget-tokens", min=0, metavar="N", help="Most tokens, cached ones included.")
+]
+BudgetRequests = Annotated[int | None, typer.Option("--budget-requests", min=0, metavar="N", help="Most model calls.")]
+BudgetToolCalls = Annotated[
+    int | None, typer.Option("--budget-tool-calls", min=0, metavar="N", help="Most tool calls.")
+]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.001, metavar="S", help="Seconds until the job fails.")]
 MaxInFlight = Annotated[
     int | None,
@@ -45,7 +56,10 @@ def submit(
     data: Data = None,
     kb: Knowledge = None,
     model: Model = None,
-    budget_usd: Budget = None,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    budget_requests: BudgetRequests = None,
+    budget_tool_calls: BudgetToolCalls = None,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="A second submit with the same key returns the first job.")
@@ -63,6 +77,7 @@ def submit(
             knowledge=knowledge,
             data=list(data or []),
             budget_usd=budget_usd,
+            budget=Budget(tokens=budget_tokens, requests=budget_requests, tool_calls=budget_tool_calls),
             timeout=timeout,
             idempotency_key=idempotency_key,
             tenant=tenant,
@@ -95,9 +110,16 @@ def watch(job: Job) -> None:
         raise typer.Exit(1)
 
 
-def show(job: Job, json: AsJson = False) -> None:
+def show(
+    job: Job,
+    json: AsJson = False,
+    ledger: Annotated[bool, typer.Option("--ledger", help="What it consumed, by step, agent and model.")] = False,
+) -> None:
     """Print a job with all its steps."""
     with connect() as troupe:
+        if ledger:
+            print_ledger(troupe.job(job).ledger(), json=json)
+            return
         outcome = troupe.job(job).snapshot()
     if json:
         typer.echo(outcome.model_dump_json(indent=2))
@@ -116,6 +138,25 @@ def show(job: Job, json: AsJson = False) -> None:
     console.print(spent(outcome), markup=False, highlight=False)
     if outcome.error:
         console.print(f"{outcome.error.code}: {outcome.error.message}", markup=False, highlight=False)
+
+
+def print_ledger(ledger: LedgerReport, *, json: bool) -> None:
+    """Print what a job consumed, and how many calls nobody knows the price of."""
+    if json:
+        typer.echo(ledger.model_dump_json(indent=2))
+        return
+    table = Table("step", "agent", "model", "calls", "tools", "in", "out", "read", "written", "usd", box=None)
+    for step, agent, model, usage in [
+        *((line.step, line.agent, line.model, line.usage) for line in ledger.lines),
+        ("total", "", "", ledger.total),
+    ]:
+        counts = (usage.requests, usage.tool_calls, usage.input_tokens, usage.output_tokens)
+        cached = (usage.cache_read_tokens, usage.cache_write_tokens)
+        table.add_row(step, agent, model, *(f"{one:,}" for one in (*counts, *cached)), f"{usage.cost_usd:.6f}")
+    console = wide_console()
+    console.print(table)
+    if ledger.unanswered:
+        console.print(f"{ledger.unanswered} calls went unanswered; what they cost only the provider knows")
 
 
 def cancel(job: Job) -> None:

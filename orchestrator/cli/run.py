@@ -17,7 +17,10 @@ from orchestrator.blocking import JobHandle, Troupe
 from orchestrator.cli.jobs import (
     DEFAULT_TIMEOUT_S,
     AsJson,
-    Budget,
+    BudgetRequests,
+    BudgetTokens,
+    BudgetToolCalls,
+    BudgetUsd,
     Data,
     Docs,
     Knowledge,
@@ -38,6 +41,7 @@ from tasks.events import JobEvent
 from tasks.ids import new_job_id
 from tasks.results import JobResult
 from tasks.settings import read_settings
+from tasks.usage import Budget
 
 CHECK_S: Final = 0.5
 CONCURRENCY: Final = 16
@@ -50,7 +54,10 @@ def run(
     data: Data = None,
     kb: Knowledge = None,
     model: Model = None,
-    budget_usd: Budget = None,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    budget_requests: BudgetRequests = None,
+    budget_tool_calls: BudgetToolCalls = None,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     json: AsJson = False,
     max_in_flight: MaxInFlight = None,
@@ -58,7 +65,8 @@ def run(
 ) -> None:
     """Run one job on an embedded stack: own Redis, orchestrator and workers; the answer goes to stdout."""
     outcome = run_job(
-        task, docs or [], data or [], kb or [], model=model, budget_usd=budget_usd, timeout=timeout,
+        task, docs or [], data or [], kb or [], model=model, budget_usd=budget_usd,
+        budget=Budget(tokens=budget_tokens, requests=budget_requests, tool_calls=budget_tool_calls), timeout=timeout,
         max_in_flight=max_in_flight, concurrency=concurrency,
     )  # fmt: skip
     print_outcome(outcome, json=json)
@@ -72,6 +80,7 @@ def run_job(
     *,
     model: str | None = None,
     budget_usd: float | None = None,
+    budget: Budget | None = None,
     timeout: float = DEFAULT_TIMEOUT_S,
     max_in_flight: int | None = None,
     concurrency: int = CONCURRENCY,
@@ -86,8 +95,8 @@ def run_job(
     from workers.cli.worker import check_model, queues_of_agents
 
     job_spec(
-        new_job_id(0), task, model=model, knowledge=knowledge, data=data, budget_usd=budget_usd, timeout=timeout,
-        max_in_flight=max_in_flight,
+        new_job_id(0), task, model=model, knowledge=knowledge, data=data, budget_usd=budget_usd, budget=budget,
+        timeout=timeout, max_in_flight=max_in_flight,
     )  # fmt: skip
     if knowledge:
         from workers.cli.run_documents import check_knowledge
@@ -109,8 +118,8 @@ def run_job(
                 stack.wait_until_ready()
             with Troupe(stack.url) as troupe:
                 job = troupe.submit(
-                    task, model=model, knowledge=knowledge, data=data, budget_usd=budget_usd, timeout=timeout,
-                    max_in_flight=max_in_flight,
+                    task, model=model, knowledge=knowledge, data=data, budget_usd=budget_usd, budget=budget,
+                    timeout=timeout, max_in_flight=max_in_flight,
                 )  # fmt: skip
                 return _see_through(job, console, stack)
     except KeyboardInterrupt:

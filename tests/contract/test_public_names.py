@@ -18,6 +18,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
     orchestrator: [
         "AsyncJobHandle",
         "AsyncTroupe",
+        "Budget",
         "JobCancelled",
         "JobFailed",
         "JobHandle",
@@ -99,7 +100,7 @@ def test_the_check_would_see_a_forbidden_package() -> None:
 
 
 def test_the_handle_of_a_job_can_do_these() -> None:
-    methods = ["cancel", "events", "result", "snapshot", "status", "wait"]
+    methods = ["cancel", "events", "ledger", "result", "snapshot", "status", "wait"]
     assert public(orchestrator.AsyncJobHandle) == methods
     assert public(orchestrator.JobHandle) == sorted([*methods, "id"])
 
@@ -122,8 +123,8 @@ def test_the_blocking_client_takes_what_the_other_one_takes(name: str) -> None:
 
 def test_submitting_takes_these() -> None:
     assert list(inspect.signature(orchestrator.Troupe.submit).parameters) == [
-        "self", "task", "model", "knowledge", "data", "plan", "budget_usd", "timeout", "idempotency_key",
-        "tenant", "priority", "max_in_flight",
+        "self", "task", "model", "knowledge", "data", "plan", "budget_usd", "budget", "timeout",
+        "idempotency_key", "tenant", "priority", "max_in_flight",
     ]  # fmt: skip
 
 

@@ -10,11 +10,10 @@ from workers.agents.conversation import Executor
 from workers.context import StepContext
 from workers.journal.doing import JournalledExecutor
 from workers.journal.entries import Opening
-from workers.journal.governed import GovernedModel
+from workers.journal.governed import Counting, GovernedModel
 from workers.journal.journal import Journal
 from workers.journal.purse import Purse, scopes_of
 from workers.llm.base import Model
-from workers.llm.pricing import Pricing
 from workers.tools.executor import ToolExecutor
 
 OPENING = "o"
@@ -27,8 +26,9 @@ class Account:
 
     context: StepContext
     agent: Agent
-    pricing: Pricing
+    purse: Purse
     store: AccountStore | None
+    counter: Counting | None = None
     journal: Journal | None = field(init=False, default=None)
 
     async def open(self) -> None:
@@ -50,7 +50,7 @@ class Account:
         if self.journal is None:
             return inner
         scopes = scopes_of(self.context.claim, self.agent.budget)
-        return GovernedModel(inner, self.journal, Purse(self.pricing), scopes, self.agent.name)
+        return GovernedModel(inner, self.journal, self.purse, scopes, self.agent.name, self.counter)
 
     def executor(self, inner: ToolExecutor, model: str) -> Executor:
         """The tools within their budgets."""

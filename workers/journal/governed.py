@@ -3,7 +3,7 @@ down before anything else happens."""
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, runtime_checkable
 
 import structlog
@@ -40,10 +40,11 @@ class GovernedModel:
     purse: Purse
     scopes: Sequence[Scope]
     agent: str
+    counter: Counting | None = None
+    """Counts prompts where a bound is too much for what is left."""
     heard: int = 0
     """Answers so far, those of the journal included."""
     calls: int = 0
-    counting: bool = field(init=False, default=True)
 
     @property
     def name(self) -> str:
@@ -128,10 +129,10 @@ class GovernedModel:
         return most, await self.journal.reserve(call, most, self.scopes)
 
     async def _count(self, request: ModelRequest) -> int | None:
-        if not isinstance(self.inner, Counting):
+        if self.counter is None:
             return None
         try:
-            return int(await self.inner.count_tokens(request) * COUNT_MARGIN) + 1
+            return int(await self.counter.count_tokens(request) * COUNT_MARGIN) + 1
         except TroupeError as error:  # the bound is then all that is known
             log.warning("tokens_not_counted", reason=str(error))
             return None

@@ -59,6 +59,8 @@ class Purse:
     """Estimates calls of one conversation, sharper with each answer."""
 
     pricing: Pricing
+    hour: bool = False
+    """Whether prompts are kept in the provider's cache for an hour, which is dearer to write than five minutes."""
     bytes_before: int = 0
     """Size of the last prompt whose tokens are known."""
     tokens_before: int = 0
@@ -93,13 +95,8 @@ class Purse:
         most = min(request.max_tokens, facts.max_output)
         least = min(LEAST_THINKING if request.thinking == "enabled" else LEAST, most)
         searches = _searches(request.server_tools)
-        # Written to the cache for an hour is the dearest that can become of a prompt.
-        beside = self.pricing.cost_microusd(
-            request.model, input_tokens=0, output_tokens=0, cache_write_1h_tokens=prompt, web_searches=searches
-        )
-        million = self.pricing.cost_microusd(
-            request.model, input_tokens=0, output_tokens=1_000_000, cache_write_1h_tokens=prompt, web_searches=searches
-        )
+        beside = self._cost(request.model, prompt, 0, searches)
+        million = self._cost(request.model, prompt, 1_000_000, searches)
         return Estimate(
             least=least,
             most=most,
@@ -107,6 +104,17 @@ class Purse:
             cost_microusd=beside,
             tokens=prompt,
             requests=1,
+        )
+
+    def _cost(self, model: str, prompt: int, output: int, searches: int) -> int:
+        """Cost of a call whose prompt is written to the cache: the dearest that can become of it."""
+        return self.pricing.cost_microusd(
+            model,
+            input_tokens=0,
+            output_tokens=output,
+            cache_write_5m_tokens=0 if self.hour else prompt,
+            cache_write_1h_tokens=prompt if self.hour else 0,
+            web_searches=searches,
         )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from tasks.errors import BadSetting, ModelUnavailable, UnknownModel
 from workers.context import running_step
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from httpx2 import AsyncClient
 
     from workers.llm.clients import Client
+
+
+COUNTED: Final = frozenset({"model", "messages", "system", "tools", "tool_choice", "thinking", "output_config"})
+"""Arguments of a call that its prompt is counted by."""
 
 
 class ClaudeModel:
@@ -88,6 +92,25 @@ class ClaudeModel:
         if not streamed:
             reply.show(request.on_text)
         return reply
+
+    async def count_tokens(self, request: ModelRequest) -> int:
+        """Tokens of the request's prompt, as the provider counts them; costs nothing, and has a rate limit of its own.
+
+        Raises:
+            TroupeError: as `reply` does.
+        """
+        import anthropic
+
+        facts = self._pricing.facts(request.model)
+        client = await self._open()
+        arguments = payload(request, model=ModelName.parse(request.model).id, max_output=facts.max_output)
+        wanted = {name: value for name, value in arguments.items() if name in COUNTED}
+        try:
+            return (await client.messages.count_tokens(**wanted)).input_tokens
+        except anthropic.APIError as error:
+            raise translate(error, request.model) from error
+        except anthropic.AnthropicError as error:
+            raise BadSetting(f"{request.model} cannot be called: {error}") from error
 
     async def close(self) -> None:
         """Close the connections; a later call would open new ones."""
