@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import threading
+from types import TracebackType
 from typing import Literal
 
 import structlog
@@ -62,3 +64,22 @@ def configure_logs(settings: LogSettings) -> None:
     root.setLevel(settings.log_level.upper())
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Python's own hooks would write tracebacks past the handler, with whatever secrets the message holds.
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_thread
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not issubclass(kind, Exception):
+        sys.__excepthook__(kind, error, trace)
+        return
+    logging.getLogger("process").critical("process_raised", exc_info=(kind, error, trace))
+
+
+def _log_thread(args: threading.ExceptHookArgs) -> None:
+    error = args.exc_value
+    if error is not None and not isinstance(error, SystemExit):
+        name = args.thread.name if args.thread is not None else "unknown"
+        logging.getLogger("process").error(
+            "thread_raised thread=%s", name, exc_info=(args.exc_type, error, args.exc_traceback)
+        )

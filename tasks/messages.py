@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from tasks.ids import JOB_ID, AttemptRef, JobId
 from tasks.models import Name, Step, StepName
+from tasks.redaction import excerpt
 from tasks.wire import Wire
 
 MESSAGE_VERSION: Final = 1
@@ -17,6 +18,8 @@ MAX_GOAL_CHARS: Final = 120
 """Flower shows arguments in one table cell."""
 
 
+MAX_SHOWN_CHARS: Final = 1000
+"""What is looked at of a description; several times what is shown, since masks and blanks make it shorter."""
 MAX_GOAL_BYTES: Final = 600
 """The same as JSON, where an emoji takes twelve: the whole message is to stay below 4 KiB."""
 
@@ -60,7 +63,7 @@ class Dispatch(Wire):
     @classmethod
     def of(cls, job: JobId, step: Step, attempt: int) -> "Dispatch":
         """The dispatch of one attempt at a step."""
-        goal = _shortened(" ".join(step.description.split()))
+        goal = _shortened(" ".join(excerpt(step.description, MAX_SHOWN_CHARS).split()))
         return cls(
             agent=step.agent,
             queue=step.queue,

@@ -1,11 +1,13 @@
 """Keeps secrets out of what people see: logs, events, records of tool calls.
 
-Two ways: a field whose name says that it is a secret is masked whole; in every other text, what looks like a key, a
-token or a password is. Rather too much than too little: nothing that computes reads what was redacted.
+Three ways: a field whose name says that it is a secret is masked whole; in every other text, what looks like a key, a
+token or a password is, and what is known to be secret where the code runs (`hide_here`). Rather too much than too
+little: nothing that computes reads what was redacted.
 """
 
 import re
 from collections.abc import Collection, Mapping, MutableMapping
+from contextvars import ContextVar
 from typing import Any, Final, cast
 
 from pydantic import JsonValue
@@ -15,6 +17,9 @@ MAX_DEPTH: Final = 64
 """Nesting of a value; what is deeper is left out."""
 SHORTEST_ECHO: Final = 4
 """Characters of a known secret below which it is not looked for in other texts: `1` would be everywhere."""
+
+MAX_KNOWN: Final = 500
+"""Texts that are known in one place: each is looked for in every line that is logged there."""
 
 _NAMES: Final = (
     "password|passwd|passphrase|pwd|secret|secret[_-]?key|api[_-]?key|access[_-]?key|access[_-]?key[_-]?id|private[_-]?key"
@@ -45,9 +50,37 @@ _PATTERNS: Final = tuple(
 )
 
 
+class Secrets:
+    """Texts that are known to be secret in one place, as in one step. They may become more."""
+
+    def __init__(self) -> None:
+        self.texts: frozenset[str] = frozenset()
+
+    def add(self, texts: Collection[str]) -> None:
+        """Know these too; no more than MAX_KNOWN are kept."""
+        room = MAX_KNOWN - len(self.texts)
+        if texts and room > 0:  # into a new set: threads that log may be going through the old one
+            self.texts |= frozenset(sorted(texts)[:room])
+
+
+_here: ContextVar[Secrets | None] = ContextVar("troupe_secrets", default=None)
+
+
+def hide_here(secrets: Secrets) -> None:
+    """Mask these texts in whatever this asyncio task, or thread, and those that it starts, logs and reports."""
+    _here.set(secrets)
+
+
+def excerpt(text: str, chars: int) -> str:
+    """The beginning of a text, without secrets: masked before it is cut, for half a secret does not look like one."""
+    return redact_text(text[: chars * 4 + 1000])[:chars]  # masking takes time; what is masked becomes shorter
+
+
 def redact_text(text: str, secrets: Collection[str] = ()) -> str:
-    """The text without what looks like a secret, and without the given ones."""
-    for secret in sorted(secrets, key=len, reverse=True):
+    """The text without what looks like a secret, without the given ones, and without those that are known here."""
+    known = _here.get()
+    every = frozenset(secrets) | known.texts if known is not None else secrets
+    for secret in sorted(every, key=len, reverse=True):
         text = text.replace(secret, MASK)
     for pattern, shown in _PATTERNS:
         text = pattern.sub(shown, text)

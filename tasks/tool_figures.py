@@ -7,8 +7,8 @@ from pydantic import AwareDatetime, Field
 
 from tasks.histogram import percentile
 from tasks.ids import WorkerName
-from tasks.models import Wire
 from tasks.tool_counts import ToolCounts
+from tasks.wire import Wire
 
 MAX_DESCRIPTION_CHARS = 500
 """Announced of a tool's description: every worker repeats it every few seconds."""

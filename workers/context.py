@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from tasks.errors import ContractError
 from tasks.models import AgentDefinition, Claim, Source
+from tasks.redaction import Secrets, excerpt, hide_here
 from tasks.usage import Usage
 
 Emit = Callable[[str, dict[str, JsonValue]], None]
@@ -39,6 +40,8 @@ class StepContext:
     """Writes an event (type, data) to the job's stream; costs no wait, and may be called from any thread."""
     last_sign: float = field(default_factory=time.monotonic)
     """Last sign of life, by `time.monotonic`."""
+    secrets: Secrets = field(default_factory=Secrets)
+    """What its tools' inputs and outputs have shown to be secret: masked in logs, events and failures."""
     unseen: int = 0
     """Waits going on whose progress nobody can see."""
 
@@ -81,7 +84,7 @@ class StepContext:
     def progress(self, message: str) -> None:
         """Show people one line of progress."""
         self.sign()
-        self.emit("step_progress", {"message": message[:500]})
+        self.emit("step_progress", {"message": excerpt(message, 500)})
 
 
 _current: ContextVar[StepContext] = ContextVar("troupe_step")
@@ -106,4 +109,5 @@ def running_step() -> StepContext | None:
 
 def enter_step(context: StepContext) -> None:
     """Make `context` current for this asyncio task and the threads it starts."""
+    hide_here(context.secrets)
     _current.set(context)

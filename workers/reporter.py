@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from typing import Final
+from typing import Final, cast
 
 import structlog
 from pydantic import JsonValue
 
 from tasks.errors import ContractError, TroupeError
 from tasks.ids import AttemptRef
+from tasks.redaction import Secrets, redact
 from tasks.store import AttemptStore
 
 log = structlog.get_logger("worker")
@@ -17,6 +18,11 @@ MAX_CHARS: Final = 16_384
 """Longest data of one event, as JSON: ten thousand of them may be kept for a job."""
 KINDS: Final = frozenset({"step_progress", "text_delta", "tool_called"})
 """Events that running attempts write."""
+
+
+def redacted(data: dict[str, JsonValue], secrets: Secrets) -> dict[str, JsonValue]:
+    """The data of an event without secrets, also when a thread reports that knows nothing of its step."""
+    return cast("dict[str, JsonValue]", redact(data, (), secrets.texts))
 
 
 class Reporter:

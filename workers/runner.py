@@ -29,6 +29,7 @@ from tasks.errors import (
 )
 from tasks.ids import AttemptRef, WorkerName
 from tasks.models import MAX_TEXT_CHARS, Claim, Failure, StepKind, StepResult
+from tasks.redaction import excerpt
 from tasks.store import AttemptStore, FleetStore, Refusal, Unbooked
 from tasks.store.attempts import HANDED_BACK, MAX_FOUND_CHARS, MAX_FOUND_SOURCES
 from tasks.store.jobs import LOST
@@ -40,7 +41,7 @@ from workers.answering import Answering
 from workers.context import StepContext, enter_step
 from workers.idle import watched
 from workers.lease import DRAINING, Held, Leases
-from workers.reporter import Reporter
+from workers.reporter import Reporter, redacted
 
 log = structlog.get_logger("worker")
 T = TypeVar("T")
@@ -149,7 +150,7 @@ class Runner:
 
         def emit(kind: str, data: dict[str, JsonValue]) -> None:
             context.sign()
-            reporter.emit(kind, data)
+            reporter.emit(kind, redacted(data, context.secrets))
 
         context.emit = emit
         try:
@@ -272,7 +273,7 @@ def deferred(error: BaseException, patience: timedelta) -> Failure | None:
 
 def failure_of(error: BaseException) -> Failure:
     """The fact behind an exception, as it is stored."""
-    message = _sendable(str(error) or type(error).__name__)[:MAX_MESSAGE_CHARS]
+    message = excerpt(_sendable(str(error) or type(error).__name__), MAX_MESSAGE_CHARS)
     if isinstance(error, ModelUnavailable):
         wait = error.retry_after
         after = None if wait is None else int(wait / timedelta(milliseconds=1))

@@ -10,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from orchestrator.start import INTERRUPTED
 from tasks.errors import ContractError, TroupeError
+from tasks.redaction import redact_text
 
 COMMANDS: Final = {
     "run": "orchestrator.cli.run:run",
@@ -116,5 +117,5 @@ def _load(name: str) -> Any:
 
 
 def _complain(message: str, code: int) -> int:
-    typer.echo(f"troupe: {' '.join(message.split())}", err=True)
+    typer.echo(f"troupe: {' '.join(redact_text(message).split())}", err=True)
     return code

@@ -24,6 +24,7 @@ from tasks.ids import PLAN_STEP, REPAIR_STEP, StepId
 from tasks.messages import Dispatch
 from tasks.models import AgentDefinition, Failure, Plan, Step
 from tasks.queues import BUILT_IN
+from tasks.redaction import excerpt
 from tasks.states import StepStatus, TaskStatus
 from tasks.store import (
     Entry,
@@ -130,7 +131,7 @@ class Actor:
 
     async def _end(self, entry: Entry, error: Exception) -> None:
         """Fail the job that a defect belongs to: its entry would come back for ever, and stop its neighbours."""
-        reason = f"the orchestrator failed on it: {type(error).__name__}: {error}"[:MAX_REASON_CHARS]
+        reason = excerpt(f"the orchestrator failed on it: {type(error).__name__}: {error}", MAX_REASON_CHARS)
         await self.jobs.end_job(entry.ref.job, TaskStatus.FAILED, Failure(code="internal_error", message=reason))
 
     async def _handle(self, entry: Entry) -> None:
@@ -246,7 +247,7 @@ class Actor:
         if entry.ref.step == PLAN_STEP:
             await self._repair(record, agents, faults)
         else:
-            reason = f"the plan may not run: {'; '.join(faults)}"[:MAX_REASON_CHARS]
+            reason = excerpt(f"the plan may not run: {'; '.join(faults)}", MAX_REASON_CHARS)
             await self.jobs.end_job(record.spec.id, TaskStatus.FAILED, Failure(code="invalid_plan", message=reason))
 
     async def _agents(self) -> list[AgentDefinition]:
@@ -271,7 +272,7 @@ class Actor:
             steps,
             status=TaskStatus.IN_PROGRESS,
             event="plan_accepted",
-            data=_json(steps=names, rationale=plan.rationale[:2000]),
+            data=_json(steps=names, rationale=excerpt(plan.rationale, 2000)),
         )
 
     async def _repair(self, record: JobRecord, agents: Sequence[AgentDefinition], faults: Sequence[str]) -> None:
@@ -284,7 +285,7 @@ class Actor:
             [NewStep(step)],
             status=TaskStatus.PENDING,
             event="plan_rejected",
-            data=_json(faults=list(faults)),
+            data=_json(faults=[excerpt(fault, MAX_REASON_CHARS) for fault in faults]),
         )
 
 

@@ -64,6 +64,11 @@ def test_an_exit_code_says_what_happened(run: Run, error: BaseException | None, 
     assert run(error) == code
 
 
+def test_a_complaint_has_no_secrets(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run(JobFailed("job j1 failed: it has password=kestrel"))
+    assert capsys.readouterr().err == "troupe: job j1 failed: it has password=***\n"
+
+
 def test_an_error_is_one_line_on_stderr(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run(StoreUnavailable("Redis is\n  away"))
     assert capsys.readouterr() == ("", "troupe: Redis is away\n")

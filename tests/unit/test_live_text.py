@@ -3,6 +3,7 @@
 import asyncio
 from itertools import pairwise
 
+import pytest
 from pydantic import JsonValue
 
 from tests.support.waiting import wait_until
@@ -85,3 +86,36 @@ async def test_nothing_said_is_nothing_shown() -> None:
     watched.live.begin(2)
     watched.live.close()
     assert watched.events == []
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 20, 10_000])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-ant-api03-@@",
+        "the password: @@ and",
+        "ghp_@@",
+        "-----BEGIN PRIVATE KEY-----\n@@\n@@\n-----END PRIVATE KEY-----",
+        "postgres://clerk:@@@host/db",
+    ],
+)
+async def test_a_secret_that_comes_in_pieces_is_not_shown(secret: str, size: int) -> None:
+    word = "kestrelkestrelkestrel42"
+    text = f"It is so: {secret.replace('@@', word)}\nThat was it, and no more of it, really."
+    watched = Watched()
+    watched.live.begin(1)
+    for at in range(0, len(text), size):
+        watched.live.add(text[at : at + size])
+        watched.live._last = float("-inf")  # pyright: ignore[reportPrivateUsage]  (time passes)
+        watched.live._timer = None  # pyright: ignore[reportPrivateUsage]
+    watched.live.close()
+    assert word[:12] not in watched.text
+    assert watched.text.startswith("It is so: ")
+    assert watched.text.endswith("That was it, and no more of it, really.")
+
+
+async def test_text_without_blanks_is_shown_too() -> None:
+    watched = Watched()
+    watched.live.begin(1)
+    watched.live.add("私は本を読む" * 100)
+    assert len(watched.text) == 600

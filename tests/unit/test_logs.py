@@ -2,6 +2,8 @@
 
 import json
 import logging
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +20,9 @@ def restored() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     levels = {name: logging.getLogger(name).level for name in NOISY}
+    hooks = sys.excepthook, threading.excepthook
     yield
+    sys.excepthook, threading.excepthook = hooks
     root.handlers[:] = handlers
     root.setLevel(level)
     for name, one in levels.items():
@@ -92,3 +96,38 @@ def test_configuring_twice_writes_each_line_once(capsys: pytest.CaptureFixture[s
 def test_a_level_that_is_none_is_refused() -> None:
     with pytest.raises(BadSetting, match="TROUPE_LOG_LEVEL"):
         read_settings(LogSettings, log_level="loud")
+
+
+def test_what_a_thread_raises_is_a_line_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(LogSettings(log_format="json"))
+
+    def fail() -> None:
+        raise ValueError("password=kestrel")
+
+    def leave() -> None:
+        sys.exit(3)
+
+    for target in (fail, leave):
+        thread = threading.Thread(target=target, name="own")
+        thread.start()
+        thread.join()
+    (line,) = lines(capsys)
+    assert line["event"] == "thread_raised thread=own"
+    assert "ValueError: password=***" in line["exception"]
+
+
+def test_what_ends_a_process_is_a_line_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(LogSettings(log_format="json"))
+    try:
+        raise ValueError("password=kestrel")
+    except ValueError as error:
+        sys.excepthook(ValueError, error, error.__traceback__)
+    (line,) = lines(capsys)
+    assert (line["event"], line["level"]) == ("process_raised", "critical")
+    assert "ValueError: password=***" in line["exception"]
+
+
+def test_an_interrupt_is_no_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(LogSettings(log_format="json"))
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capsys.readouterr().err == "KeyboardInterrupt\n"

@@ -41,3 +41,10 @@ def test_a_message_of_another_form_is_refused(values: dict[str, object]) -> None
     StepMessage.model_validate(good)
     with pytest.raises(ValidationError):
         StepMessage.model_validate({**good, **values})
+
+
+def test_the_goal_that_flower_shows_has_no_secrets() -> None:
+    step = STEP.model_copy(update={"description": "Log in with password=kestrel " + "and more " * 200})
+    goal = Dispatch.of(JOB, step, 1).message.goal
+    assert goal.startswith("Log in with password=*** and more")
+    assert len(goal) == MAX_GOAL_CHARS

@@ -1,7 +1,10 @@
 """Secrets do not reach what people see."""
 
+import contextvars
 import json
 import logging
+import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -12,7 +15,19 @@ from hypothesis import strategies as st
 from pydantic import JsonValue, SecretStr
 
 from tasks.logs import NOISY, LogSettings, configure_logs
-from tasks.redaction import MASK, MAX_DEPTH, is_secret_name, redact, redact_event, redact_text, secrets_in
+from tasks.redaction import (
+    MASK,
+    MAX_DEPTH,
+    MAX_KNOWN,
+    Secrets,
+    excerpt,
+    hide_here,
+    is_secret_name,
+    redact,
+    redact_event,
+    redact_text,
+    secrets_in,
+)
 
 WORD = st.text("ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789", min_size=24, max_size=40)
 UPPER = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", min_size=16, max_size=16)
@@ -183,7 +198,9 @@ def restored() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     levels = {name: logging.getLogger(name).level for name in NOISY}
+    hooks = sys.excepthook, threading.excepthook
     yield
+    sys.excepthook, threading.excepthook = hooks
     root.handlers[:] = handlers
     root.setLevel(level)
     for name, one in levels.items():
@@ -208,3 +225,34 @@ def test_no_log_line_carries_a_secret(form: str, capsys: pytest.CaptureFixture[s
     err = capsys.readouterr().err
     assert "verysecretindeed" not in err
     assert err.count("ValueError: cannot log in with") == 2
+
+
+@pytest.fixture
+def nothing_known() -> Iterator[Secrets]:
+    """A place of the test's own, in which nothing is known to be secret yet."""
+    secrets = Secrets()
+    hide_here(secrets)
+    yield secrets
+    hide_here(Secrets())
+
+
+def test_what_is_known_here_is_masked_also_in_threads_with_this_context(nothing_known: Secrets) -> None:
+    nothing_known.add({"whimbrel"})
+    assert redact_text("a whimbrel") == f"a {MASK}"
+    elsewhere = contextvars.copy_context()
+    nothing_known.add({"curlew"})
+    assert elsewhere.run(redact_text, "a curlew and a whimbrel") == f"a {MASK} and a {MASK}"
+    assert redact({"bird": "curlew"}) == {"bird": MASK}
+
+
+def test_what_is_known_is_bounded(nothing_known: Secrets) -> None:
+    for at in range(MAX_KNOWN + 50):
+        nothing_known.add({f"word-{at:05}"})
+    assert len(nothing_known.texts) == MAX_KNOWN
+
+
+def test_an_excerpt_is_masked_before_it_is_cut() -> None:
+    text = "x" * 90 + " password=kestrelkestrel" + " more" * 100
+    cut = excerpt(text, 105)
+    assert cut == ("x" * 90 + " password=" + MASK + " more")[:105]
+    assert len(excerpt("y" * 1_000_000, 200)) == 200

@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, JsonValue, field_validator
 
+from tests.unit.attempts import make_context
+from workers.context import current_step, enter_step
+from workers.runner import failure_of
 from workers.tools.base import Tool, ToolCall, ToolError, tool
 from workers.tools.executor import ToolExecutor, result_block
 from workers.tools.registry import ToolRegistry
@@ -467,3 +470,29 @@ async def test_a_call_costs_little() -> None:
     for _ in range(100):
         await executor.execute("c", "shout", {"text": "a"})
     assert time.perf_counter() - begun < 2 or sys.gettrace() is not None
+
+
+@tool(redact=["iban", "receipt"])
+async def transfer(iban: str) -> str:
+    """Transfer money.
+
+    Args:
+        iban: Account.
+    """
+    current_step().progress(f"to {iban}")
+    return '{"receipt": "curlew-77", "api_key": "whimbrel-1", "note": "fine"}'
+
+
+async def test_what_stands_in_secret_fields_of_inputs_and_outputs_is_known_to_the_step() -> None:
+    context = make_context()
+    events: list[JsonValue] = []
+    context.emit = lambda _kind, data: events.append(data)
+    enter_step(context)
+    call = await ToolExecutor([transfer]).execute("1", "transfer", {"iban": "GB33X"})
+    assert call.success
+    assert '"whimbrel-1"' in (call.output or "")
+    assert context.secrets.texts == {"GB33X", "curlew-77", "whimbrel-1"}
+    assert events == [{"message": "to ***"}]
+    assert failure_of(ValueError("GB33X and curlew-77, api_key: other")).message == (
+        "ValueError: *** and ***, api_key: ***"
+    )

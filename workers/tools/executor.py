@@ -5,6 +5,8 @@ and run, once or, where the tool says so, more often.
 """
 
 import asyncio
+import contextlib
+import json
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -35,6 +37,9 @@ DEFAULT_CAP: Final = 8
 NOTHING_KNOWN: Final[Mapping[str, ToolCall]] = MappingProxyType({})
 Keep = Callable[[ToolCall], Awaitable[None]]
 """Takes a call that has ended."""
+
+MAX_PARSED_CHARS: Final = 200_000
+"""Longest output whose secret fields are looked for: parsing holds up the process."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -147,6 +152,7 @@ class ToolExecutor:
     ) -> ToolCall:
         begun, clock = datetime.now(UTC), time.perf_counter()
         _sign()
+        _learn(raw_input, taken.tool.redact if isinstance(taken, _Taken) else self._hidden(name))
 
         def record(outcome: _Outcome) -> ToolCall:
             _sign()
@@ -270,7 +276,9 @@ class ToolExecutor:
         tries, seconds = current.number, tool.timeout.total_seconds()
         try:
             value = await self._runner.run(tool.name, entered, is_async=tool.is_async, seconds=seconds)
-            output, was_cut = shorten(as_text(value), tool.max_output_chars)
+            text = as_text(value)
+            _learn_of(text, tool.redact)
+            output, was_cut = shorten(text, tool.max_output_chars)
             return _Outcome(output, Code.OUTPUT_TOO_LARGE if was_cut else None, None, tries)
         except asyncio.CancelledError:
             raise
@@ -302,6 +310,19 @@ def _sign() -> None:
     step = running_step()
     if step is not None:
         step.sign()
+
+
+def _learn(value: JsonValue, fields: frozenset[str]) -> None:
+    """What stands in secret fields is masked from now on in all that the step logs and reports."""
+    step = running_step()
+    if step is not None:
+        step.secrets.add(secrets_in(value, fields))
+
+
+def _learn_of(output: str, fields: frozenset[str]) -> None:
+    if output[:1] in ("{", "[") and len(output) <= MAX_PARSED_CHARS:
+        with contextlib.suppress(ValueError, RecursionError):
+            _learn(json.loads(output), fields)
 
 
 def result_block(call: ToolCall) -> Block:
