@@ -10,7 +10,7 @@ TroupeError
 ├── TransientError                try again later, with backoff
 │   ├── StoreUnavailable · BrokerUnavailable
 │   │   └── StoreFull             a StoreUnavailable; carries retry_after
-│   ├── AttemptOver
+│   ├── AttemptOver · BudgetHeld
 │   ├── FleetFull                 carries retry_after
 │   ├── ModelUnavailable          carries retry_after where the provider gave one
 │   └── ResultTimeout             also a TimeoutError
@@ -194,6 +194,12 @@ class ModelUnavailable(TransientError):
     def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class BudgetHeld(TransientError):
+    """The budget would do, but most of it is held for calls that are under way: ask again when they have ended."""
+
+    code = "budget_held"
 
 
 class AttemptOver(TransientError):

@@ -7,7 +7,7 @@ outcome into the step's journal. What a dead worker held is free as soon as its 
 from collections.abc import Sequence
 from typing import Final, NamedTuple, cast
 
-from tasks.errors import BudgetSpent, DamagedRecord
+from tasks.errors import BudgetHeld, BudgetSpent, DamagedRecord
 from tasks.ids import AttemptRef, JobId, StepId, partition_of
 from tasks.states import Move, sources
 from tasks.store.attempts import Refusal, amounts, refusal
@@ -65,6 +65,7 @@ class AccountStore:
 
         Raises:
             BudgetSpent: a scope has not that much left.
+            BudgetHeld: it has not as long as other calls are under way; nothing is held for this one.
             StoreUnavailable: no answer in time.
         """
         args: list[str | int] = [sources(Move.FALTER), ref.job, ref.step, ref.attempt, call]
@@ -73,6 +74,8 @@ class AccountStore:
             limits = (budget.cost_microusd, budget.tokens, budget.requests, budget.tool_calls)
             args += [name, *("" if limit is None else limit for limit in limits)]
         reply = cast("list[str]", await self.store.move(RESERVE, partition_of(ref.job), args))
+        if reply[0] == "held":
+            raise BudgetHeld("what is left of the budget is held for calls that are under way")
         if reply[0] == "spent":
             raise BudgetSpent(_spent(*reply[1:]))
         return refusal(reply[0]) if reply[0] else int(reply[1])

@@ -1,15 +1,17 @@
 """Tool calls as a running attempt makes them: what was done before is not done again, what is done is written down."""
 
+import asyncio
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.errors import BudgetSpent, ReplayDiverged
+from tasks.errors import BudgetHeld, BudgetSpent, ReplayDiverged
 from tasks.models import Source
 from tasks.store import Estimate, Scope
 from tasks.usage import Usage
 from workers.context import StepContext
 from workers.journal.entries import Done
-from workers.journal.journal import Journal
+from workers.journal.journal import HELD_PAUSE_S, Journal
 from workers.llm.base import Block
 from workers.tools.base import ToolCall
 from workers.tools.executor import ToolExecutor
@@ -74,10 +76,15 @@ class JournalledExecutor:
     async def _reserve(self, names: Sequence[str]) -> None:
         if not self._limited:
             return
-        for at, name in enumerate(names):
+        held: list[str] = []
+        while len(held) < len(names):
             try:
-                await self.journal.reserve(name, Estimate(tool_calls=1), self.scopes)
-            except BudgetSpent:
-                for held in names[:at]:
-                    await self.journal.free(held)
-                raise
+                await self.journal.try_reserve(names[len(held)], Estimate(tool_calls=1), self.scopes)
+                held.append(names[len(held)])
+            except (BudgetSpent, BudgetHeld) as error:
+                for name in held:  # all or none: steps that hold some and wait for the rest would wait for each other
+                    await self.journal.free(name)
+                if isinstance(error, BudgetSpent):
+                    raise
+                held.clear()
+                await asyncio.sleep(HELD_PAUSE_S * random.uniform(0.5, 2))

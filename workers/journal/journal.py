@@ -5,6 +5,7 @@ tools. The loop takes no clock and no chance, so the same entries lead it to whe
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Annotated, Final, TypeVar
@@ -12,7 +13,7 @@ from typing import Annotated, Final, TypeVar
 import structlog
 from pydantic import Field, TypeAdapter, ValidationError
 
-from tasks.errors import AttemptOver, DamagedRecord, PayloadTooLarge, StoreUnavailable
+from tasks.errors import AttemptOver, BudgetHeld, DamagedRecord, PayloadTooLarge, StoreUnavailable
 from tasks.ids import AttemptRef
 from tasks.store import AccountStore, Estimate, JournalEntry, Refusal, Scope
 from tasks.usage import Usage
@@ -24,6 +25,10 @@ MAX_BYTES: Final = 16 * 1024 * 1024
 """Size of a step's journal. What comes later is not written down, and a later attempt buys it again."""
 PATIENCE: Final = timedelta(seconds=60)
 """How long a call that was paid for waits to be written down while the store is away."""
+
+HELD_PAUSE_S: Final = 0.1
+LONGEST_HELD_PAUSE_S: Final = 1.0
+"""Between two looks at a budget that is held for other calls."""
 
 Kept = Opening | Heard | TooLong | Done
 _FORM: Final[TypeAdapter[Kept]] = TypeAdapter(Annotated[Kept, Field(discriminator="kind")])
@@ -74,12 +79,28 @@ class Journal:
         await self._rewind(self.order.index(entry))
 
     async def reserve(self, call: str, most: Estimate, scopes: Sequence[Scope]) -> int:
-        """Begin a call; output tokens that it may use.
+        """Begin a call; output tokens that it may use. While other calls hold what it needs, it waits for them.
+
+        Whoever waits here must hold nothing itself, or two could wait for each other.
 
         Raises:
             BudgetSpent: too little is left for it.
             AttemptOver: this attempt may buy nothing any more.
             StoreUnavailable: the store is away.
+        """
+        pause = HELD_PAUSE_S
+        while True:
+            try:
+                return await self.try_reserve(call, most, scopes)
+            except BudgetHeld:
+                await asyncio.sleep(pause * random.uniform(0.5, 1))
+                pause = min(pause * 1.5, LONGEST_HELD_PAUSE_S)
+
+    async def try_reserve(self, call: str, most: Estimate, scopes: Sequence[Scope]) -> int:
+        """As `reserve`, without waiting for other calls.
+
+        Raises:
+            BudgetHeld: other calls hold what it needs.
         """
         granted = await _patiently(lambda: self.store.reserve(self.ref, call, most, scopes))
         if isinstance(granted, Refusal):
