@@ -20,13 +20,13 @@ from orchestrator.scheduling.dispatch import Publisher
 from orchestrator.scheduling.windows import windows
 from orchestrator.settings import OrchestratorSettings
 from tasks.app import make_app
-from tasks.errors import TransientError, TroupeError
+from tasks.errors import DamagedRecord, TransientError, TroupeError
 from tasks.ids import WorkerName
 from tasks.models import OrchestratorPresence
 from tasks.settings import StoreSettings
 from tasks.store import FleetStore, JobStore, Outbox, Pruning, Store
 from tasks.store.fleet import agents_of
-from tasks.store.jobs import SWEEP_BATCH
+from tasks.store.jobs import SWEEP_BATCH, Swept
 
 log = structlog.get_logger("orchestrator")
 
@@ -111,16 +111,23 @@ class Orchestrator:
             pause = self.store_settings.sweep_s
             for partition in range(self.store_settings.partitions):
                 try:
-                    while (
-                        swept := await jobs.sweep(partition, await self._windows(), tenant_limit)
-                    ).due == SWEEP_BATCH:
+                    while (swept := await self._sweep_one(jobs, partition, tenant_limit)).due == SWEEP_BATCH:
                         pass
                     if swept.next_due is not None:
                         pause = min(pause, swept.next_due.total_seconds())
                 except* TransientError as group:
                     log.warning("sweep_failed", partition=partition, reason=str(group.exceptions[0]))
                     await self._outlast()
+                except* DamagedRecord as group:  # the partition's own keys: the other partitions go on
+                    log.error("sweep_failed", partition=partition, reason=str(group.exceptions[0]))
             await asyncio.sleep(max(pause, LEAST_PAUSE_S))
+
+    async def _sweep_one(self, jobs: JobStore, partition: int, tenant_limit: int) -> Swept:
+        swept = await jobs.sweep(partition, await self._windows(), tenant_limit)
+        for one in swept.damaged:
+            fate = "its job has failed" if one.ended else "left as it is: see troupe doctor"
+            log.error("damaged_record", job=one.job, step=one.step, fate=fate, reason=one.reason)
+        return swept
 
     async def _outlast(self) -> None:
         """Wait until the store answers again, and then for the workers to be heard.

@@ -5,7 +5,7 @@ from typing import Final
 
 from orchestrator.findings import Finding, ok, problem, warning
 from tasks.settings import StoreSettings
-from tasks.store.survey import Standing, Survey
+from tasks.store.survey import DAMAGED, Standing, Survey
 
 LATE_MS: Final = 30_000
 """Control entries and timers are acted on within a second or two; one that is older was not looked at."""
@@ -19,7 +19,7 @@ def progress_findings(settings: StoreSettings, surveys: Sequence[Survey], living
     Args:
         living: Names of the orchestrators that are alive.
     """
-    return [_lag(surveys), _stuck(settings, surveys), _leftovers(surveys, living)]
+    return [_lag(surveys), _stuck(settings, surveys), *_damaged(surveys), _leftovers(surveys, living)]
 
 
 def _lag(surveys: Sequence[Survey]) -> Finding:
@@ -34,7 +34,7 @@ def _lag(surveys: Sequence[Survey]) -> Finding:
 
 
 def _stuck(settings: StoreSettings, surveys: Sequence[Survey]) -> Finding:
-    steps = [step for one in surveys for step in one.steps]
+    steps = [step for one in surveys for step in one.steps if step.status != DAMAGED]
     unswept = [step for step in steps if step.overdue_ms > LATE_MS]
     if unswept:
         return problem(
@@ -56,6 +56,20 @@ def _stuck(settings: StoreSettings, surveys: Sequence[Survey]) -> Finding:
             "the queue is long or its workers hang: start more workers",
         )
     return ok("steps", f"{len(steps)} dispatched, running or delayed; none is stuck")
+
+
+def _damaged(surveys: Sequence[Survey]) -> list[Finding]:
+    """Nothing, as a rule: it takes somebody who changes keys by hand."""
+    found = [step for one in surveys for step in one.steps if step.status == DAMAGED]
+    if not found:
+        return []
+    return [
+        problem(
+            "records",
+            f"{_named(found)}: no release writes such a record; nobody acts on it any more",
+            "an orchestrator's log says what is wrong (damaged_record); cancel the job, and submit it anew",
+        )
+    ]
 
 
 def _runs_on(settings: StoreSettings, step: Standing) -> bool:

@@ -19,7 +19,7 @@ from orchestrator.scheduling.absence import Absences, Patience
 from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt, no_time, overdue, taken_over
 from orchestrator.scheduling.dispatch import Publisher
 from orchestrator.settings import OrchestratorSettings
-from tasks.errors import IncompatibleVersion, TransientError, UnknownJob
+from tasks.errors import DamagedRecord, IncompatibleVersion, TransientError, UnknownJob
 from tasks.ids import PLAN_STEP, REPAIR_STEP, StepId
 from tasks.messages import Dispatch
 from tasks.models import AgentDefinition, Failure, Plan, Step
@@ -132,7 +132,10 @@ class Actor:
     async def _end(self, entry: Entry, error: Exception) -> None:
         """Fail the job that a defect belongs to: its entry would come back for ever, and stop its neighbours."""
         reason = excerpt(f"the orchestrator failed on it: {type(error).__name__}: {error}", MAX_REASON_CHARS)
-        await self.jobs.end_job(entry.ref.job, TaskStatus.FAILED, Failure(code="internal_error", message=reason))
+        try:
+            await self.jobs.end_job(entry.ref.job, TaskStatus.FAILED, Failure(code="internal_error", message=reason))
+        except DamagedRecord as damage:  # raised further, it would end every orchestrator that takes the entry over
+            log.error("job_cannot_end", **_bound(entry), reason=str(damage))
 
     async def _handle(self, entry: Entry) -> None:
         match entry.notice:

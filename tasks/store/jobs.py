@@ -9,7 +9,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, cast
 
-from tasks.errors import FleetFull, IdempotencyConflict
+from tasks.errors import DamagedRecord, FleetFull, IdempotencyConflict
 from tasks.ids import AttemptRef, JobId, StepId, partition_of
 from tasks.models import MAX_TIMEOUT, Failure, JobSpec, Step
 from tasks.states import Move, StepStatus, TaskStatus, sources
@@ -23,6 +23,9 @@ SWEEP_BATCH: Final = 200
 
 LOST: Final = Failure(code="worker_lost", message="the worker went silent and its lease ran out", retryable=True)
 DEADLINE: Final = Failure(code="deadline_passed", message="the job did not end within its timeout")
+DAMAGED: Final = Failure(
+    code=DamagedRecord.code, message="what is stored of the job is damaged; an orchestrator's log says where"
+)
 
 
 MAX_BRIEF_CHARS: Final = 500
@@ -53,6 +56,18 @@ class Made(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Damage:
+    """A timer whose record could not be acted on."""
+
+    job: str
+    step: str
+    """Empty for the job's own deadline."""
+    ended: bool
+    """Whether its job could be ended as failed; else it is left as it is, for people: `troupe doctor` names it."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
     """What a sweep has found."""
 
@@ -60,6 +75,8 @@ class Swept:
     """Timers that it acted on; SWEEP_BATCH at most: sweep again at once then."""
     next_due: timedelta | None
     """Time until the next one; None when there is none."""
+    damaged: tuple[Damage, ...] = ()
+    """Records that are not as any release writes them: each stopped its own job only."""
 
 
 class JobStore:
@@ -235,11 +252,13 @@ class JobStore:
             DEADLINE.model_dump_json(exclude_defaults=True),
             tenant_limit,
             sources(Move.GIVE_UP),
+            DAMAGED.model_dump_json(exclude_defaults=True),
         ]
         for queue, window in windows.items():
             args += [queue, window]
-        due, next_ms = cast("tuple[int, str]", await self.store.move(SWEEP, partition, args))
-        return Swept(due, None if int(next_ms) < 0 else timedelta(milliseconds=int(next_ms)))
+        due, next_ms, *wrong = cast("list[str]", await self.store.move(SWEEP, partition, args))
+        next_due = None if int(next_ms) < 0 else timedelta(milliseconds=int(next_ms))
+        return Swept(int(due), next_due, tuple(_damage(*wrong[at : at + 3]) for at in range(0, len(wrong), 3)))
 
     @property
     def _longest_kept_ms(self) -> int:
@@ -256,6 +275,11 @@ def _stored(spec: JobSpec) -> str:
 def _read_step(ref: AttemptRef, spec: str) -> Step:
     with readable(ref.task_id):
         return Step.model_validate_json(spec)
+
+
+def _damage(timer: str, fate: str, reason: str) -> Damage:
+    job, _, step = timer.partition(":")
+    return Damage(job, step, fate == "ended", reason)
 
 
 def _full(what: str, tenant: str) -> FleetFull:

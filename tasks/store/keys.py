@@ -11,6 +11,7 @@
 | `<p>:{N}:job:<id>:wait:<queue>` | list of waiting steps | moves | as the job |
 | `<p>:{N}:job:index` | sorted set: job → created, Unix ms | submit, unlist | permanent; pruned past retention |
 | `<p>:{N}:job:dead` | sorted set: `job:step` → given up, Unix ms | give_up, reopen | permanent; pruned past retention |
+| `<p>:{N}:job:damaged` | sorted set: timer → put aside, Unix ms | sweep, grants | permanent; trimmed, pruned |
 | `<p>:{N}:job:<id>` | hash: spec, status, counters | moves | deadline + retention, then retention |
 | `<p>:{N}:job:<id>:steps` | hash: fields below | moves | as the job |
 | `<p>:{N}:job:<id>:specs` | hash: step → its definition | submit, extend | as the job |
@@ -54,6 +55,7 @@ PERMANENT: Final = (
     "job:index",
     "job:finished",
     "job:dead",
+    "job:damaged",
     "job:load",
     "job:waits",
     "line",

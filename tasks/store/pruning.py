@@ -70,7 +70,7 @@ class Pruning:
             StoreUnavailable: no answer in time; what was taken off until then is gone.
         """
         total = 0
-        for name in ("index", "dead"):
+        for name in ("index", "dead", "damaged"):
             place = 0
             while place >= 0:
                 reply = await self.store.move(UNLIST, partition, [name, place, LISTED])

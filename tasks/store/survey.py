@@ -13,15 +13,18 @@ from tasks.store.store import Store
 
 MOST: Final = 500
 """Steps looked at in a partition."""
-
-
+DAMAGED: Final = "damaged"
+"""Status of what is not as any release writes it."""
 DEFAULT_MS: Final[int] = Step.model_fields["timeout_ms"].default
 """Stored steps leave out what is at its default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A step with a timer. All times in milliseconds."""
+    """A step with a timer, or what was put aside as damaged: the step is then empty when it is about the whole job.
+
+    All times in milliseconds.
+    """
 
     job: str
     step: str

@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 from redis import Redis
+from structlog.testing import capture_logs
 
 from orchestrator.local.redis_server import RedisServer
 from orchestrator.process import Orchestrator
@@ -270,3 +271,32 @@ async def test_a_broker_that_is_full_is_away_and_no_defect(tmp_path: Path) -> No
         await publisher.close()
         redis.close()
         server.stop()
+
+
+@pytest.mark.parametrize("part", ["", ":steps"])
+async def test_a_replica_outlives_damaged_records_and_names_their_job(start: Start, moves: Moves, part: str) -> None:
+    waiting, due, fine = [await moves.submitted() for _ in range(3)]
+    for job in (waiting, due):
+        await moves.redis.set(moves.store.keys.job(job) + part, "no hash", px=60_000)
+    await moves.make_due(due)
+    with capture_logs() as logs:
+        async with start():
+
+            async def acted() -> bool:
+                return await moves.status(fine, "plan") is StepStatus.DISPATCHED and not await moves.outbox.waiting(0)
+
+            await wait_until(acted)
+    named = {(one["event"], one["job"]) for one in logs if one["log_level"] == "error" and "job" in one}
+    assert ("damaged_record", due) in named
+    assert {job for event, job in named if event == "job_cannot_end"} & {waiting, due}
+
+
+async def test_a_partition_whose_own_keys_are_damaged_does_not_stop_the_others(start: Start, moves: Moves) -> None:
+    await moves.redis.set(moves.store.keys.timers(1), "no set", px=60_000)
+    job = await moves.planned({"a": ()})
+    await moves.running(job, "a")
+    await moves.make_due(job, "a")
+    with capture_logs() as logs:
+        async with start():
+            await moves.wait_for(job, "a", StepStatus.DISPATCHED, attempt=2)
+    assert {one["partition"] for one in logs if one["event"] == "sweep_failed"} == {1}

@@ -20,7 +20,7 @@ MOVES: Final = tuple(
     f"tests/integration/test_{name}.py"
     for name in (
         *("moves_legal", "moves_attempts", "moves_graph", "moves_submit", "admission", "fallbacks", "limits", "dead"),
-        "model_conformance",
+        *("damaged_records", "model_conformance"),
     )
 )
 ACTING: Final = tuple(
@@ -163,7 +163,22 @@ GUARDS: Final = (
         "if status == 'pending' or status == 'in_progress' then",
         "if true then",
     ),
-    _lua("a job's timer goes", "sweep", "    redis.call('ZREM', timers, member)\n    if status", "    if status"),
+    _lua("a job's timer goes", "sweep", "    redis.call('ZREM', timers, member)\n    fail(", "    fail("),
+    _lua("a damaged record stops no timer of others", "sweep", "pcall(act, member)", "true, act(member)"),
+    _lua("a damaged record ends its job", "sweep", "pcall(fail, job, ARGV[12])", "false"),
+    _lua(
+        "a damaged record is not met again",
+        "sweep",
+        "  redis.call('ZREM', timers, member)\n  local ended",
+        "  local ended",
+    ),
+    _lua("what cannot end is kept in mind", "sweep", "  if not ended then damage(member) end\n"),
+    _lua(
+        "a damaged job stops nobody behind it in a line",
+        "admission",
+        "pcall(grant_one, job, queue, line, tonumber(first[2]))",
+        "true, grant_one(job, queue, line, tonumber(first[2]))",
+    ),
     _lua(
         "a timer without a use goes", "sweep", "    else\n      redis.call('ZREM', timers, member)\n    end", "    end"
     ),

@@ -44,6 +44,28 @@ local function queue_up(job, step, queue)
   redis.call('SADD', waits, queue)
 end
 
+-- Lets the first in line have a slot; false when the queue has none.
+local function grant_one(job, queue, line, turn)
+  local list = job.key .. ':wait:' .. queue
+  local room, slots = has_room(job, queue)
+  if not slots then return false end
+  local step = room and redis.call('LPOP', list)
+  if step then
+    uncount('N:' .. queue, 1)
+    redis.call('HSET', load, 'V:' .. queue, turn)
+    redis.call('HSET', job.key, 'v:' .. queue, turn)
+    local is = redis.call('HMGET', job.steps, 's:' .. step, 'g:' .. step)
+    if is[1] == 'ready' and not is[2] then take_slot(job, step, queue) end
+  end
+  if redis.call('EXISTS', list) == 0 then redis.call('ZREM', line, job.id)
+  elseif step then redis.call('ZADD', line, turn + share(job), job.id)
+  else -- behind those that wait now, no further: it may be looked at a thousand times before it has room again
+    local last = redis.call('ZRANGE', line, -1, -1, 'WITHSCORES')
+    redis.call('ZADD', line, tonumber(last[2]) + 1e-6, job.id)
+  end
+  return true
+end
+
 -- Gives free slots of a queue to waiting jobs in turn; one that is at its own or its tenant's limit goes behind.
 local function grant(queue)
   local line = base .. queue .. ':line'
@@ -54,23 +76,15 @@ local function grant(queue)
       return
     end
     local job = open_job(first[1])
-    local list, turn = job.key .. ':wait:' .. queue, tonumber(first[2])
-    local room, slots = has_room(job, queue)
-    if not slots then return end
-    local step = room and redis.call('LPOP', list)
-    if step then
-      uncount('N:' .. queue, 1)
-      redis.call('HSET', load, 'V:' .. queue, turn)
-      redis.call('HSET', job.key, 'v:' .. queue, turn)
-      local is = redis.call('HMGET', job.steps, 's:' .. step, 'g:' .. step)
-      if is[1] == 'ready' and not is[2] then take_slot(job, step, queue) end
-    end
-    if redis.call('EXISTS', list) == 0 then redis.call('ZREM', line, job.id)
-    elseif step then redis.call('ZADD', line, turn + share(job), job.id)
-    else -- behind those that wait now, no further: it may be looked at a thousand times before it has room again
-      local last = redis.call('ZRANGE', line, -1, -1, 'WITHSCORES')
-      redis.call('ZADD', line, tonumber(last[2]) + 1e-6, job.id)
-    end
+    local fine, slots = pcall(grant_one, job, queue, line, tonumber(first[2]))
+    if not fine then -- it must not stop those behind it, in whatever move this is
+      local list = job.key .. ':wait:' .. queue
+      local count = redis.pcall('LLEN', list)
+      if type(count) == 'number' and count > 0 then uncount('N:' .. queue, count) end
+      redis.call('DEL', list)
+      redis.call('ZREM', line, job.id)
+      damage(job.id)
+    elseif not slots then return end
   end
 end
 

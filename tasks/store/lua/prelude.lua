@@ -48,6 +48,12 @@ local function earliest(time, ...)
   return time
 end
 
+-- Notes a record that is not as we write it, for people: a timer, or a job that waits in a line.
+local function damage(member)
+  redis.call('ZADD', base .. 'damaged', ms(now), member)
+  redis.call('ZREMRANGEBYRANK', base .. 'damaged', 0, -10001)
+end
+
 local function may(sources, status)
   return status and string.find(sources, '|' .. status .. '|', 1, true) ~= nil
 end

@@ -20,7 +20,10 @@ for at = 6, #ARGV do
     count = count + 1
     for _, key in ipairs(keys_of(job)) do bytes = bytes + size(key) end
     if ARGV[5] ~= '1' then
-      for step in string.gmatch(facts[3] or '', '%S+') do redis.call('ZREM', base .. 'dead', job.id .. ':' .. step) end
+      redis.call('ZREM', base .. 'damaged', job.id)
+      for step in string.gmatch(facts[3] or '', '%S+') do
+        for _, list in ipairs({ 'dead', 'damaged' }) do redis.call('ZREM', base .. list, job.id .. ':' .. step) end
+      end
       if is_remembered(job, facts[4]) then redis.call('DEL', facts[4]) end
       redis.call('UNLINK', unpack(keys_of(job)))
       redis.call('ZREM', base .. 'index', job.id)

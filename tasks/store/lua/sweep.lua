@@ -3,11 +3,14 @@
 -- ARGV[3] sources of lose, [4] sources of resume, [5] sources of republish, [6] at most this many,
 -- [7] ms until an unclaimed message is looked at again, [8] failure of a lost attempt, [9] failure of a passed deadline
 -- [10] most steps of a tenant in flight (0: any), [11] sources of give_up,
+-- [12] failure of a job whose record is damaged,
 -- then two a queue: its name, its window of slots
 -- Reply: {how many timers were due (at most [6]); the caller comes again at once when it was the most,
--- ms until the next one is due, -1: there is none}
+-- ms until the next one is due, -1: there is none,
+-- then three for each record that is not as we write it: its timer, ended (its job has failed) | aside (it is left as it
+-- is, in the list of the damaged), what was wrong}
 redis.call('HSET', load, 'TL', ARGV[10])
-for at = 12, #ARGV, 2 do redis.call('HSET', load, 'W:' .. ARGV[at], ARGV[at + 1]) end
+for at = 13, #ARGV, 2 do redis.call('HSET', load, 'W:' .. ARGV[at], ARGV[at + 1]) end
 grant_all()
 
 -- A step that nobody takes: tells of it when its wait, or the whole of it, has been too long.
@@ -22,14 +25,17 @@ local function overdue(job, step, status, attempt)
   return past(facts[1], facts[2], 'deadline_passed') or past(facts[3], facts[4], 'queue_timeout')
 end
 
-local due = redis.call('ZRANGEBYSCORE', timers, '-inf', ms(now), 'LIMIT', 0, ARGV[6])
-for _, member in ipairs(due) do
+local function fail(job, failure)
+  local status = redis.call('HGET', job.key, 'status')
+  if status == 'pending' or status == 'in_progress' then finish_job(job, 'failed', failure) end
+end
+
+local function act(member)
   local split = string.find(member, ':', 1, true)
   local job = open_job(split and string.sub(member, 1, split - 1) or member)
   if not split then
-    local status = redis.call('HGET', job.key, 'status')
     redis.call('ZREM', timers, member)
-    if status == 'pending' or status == 'in_progress' then finish_job(job, 'failed', ARGV[9]) end
+    fail(job, ARGV[9])
   else
     local step = string.sub(member, split + 1)
     local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'q:' .. step, 'Q:' .. step)
@@ -51,5 +57,26 @@ for _, member in ipairs(due) do
     end
   end
 end
+
+-- What is not as we write it takes its job along, or is left to people: it must not stop the timers behind it.
+local function set_aside(member)
+  local job = open_job(string.match(member, '^[^:]*'))
+  redis.call('ZREM', timers, member)
+  local ended = pcall(fail, job, ARGV[12])
+  if not ended then damage(member) end
+  return ended and 'ended' or 'aside'
+end
+
+local due = redis.call('ZRANGEBYSCORE', timers, '-inf', ms(now), 'LIMIT', 0, ARGV[6])
+local reply = { #due, '' }
+for _, member in ipairs(due) do
+  local fine, wrong = pcall(act, member)
+  if not fine then
+    for _, one in ipairs({ member, set_aside(member), type(wrong) == 'table' and wrong.err or tostring(wrong) }) do
+      reply[#reply + 1] = one
+    end
+  end
+end
 local first = redis.call('ZRANGE', timers, 0, 0, 'WITHSCORES')
-return { #due, first[2] and ms(math.max(tonumber(first[2]) - now, 0)) or '-1' }
+reply[2] = first[2] and ms(math.max(tonumber(first[2]) - now, 0)) or '-1'
+return reply

@@ -1,5 +1,5 @@
 -- Take jobs that are past their retention off a list. O(members looked at), in bounded pages.
--- ARGV[3] list: index | dead, [4] place to look from, [5] most members looked at
+-- ARGV[3] list: index | dead | damaged, [4] place to look from, [5] most members looked at
 -- Reply: {place to go on from, -1: that was all; how many were taken off}
 local list, place, most, kept = base .. ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), 0
 local members = redis.call('ZRANGE', list, place, place + most - 1)
