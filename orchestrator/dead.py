@@ -72,6 +72,7 @@ class AsyncDeadList:
             UnknownJob: never submitted here, or past its retention.
             NotDead: a step was not given up or is being retried; or the job was cancelled, is writing its answer, or
                 could not use the results.
+            FleetFull: the job has ended, and as many jobs are open as may be; carries retry_after.
         """
         record = await self._snapshots.job(parse_job_id(job))
         found: list[StepRecord] = []

@@ -8,7 +8,7 @@ from rich.table import Column, Table
 from orchestrator.cli.jobs import AsJson, Job, wide_console
 from orchestrator.cli.place import connect
 from orchestrator.dead import by_job
-from tasks.errors import NotDead, TroupeError, UnknownJob
+from tasks.errors import FleetFull, NotDead, TroupeError, UnknownJob
 from tasks.models import Attempt
 
 MOST = 1000
@@ -82,7 +82,7 @@ def retry(
             try:
                 troupe.dead.retry(one, *names)
                 typer.echo(f"job {one} goes on: {', '.join(names)}")
-            except (NotDead, UnknownJob) as error:
+            except (NotDead, UnknownJob, FleetFull) as error:
                 refused += 1
                 typer.echo(f"troupe: {error}", err=True)
     if refused:

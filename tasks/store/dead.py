@@ -6,8 +6,10 @@ from typing import Any, cast
 
 from tasks.errors import NotDead, UnknownJob
 from tasks.ids import JobId, StepId, partition_of
+from tasks.models import JobSpec
 from tasks.states import Move, sources
 from tasks.store.failures import translated
+from tasks.store.jobs import fleet_full
 from tasks.store.scripts import REOPEN
 from tasks.store.snapshot import JobRecord, StepRecord
 from tasks.store.store import Store
@@ -56,6 +58,7 @@ class DeadStore:
             NotDead: a step was not given up or was retried before, or the job was cancelled, is writing its answer, or
                 could not use the results.
             UnknownJob: past its retention.
+            FleetFull: the job has ended, and as many jobs are open as may be; carries retry_after.
             StoreFull: the store takes no new work.
         """
         spec = record.spec
@@ -63,21 +66,26 @@ class DeadStore:
         key = self.store.keys.job(spec.id)
         if spec.idempotency_key is not None:
             key = self.store.keys.idempotency(partition, spec.idempotency_key)
+        settings = self.store.settings
         args = [sources(Move.REOPEN), sources(Move.RESTORE), spec.id, spec.timeout_ms]
+        args += [settings.max_open_jobs, settings.max_open_jobs_of_tenant]
         for one in steps:
             args += [one.step.id, one.attempt]
         reply = str(await self.store.move(REOPEN, partition, args, key=key))
         if reply:
-            raise _refusal(spec.id, reply)
+            raise _refusal(spec, reply)
 
 
-def _refusal(job: JobId, reply: str) -> Exception:
+def _refusal(spec: JobSpec, reply: str) -> Exception:
+    job = spec.id
     reason, _, step = reply.partition(" ")
     match reason:
         case "gone":
             return UnknownJob(f"there is no job {job!r} here: past its retention")
         case "cancelled":
             return NotDead(f"job {job} was cancelled; submit it anew")
+        case "full":
+            return fleet_full(step, spec.tenant)
         case "closing":
             return NotDead(f"job {job} is writing its answer; retry when it has ended")
         case "not_dead":

@@ -139,7 +139,7 @@ class JobStore:
             ),
         )
         if int(reply[1]) < 0:
-            raise _full(reply[2], spec.tenant)
+            raise fleet_full(reply[2], spec.tenant)
         if reply[2] != fingerprint:
             raise IdempotencyConflict(
                 f"idempotency key {spec.idempotency_key!r} was used for another request, job {reply[0]}"
@@ -282,7 +282,8 @@ def _damage(timer: str, fate: str, reason: str) -> Damage:
     return Damage(job, step, fate == "ended", reason)
 
 
-def _full(what: str, tenant: str) -> FleetFull:
+def fleet_full(what: str, tenant: str) -> FleetFull:
+    """The refusal of one more open job, by `jobs` or `tenant`."""
     whose = "the fleet has" if what == "jobs" else f"tenant {tenant!r} has"
     after = f"try again in {BUSY.total_seconds():g} s"
     return FleetFull(f"{whose} as many open jobs as it may have; {after}", retry_after=BUSY)

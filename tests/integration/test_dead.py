@@ -11,7 +11,7 @@ from orchestrator.blocking import Troupe
 from orchestrator.cli import call
 from orchestrator.client import AsyncTroupe
 from orchestrator.report import report
-from tasks.errors import NotDead, UnknownJob
+from tasks.errors import FleetFull, NotDead, UnknownJob
 from tasks.events import JobReopened
 from tasks.ids import SYNTHESIS_STEP, AttemptRef, JobId, StepId, new_job_id
 from tasks.models import Join
@@ -398,3 +398,30 @@ async def test_a_step_that_waits_for_a_slot_after_its_retry_takes_one_slot(moves
     assert (await load(moves))["F:worker"] == 1
     await run(moves, job, "b")
     assert (await load(moves))["F:worker"] == 1, "the answer's"
+
+
+@pytest.mark.parametrize(
+    ("limits", "named"), [({"max_open_jobs": 1}, "the fleet"), ({"max_open_jobs_of_tenant": 1}, "tenant 'default'")]
+)
+async def test_a_retry_that_would_open_one_job_too_many_is_refused_as_a_submit_is(
+    moves: Moves, moves_with: Callable[..., Moves], limits: dict[str, int], named: str
+) -> None:
+    job = await without_a(moves)
+    other = await moves.planned(PAIR)
+    before = await moves.everything(job)
+    with pytest.raises(FleetFull, match=f"{named} has as many open jobs") as refused:
+        await moves_with(**limits).reopen(job, "a")
+    assert refused.value.retry_after.total_seconds() > 0
+    assert await moves.everything(job) == before
+    await moves.jobs.end_job(other, TaskStatus.CANCELLED, OUT_OF_LUCK)
+    await moves_with(**limits).reopen(job, "a")
+    assert await moves.status(job, "a") is S.READY
+
+
+async def test_a_retry_in_an_open_job_opens_none_and_is_never_too_many(
+    moves: Moves, moves_with: Callable[..., Moves]
+) -> None:
+    job = await moves.planned(PAIR)
+    await moves.fail(job, "a")
+    await moves_with(max_open_jobs=1, max_open_jobs_of_tenant=1).reopen(job, "a")
+    assert await moves.status(job, "a") is S.READY

@@ -13,6 +13,13 @@ local function uncount(field, by)
   if redis.call('HINCRBY', load, field, -by) == 0 then redis.call('HDEL', load, field) end
 end
 
+-- What has as many open jobs as it may have: jobs (the fleet) | tenant; nil: neither.
+local function is_full(tenant, most, most_of_tenant)
+  local open = redis.call('HMGET', load, 'jobs', 'J:' .. tenant)
+  if tonumber(open[1] or '0') >= tonumber(most) then return 'jobs' end
+  if most_of_tenant ~= '0' and tonumber(open[2] or '0') >= tonumber(most_of_tenant) then return 'tenant' end
+end
+
 local function has_room(job, queue)
   local of_job = redis.call('HMGET', job.key, 'tenant', 'flying', 'cap')
   local facts = redis.call('HMGET', load, 'W:' .. queue, 'F:' .. queue, 'TL', 'T:' .. (of_job[1] or ''))

@@ -2,15 +2,16 @@
 -- done without them, → blocked (and on from there by the rule of `advance`); the job goes on. O(steps).
 -- KEYS[3] idempotency key of the job, or the job's own key when it has none
 -- ARGV[3] sources of reopen, [4] sources of restore, [5] job id, [6] timeout of the job from now, ms,
+-- [7] most open jobs, [8] most open jobs of a tenant (0: any),
 -- then two a step: id, attempt that it was given up with
--- Reply: '' done | gone | cancelled | closing (the answer is being written) | not_dead <step>
+-- Reply: '' done | gone | cancelled | closing (the answer is being written) | not_dead <step> | full jobs | full tenant
 -- | alone (what they would lead to cannot run: the answer would be written without them)
 local job = open_job(ARGV[5])
 local of_job = redis.call('HMGET', job.key, 'status', 'order', 'won', 'tenant', 'keep')
 if not of_job[1] then return 'gone' end
 if of_job[1] == 'cancelled' then return 'cancelled' end
 local final, wanted, names, answer_only = of_job[1] == 'completed' or of_job[1] == 'failed', {}, {}, true
-for at = 7, #ARGV, 2 do
+for at = 9, #ARGV, 2 do
   local step, facts = ARGV[at], redis.call('HMGET', job.steps, 's:' .. ARGV[at], 'a:' .. ARGV[at], 'k:' .. ARGV[at])
   if not may(ARGV[3], facts[1]) or (facts[2] or '0') ~= ARGV[at + 1] then return 'not_dead ' .. step end
   wanted[step], answer_only = true, answer_only and facts[3] == 'synthesis'
@@ -48,6 +49,9 @@ for step in string.gmatch(of_job[2], '%S+') do
     if undone and kind == 'work' then won = won - 1 end
   end
 end
+
+local full = final and is_full(of_job[4] or '', ARGV[7], ARGV[8]) -- it would be open again, as a submitted one
+if full then return 'full ' .. full end
 
 local opened, ready = 0, {}
 for _, step in ipairs(order) do

@@ -18,9 +18,8 @@ if fingerprint ~= '' then
   end
 end
 if redis.call('EXISTS', job.key) == 1 then return { id, 0, fingerprint } end
-local open = redis.call('HMGET', load, 'jobs', 'J:' .. ARGV[13])
-if tonumber(open[1] or '0') >= tonumber(ARGV[11]) then return { id, -1, 'jobs' } end
-if ARGV[12] ~= '0' and tonumber(open[2] or '0') >= tonumber(ARGV[12]) then return { id, -1, 'tenant' } end
+local full = is_full(ARGV[13], ARGV[11], ARGV[12])
+if full then return { id, -1, full } end
 redis.call('HINCRBY', load, 'jobs', 1)
 redis.call('HINCRBY', load, 'J:' .. ARGV[13], 1)
 if fingerprint ~= '' then
