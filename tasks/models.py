@@ -264,6 +264,8 @@ class AttemptOutcome(StrEnum):
     FAILED = "failed"
     LOST = "lost"
     """Its worker went silent."""
+    PARKED = "parked"
+    """It waits for other steps or for people; the next attempt goes on from there."""
     RETURNED = "returned"
     """Its worker handed it back unfinished, because it was stopping; counts neither as failure nor as loss."""
 

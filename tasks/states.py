@@ -84,9 +84,9 @@ class Move(StrEnum):
     WAKE = "wake"
     """What it waited for has come: parked → ready."""
     GIVE_UP = "give_up"
-    """No further attempt: ready, dispatched or delayed → failed."""
+    """No further attempt: ready, dispatched, delayed or parked → failed."""
     FALL_BACK = "fall_back"
-    """Another agent takes it over in place of giving it up: ready, dispatched or delayed → ready."""
+    """Another agent takes it over in place of giving it up: ready, dispatched, delayed or parked → ready."""
     REOPEN = "reopen"
     """It is tried again by hand, after it was given up: failed → ready."""
     RESTORE = "restore"
@@ -113,8 +113,14 @@ MOVES: Final[dict[Move, tuple[frozenset[StepStatus], StepStatus]]] = {
     Move.RESUME: (frozenset({StepStatus.DELAYED}), StepStatus.READY),
     Move.PARK: (frozenset({StepStatus.RUNNING}), StepStatus.PARKED),
     Move.WAKE: (frozenset({StepStatus.PARKED}), StepStatus.READY),
-    Move.GIVE_UP: (frozenset({StepStatus.READY, StepStatus.DISPATCHED, StepStatus.DELAYED}), StepStatus.FAILED),
-    Move.FALL_BACK: (frozenset({StepStatus.READY, StepStatus.DISPATCHED, StepStatus.DELAYED}), StepStatus.READY),
+    Move.GIVE_UP: (
+        frozenset({StepStatus.READY, StepStatus.DISPATCHED, StepStatus.DELAYED, StepStatus.PARKED}),
+        StepStatus.FAILED,
+    ),
+    Move.FALL_BACK: (
+        frozenset({StepStatus.READY, StepStatus.DISPATCHED, StepStatus.DELAYED, StepStatus.PARKED}),
+        StepStatus.READY,
+    ),
     Move.REOPEN: (frozenset({StepStatus.FAILED}), StepStatus.READY),
     Move.RESTORE: (FINAL_STEP, StepStatus.BLOCKED),
     Move.SKIP: (frozenset({StepStatus.BLOCKED}), StepStatus.SKIPPED),

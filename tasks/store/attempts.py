@@ -13,8 +13,9 @@ from tasks.states import Move, StepStatus, sources
 from tasks.store.failures import translated
 from tasks.store.payload import is_apart, pack, unpack
 from tasks.store.reading import known, readable
-from tasks.store.scripts import CLAIM, HEARTBEAT, REPORT, SETTLE
+from tasks.store.scripts import CLAIM, HEARTBEAT, PARK, REPORT, SETTLE
 from tasks.store.store import Store
+from tasks.store.waits import ASKED, Wanted
 from tasks.usage import Usage
 
 MAX_FOUND_CHARS: Final = 16_000
@@ -159,6 +160,24 @@ class AttemptStore:
         """Give the attempt up so that another worker takes it at once; not counted as a failure."""
         failure = Failure(code=HANDED_BACK, message=reason, retryable=True, retry_after_ms=0)
         return await self._settle(Move.LOSE, ref, AttemptOutcome.RETURNED, _fact(failure), usage, rest)
+
+    async def park(
+        self, ref: AttemptRef, waits: Sequence[Wanted], usage: Usage, rest: Unbooked | None = None
+    ) -> Refusal | None:
+        """End the attempt until all of these have come: the step holds no worker meanwhile. None when accepted.
+
+        What has come already is not waited for. Waits are known by their keys: those that an earlier attempt began stay
+        as they are, with what has come of them.
+        """
+        rest = rest or Unbooked(usage)
+        args: list[str | int] = [sources(Move.PARK), ref.job, ref.step, ref.attempt]
+        args += [usage.model_dump_json(exclude_defaults=True), f"{rest.agent} {rest.model}"]
+        args.append("" if rest.usage == Usage() else amounts(rest.usage))
+        for wait in waits:
+            expires = 0 if wait.expires is None else max(int(wait.expires / timedelta(milliseconds=1)), 1)
+            args += [wait.key, wait.kind, wait.data, expires, "1" if wait.kind in ASKED else ""]
+        status = await self.store.move(PARK, partition_of(ref.job), args)
+        return refusal(str(status)) if status else None
 
     async def report(self, ref: AttemptRef, events: Sequence[tuple[str, str]]) -> bool:
         """Append events (type, JSON data) of a running attempt; False when it is stale."""

@@ -253,6 +253,7 @@ class JobStore:
             tenant_limit,
             sources(Move.GIVE_UP),
             DAMAGED.model_dump_json(exclude_defaults=True),
+            sources(Move.WAKE),
         ]
         for queue, window in windows.items():
             args += [queue, window]

@@ -12,6 +12,7 @@
 | `<p>:{N}:job:index` | sorted set: job → created, Unix ms | submit, unlist | permanent; pruned past retention |
 | `<p>:{N}:job:dead` | sorted set: `job:step` → given up, Unix ms | give_up, reopen | permanent; pruned past retention |
 | `<p>:{N}:job:damaged` | sorted set: timer → put aside, Unix ms | sweep, grants | permanent; trimmed, pruned |
+| `<p>:{N}:job:asked` | sorted set: `job:step key` → asked, Unix ms: what people are asked | park, outcome | permanent; empty when nobody is |
 | `<p>:{N}:job:<id>` | hash: spec, status, counters | moves | deadline + retention, then retention |
 | `<p>:{N}:job:<id>:steps` | hash: fields below | moves | as the job |
 | `<p>:{N}:job:<id>:specs` | hash: step → its definition | submit, extend | as the job |
@@ -55,6 +56,7 @@ PERMANENT: Final = (
     "job:index",
     "job:finished",
     "job:dead",
+    "job:asked",
     "job:damaged",
     "job:load",
     "job:waits",

@@ -42,6 +42,8 @@ class Notice(StrEnum):
     """A published message was not claimed for a while: look for it."""
     STEP_OVERDUE = "step_overdue"
     """No worker took this attempt within the step's time: give it up, or let another agent take it over."""
+    CHILDREN_WANTED = "children_wanted"
+    """Check the steps that a parked step wants done for it: the wait's key is in the data."""
     PLAN_PROPOSED = "plan_proposed"
     """Check the plan that this step (or, without one, the job itself) brings."""
 

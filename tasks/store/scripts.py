@@ -8,12 +8,12 @@ from typing import Final, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-READING: Final = frozenset({"read", "read_step", "recall", "survey", "calls_window"})
+READING: Final = frozenset({"read", "read_step", "recall", "awaited", "survey", "calls_window"})
 """Scripts that write nothing."""
 ALONE: Final = READING | {"announce", "alive", "lead", "tidy", "warm", "count_calls"}
 """Scripts that stand without the prelude of the job scripts."""
 
-BEFORE: Final = ("prelude", "admission", "accounts", "steps")
+BEFORE: Final = ("prelude", "admission", "accounts", "waits", "steps")
 """What stands before the text of every other script."""
 
 REFUSED_WHEN_FULL: Final = frozenset({"submit", "report", "reopen", "count_calls", "lead", "warm"})
@@ -67,6 +67,9 @@ RESERVE: Final = Script("reserve")
 BOOK: Final = Script("book")
 FREE: Final = Script("free")
 REWIND: Final = Script("rewind")
+PARK: Final = Script("park")
+ADOPT: Final = Script("adopt")
+OUTCOME: Final = Script("outcome")
 ANNOUNCE: Final = Script("announce")
 ALIVE: Final = Script("alive")
 COUNT_CALLS: Final = Script("count_calls")
@@ -76,4 +79,5 @@ WARM: Final = Script("warm")
 READ: Final = Script("read")
 READ_STEP: Final = Script("read_step")
 RECALL: Final = Script("recall")
+AWAITED: Final = Script("awaited")
 SURVEY: Final = Script("survey")

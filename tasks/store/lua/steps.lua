@@ -7,13 +7,14 @@ local function limit(job, step, queue_ms, total_ms)
   if total_ms ~= '0' then redis.call('HSET', job.steps, 'z:' .. step, total_ms) end
 end
 
-local function close_step(job, step, status)
+close_step = function(job, step, status)
   redis.call('HSET', job.steps, 's:' .. step, status, 'f:' .. step, ms(now))
   redis.call('HINCRBY', job.key, 'open', -1)
   redis.call('HINCRBY', job.key, 'done', 1)
   redis.call('ZREM', timers, job.id .. ':' .. step)
   lose_calls(job, step)
   release(job, step)
+  part_family(job, step)
 end
 
 -- A step begins anew: nothing is held against it, and one attempt number is left out (u counts those), so that
@@ -23,6 +24,7 @@ local function fresh(job, step)
   redis.call('HINCRBY', job.steps, 'u:' .. step, 1)
   redis.call('HDEL', job.steps, 'n:' .. step, 'x:' .. step)
   rewind(job, step, 0)
+  forget_waits(job, step)
 end
 
 -- Ends the job: open steps are cancelled, the retention clock starts. O(steps), once in a job's life.

@@ -3,14 +3,14 @@
 -- ARGV[3] sources of lose, [4] sources of resume, [5] sources of republish, [6] at most this many,
 -- [7] ms until an unclaimed message is looked at again, [8] failure of a lost attempt, [9] failure of a passed deadline
 -- [10] most steps of a tenant in flight (0: any), [11] sources of give_up,
--- [12] failure of a job whose record is damaged,
+-- [12] failure of a job whose record is damaged, [13] sources of wake,
 -- then two a queue: its name, its window of slots
 -- Reply: {how many timers were due (at most [6]); the caller comes again at once when it was the most,
 -- ms until the next one is due, -1: there is none,
 -- then three for each record that is not as we write it: its timer, ended (its job has failed) | aside (it is left as it
 -- is, in the list of the damaged), what was wrong}
 redis.call('HSET', load, 'TL', ARGV[10])
-for at = 13, #ARGV, 2 do redis.call('HSET', load, 'W:' .. ARGV[at], ARGV[at + 1]) end
+for at = 14, #ARGV, 2 do redis.call('HSET', load, 'W:' .. ARGV[at], ARGV[at + 1]) end
 grant_all()
 
 -- A step that nobody takes: tells of it when its wait, or the whole of it, has been too long.
@@ -23,6 +23,20 @@ local function overdue(job, step, status, attempt)
     return true
   end
   return past(facts[1], facts[2], 'deadline_passed') or past(facts[3], facts[4], 'queue_timeout')
+end
+
+-- A parked step: what has expired has come to nothing; a step whose whole time has passed is given up.
+local function look_at_waits(job, step, attempt, member)
+  for key in keys_waited_for(job, step) do
+    local expires = redis.call('HGET', job.waits, wait_field('x', step, key))
+    if expires and tonumber(expires) <= now then set_outcome(job, step, key, '{"kind":"expired"}') end
+  end
+  if redis.call('HGET', job.steps, 's:' .. step) ~= 'parked' then return end
+  local _, first = open_waits(job, step)
+  local ends = tonumber(redis.call('HGET', job.steps, 'T:' .. step) or nil)
+  if overdue(job, step, 'parked', attempt) then first = now + tonumber(ARGV[7])
+  elseif ends then first = earliest(ends, first) end
+  if first then redis.call('ZADD', timers, ms(first), member) else redis.call('ZREM', timers, member) end
 end
 
 local function fail(job, failure)
@@ -43,6 +57,8 @@ local function act(member)
       falter(job, step, facts[2], 'lost', '{}', ARGV[8])
     elseif may(ARGV[4], facts[1]) then
       to_ready(job, step)
+    elseif may(ARGV[13], facts[1]) then
+      look_at_waits(job, step, facts[2], member)
     elseif may(ARGV[11], facts[1]) and overdue(job, step, facts[1], facts[2]) then
       redis.call('ZADD', timers, ms(now + tonumber(ARGV[7])), member)
     elseif may(ARGV[5], facts[1]) then

@@ -1,0 +1,39 @@
+-- Park a running attempt until what it waits for has come: running → parked, and on to ready if it has come already.
+-- ARGV[3] sources, [4] job id, [5] step, [6] attempt, [7] usage, [8] leaf, [9] usage that is not in the ledger yet, or '',
+-- then five a wait: key, kind, what is waited for (JSON), ms until it expires (0: with the step), '1': people are asked
+-- Reply: '' | status that refused it
+local job, step, attempt = open_job(ARGV[4]), ARGV[5], ARGV[6]
+local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'w:' .. step, 't:' .. step, 'T:' .. step)
+if not facts[1] then return 'gone' end
+if facts[2] ~= attempt then return 'superseded' end
+if not may(ARGV[3], facts[1]) then return facts[1] end
+
+if ARGV[9] ~= '' then spend(job, step, ARGV[8], ARGV[9], '') end
+local keys, kinds = {}, {}
+for at = 10, #ARGV, 5 do
+  local key = ARGV[at]
+  keys[#keys + 1] = key
+  kinds[#kinds + 1] = '"' .. ARGV[at + 1] .. '"'
+  if redis.call('HSETNX', job.waits, wait_field('w', step, key), ARGV[at + 2]) == 1 then
+    if ARGV[at + 3] ~= '0' then redis.call('HSET', job.waits, wait_field('x', step, key), ms(now + tonumber(ARGV[at + 3]))) end
+    if ARGV[at + 4] == '1' then redis.call('ZADD', asked, ms(now), job.id .. ':' .. step .. ' ' .. key) end
+    if ARGV[at + 1] == 'children' then tell('children_wanted', job, step, attempt, key) end
+  end
+end
+local before = redis.call('HGET', job.waits, '# ' .. step)
+redis.call('HSET', job.waits, '# ' .. step, table.concat(keys, ' '))
+keep_alive(job, job.waits)
+redis.call('HSET', job.steps, 's:' .. step, 'parked')
+redis.call('HDEL', job.steps, 'e:' .. step)
+lose_calls(job, step)
+release(job, step)
+keep(job, 'a:' .. step .. ':' .. attempt, '{"step":"' .. step .. '","number":' .. attempt ..
+  ',"outcome":"parked","worker":' .. cjson.encode(facts[3]) .. ',"started_at":' .. facts[4] ..
+  ',"finished_at":' .. ms(now) .. ',"usage":' .. ARGV[7] .. '}')
+emit(job, 'step_parked', step, attempt, '{"waits_for":[' .. table.concat(kinds, ',') .. ']}')
+local open, first = open_waits(job, step)
+local due = first and earliest(first, facts[5]) or tonumber(facts[5] or nil)
+if due then redis.call('ZADD', timers, ms(due), job.id .. ':' .. step)
+else redis.call('ZREM', timers, job.id .. ':' .. step) end
+if open == 0 then wake(job, step) end
+return ''
