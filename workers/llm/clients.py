@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import BadSetting, ContractError
@@ -42,6 +43,12 @@ async def open_client(
     if not settings.allow_model_requests and not _is_loopback(host):
         raise ContractError(f"TROUPE_ALLOW_MODEL_REQUESTS is false: no model call may leave this machine (to {host})")
     return client
+
+
+def load_sdk() -> None:
+    """Import what a client needs, where there is time for it; a second call costs nothing."""
+    for name in ("anthropic.lib.bedrock", "anthropic.lib.vertex", "httpx2"):
+        import_module(name)
 
 
 def _build(
