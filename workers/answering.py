@@ -88,18 +88,19 @@ class Answering:
         account = Account(context, agent, self._purse(), self.accounts, self._counters.get(model.name))
         await account.open()
         bases = shelf.in_use(context.knowledge, read_settings(KnowledgeSettings).home)
-        conversation = Conversation(
-            agent=agent,
-            context=context,
-            model=account.model(model),
-            executor=account.executor(executor, model.name),
-            system=system_prompt(agent, context.claim.step.kind),
-            max_tokens=self.settings.max_tokens,
-            limits=self._fitness.limits(model.name),
-            shared_chars=shared_chars(context.claim, bases),
-        )
         try:
-            return await conversation.run(await account.opening(opening(context.claim, context.agents, bases)))
+            opened = await account.opening(opening(context.claim, context.agents, bases))
+            conversation = Conversation(
+                agent=agent,
+                context=context,
+                model=account.model(model),
+                executor=account.executor(executor, model.name),
+                system=system_prompt(agent, context.claim.step.kind),
+                max_tokens=self.settings.max_tokens,
+                limits=self._fitness.limits(model.name),
+                shared_chars=shared_chars(opened, context.claim.step.kind),
+            )
+            return await conversation.run(opened)
         except BudgetSpent as error:
             if context.claim.step.kind is not StepKind.SYNTHESIS:
                 raise
