@@ -61,10 +61,12 @@ for _, unit in ipairs(UNITS) do
     add('level', unit, -cost[unit])
     local left = of('level', unit) + wait * rate[unit]
     if unit == 'o' then left = left + others + cost.o end -- it counts there when it is written
-    left = math.min(size[unit], left) - of('turned', unit)
-    low[unit], high[unit] = left + of('landed', unit), left + (unit == 'i' and others / 4 or 0)
+    left = math.min(size[unit], left)
+    low[unit] = left + of('lowered', unit) + (unit == 'o' and of('landed', '') or 0)
+    high[unit] = left - of('raised', unit) + (unit == 'i' and others / 4 or 0)
   end
 end
+bucket.crowd = math.max(of('crowd', ''), of('held', 'r'))
 local hold = { cost = cost, raw = tonumber(ARGV[5]), due = now + wait, low = low, high = high }
 redis.call('HSET', KEYS[2], call, cjson.encode(hold))
 redis.call('ZADD', KEYS[3], string.format('%.0f', now + wait + ARGV[8]), call)

@@ -3,10 +3,11 @@
 -- ARGV[1..3] limits a minute that are known beforehand, of requests, input and output tokens, or ''; [4] call
 -- Fields of the bucket, each with r (requests), i (input tokens) or o (output tokens) behind it:
 --   limit a minute, as headers told it · size most that it can hold, as far as seen · level what is there now, after
---   all bookings; below nothing, it is a queue · held by calls that have not ended · turned sum of all corrections ·
---   landed sum of all output · seen, least, most: how many answers were compared since the last correction, and
---   between what bounds they said more than expected
--- and: at (of the levels) · pause, free (until) · probing (since) · raw, input, output (averages). Times in Unix ms.
+--   all bookings; below nothing, it is a queue · held by calls that have not ended · raised, lowered sums of all
+--   corrections · seen, least, most: how many answers were compared since the last one, and between what bounds they
+--   said more than expected
+-- and: at (of the levels) · crowd (most calls that were under way) · landed (sum of all output) · pause, free (until) ·
+-- probing (since) · raw, input, output (averages). Times in Unix ms.
 
 local UNITS = { 'r', 'i', 'o' }
 local MARGIN = 0.99 -- of the refill: rounding and clocks must not add up to a refusal

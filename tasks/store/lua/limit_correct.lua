@@ -20,31 +20,38 @@ if hold and outcome == 'done' then
   average('output', counted.o)
 end
 
-local function turn(unit, by)
+local function raise(unit, by)
   add('level', unit, by)
-  add('turned', unit, by)
+  add('raised', unit, by)
+end
+local function lower(unit, by)
+  add('level', unit, -by)
+  add('lowered', unit, by)
 end
 
--- Compares as at the call's admission there, however long ago that is. Calls overtake each other, so a correction needs
--- as many answers that agree as calls were under way; a refusal needs none.
+-- Compares as at the call's admission there, however long ago that is: what was lowered since, it may have seen, and so
+-- with what was raised. Calls overtake each other, so a correction needs as many answers that agree as calls were under
+-- way; a refusal needs none.
 local function compare(unit, left)
   -- Tokens are rounded to thousands there: https://platform.claude.com/docs/en/api/rate-limits
   local blur = (unit ~= 'r' and left % 1000 == 0) and 500 or 1
   local own = unit == 'o' and 0 or math.max(0, hold.cost[unit] - counted[unit])
-  local more = left - (hold.low[unit] + of('turned', unit) - of('landed', unit) + own)
+  local landed = unit == 'o' and of('landed', '') or 0
+  local more = left - (hold.low[unit] - of('lowered', unit) - landed + own)
   if pause then
-    if left < hold.cost[unit] and more < 0 then turn(unit, more) end
+    if left < hold.cost[unit] and more < 0 then lower(unit, -more) end
     return
   end
   local first = of('seen', unit) == 0
-  local least = left - (hold.high[unit] + of('turned', unit) + own)
+  local least = left - (hold.high[unit] + of('raised', unit) + own)
   bucket['least' .. unit] = first and least or math.min(of('least', unit), least)
   bucket['most' .. unit] = first and more or math.max(of('most', unit), more)
   add('seen', unit, 1)
-  if of('seen', unit) <= math.min(MOST_SEEN, of('held', 'r')) then return end
-  if of('least', unit) > blur then turn(unit, of('least', unit) - blur)
-  elseif of('most', unit) < -blur then turn(unit, of('most', unit) + blur) end
+  if of('seen', unit) < math.min(MOST_SEEN, of('crowd', '')) then return end
+  if of('least', unit) > blur then raise(unit, of('least', unit) - blur)
+  elseif of('most', unit) < -blur then lower(unit, -of('most', unit) - blur) end
   bucket['seen' .. unit] = 0
+  bucket.crowd = of('held', 'r')
 end
 
 local told = false
@@ -53,7 +60,7 @@ for at, unit in ipairs(UNITS) do
   if hold and limit[unit] then
     local refund = hold.cost[unit] - counted[unit]
     add('level', unit, refund)
-    if unit ~= 'o' then add('turned', unit, math.min(0, refund)) end
+    if unit ~= 'o' then add('lowered', unit, math.max(0, -refund)) end
   end
   if said and said > 0 and left then
     told = true
@@ -67,7 +74,7 @@ for at, unit in ipairs(UNITS) do
     elseif hold and hold.low[unit] then compare(unit, left) end
   end
 end
-add('landed', 'o', counted.o)
+add('landed', '', counted.o)
 look()
 if outcome == 'done' and not told then bucket.free = now + ARGV[9] end
 if pause then bucket.pause = math.max(bucket.pause or 0, now + pause) end
