@@ -98,6 +98,10 @@ class Provider:
     def rate_class(self, model: str) -> str:
         return f"class of {model}"
 
+    async def count_tokens(self, request: ModelRequest) -> int:
+        assert request is REQUEST
+        return 17
+
     async def reply(self, request: ModelRequest) -> ModelReply:
         assert request is REQUEST
         self.calls += 1
@@ -212,7 +216,7 @@ async def test_a_wait_longer_than_its_patience_is_told_to_the_caller() -> None:
     one = under(wait_of(70, Verdict.LATER))
     with pytest.raises(ModelUnavailable, match=r"room in 70\.0 s") as caught:
         await one.reply()
-    assert caught.value.retry_after == timedelta(seconds=70)
+    assert (caught.value.retry_after, caught.value.asked) == (timedelta(seconds=70), False)
     assert one.limits.ended == []
     assert one.provider.calls == 0
 
@@ -431,6 +435,12 @@ async def test_a_store_that_is_back_is_used_again(monkeypatch: pytest.MonkeyPatc
 
 async def test_it_has_the_name_of_its_model() -> None:
     assert under().model.name == "claude-own"
+
+
+async def test_counting_tokens_takes_no_turn() -> None:
+    one = under()
+    assert await one.model.count_tokens(REQUEST) == 17
+    assert one.limits.booked == []
 
 
 def test_headers_tell_limit_remaining_and_reset_by_the_providers_clock() -> None:

@@ -214,4 +214,4 @@ class Turns:
 
 def _too_long(wish: Wish, wait: timedelta) -> ModelUnavailable:
     said = f"the rate limit of {wish.bucket.model_class} is used up; there is room in {wait.total_seconds():.1f} s"
-    return ModelUnavailable(said, retry_after=wait)
+    return ModelUnavailable(said, retry_after=wait, asked=False)
