@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import graphs, sides, single, stage, table
+from benchmarks import graphs, limiter, sides, single, stage, table
 from orchestrator.local.redis_server import RedisServer
 
 SIDES: Final = tuple(shape.case for shape in sides.SHAPES)
@@ -18,6 +18,7 @@ SINGLE: Final = {
     "submits": single.run_submits,
     "commands": single.run_commands,
     "fairness": single.run_fairness,
+    "limiter": limiter.run_limiter,
 }
 Line = dict[str, Any]
 Run = Callable[[RedisServer, Path], Iterator[Line]]

@@ -191,9 +191,11 @@ class ModelUnavailable(TransientError):
 
     code = "model_unavailable"
 
-    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: timedelta | None = None, asked: bool = True) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.asked = asked
+        """False: no call was made, so none can have cost anything."""
 
 
 class BudgetHeld(TransientError):

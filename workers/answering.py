@@ -7,6 +7,7 @@ from tasks.errors import BudgetSpent, ContractError
 from tasks.models import Plan, StepKind
 from tasks.settings import read_settings
 from tasks.store import AccountStore, Store
+from tasks.store.limits import LimitStore
 from tasks.store.prefixes import PrefixStore
 from workers.agents.base import Agent, AgentReply
 from workers.agents.built_in import prompt
@@ -27,6 +28,7 @@ from workers.llm.settings import OFFLINE, ModelSettings
 from workers.tools.base import Tool
 from workers.tools.controls import Controls
 from workers.tools.executor import ToolExecutor
+from workers.tools.gate import StoreGate
 from workers.tools.mcp import McpServers
 from workers.tools.mcp_settings import McpSettings, read_servers
 
@@ -38,15 +40,16 @@ class Answering:
         """Read the list of MCP servers and the table of models; connect to nothing.
 
         Args:
-            store: What the model calls of the whole fleet share, budgets and journals with it; without it each process
-                is alone.
+            store: What the calls of the whole fleet share, with budgets and journals; without it each process is alone,
+                and models have no rate limits.
 
         Raises:
             BadSetting: TROUPE_MCP or TROUPE_PRICING cannot be used.
         """
         self.settings = settings
         self.accounts = None if store is None else AccountStore(store)
-        self.controls = Controls()
+        self._limits = LimitStore(store) if store is not None else None
+        self.controls = Controls() if self._limits is None else Controls(gate=StoreGate(self._limits))
         """Rate limits, approvals and observers of tool calls; set before the first step."""
         self.given: dict[str, tuple[Tool, ...]] = {}
         """Tools that MCP servers last gave to agents, by agent."""
@@ -64,7 +67,7 @@ class Answering:
         """
         chosen = name or self.settings.chosen_model
         if chosen not in self._models:
-            model = make_model(chosen, self.settings)
+            model = make_model(chosen, self.settings, self._limits)
             if isinstance(model, Counting):
                 self._counters[chosen] = model
             if self._store is not None and model.name != OFFLINE:
@@ -88,18 +91,19 @@ class Answering:
         account = Account(context, agent, self._purse(), self.accounts, self._counters.get(model.name))
         await account.open()
         bases = shelf.in_use(context.knowledge, read_settings(KnowledgeSettings).home)
-        conversation = Conversation(
-            agent=agent,
-            context=context,
-            model=account.model(model),
-            executor=account.executor(executor, model.name),
-            system=system_prompt(agent, context.claim.step.kind),
-            max_tokens=self.settings.max_tokens,
-            limits=self._fitness.limits(model.name),
-            shared_chars=shared_chars(context.claim, bases),
-        )
         try:
-            return await conversation.run(await account.opening(opening(context.claim, context.agents, bases)))
+            opened = await account.opening(opening(context.claim, context.agents, bases))
+            conversation = Conversation(
+                agent=agent,
+                context=context,
+                model=account.model(model),
+                executor=account.executor(executor, model.name),
+                system=system_prompt(agent, context.claim.step.kind),
+                max_tokens=self.settings.max_tokens,
+                limits=self._fitness.limits(model.name),
+                shared_chars=shared_chars(opened, context.claim.step.kind),
+            )
+            return await conversation.run(opened)
         except BudgetSpent as error:
             if context.claim.step.kind is not StepKind.SYNTHESIS:
                 raise

@@ -38,6 +38,8 @@ class StepContext:
     """What its model has written so far, turn by turn: all that there is if it ends without a result."""
     emit: Emit = _silent
     """Writes an event (type, data) to the job's stream; costs no wait, and may be called from any thread."""
+    begun: float = field(default_factory=time.monotonic)
+    """When the claim came, by `time.monotonic`."""
     last_sign: float = field(default_factory=time.monotonic)
     """Last sign of life, by `time.monotonic`."""
     secrets: Secrets = field(default_factory=Secrets)
@@ -64,6 +66,11 @@ class StepContext:
         finally:
             self.unseen -= step
             self.sign()
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that the attempt still has; below nothing when it is over."""
+        return self.claim.deadline_ms / 1000 - (time.monotonic() - self.begun)
 
     @property
     def knowledge(self) -> tuple[str, ...]:

@@ -26,6 +26,11 @@
 | `<p>:{fleet}:calls:of:<counter>` | string: number of a process's last batch of counts | count_calls | 10 min |
 | `<p>:{prefixes}:<digest>:warm` | string: is in the provider's cache | warm | as long as it is there |
 | `<p>:{prefixes}:<digest>:lead` | string: token of the call that fetches it | lead | its lease |
+| `<p>:{<account>}:limits:<class>` | hash: lua/limit_bucket.lua | limit_book, limit_correct | a day without calls |
+| `…:holds` of it | hash: call → what it holds | limit_book, limit_correct | with the hash |
+| `…:ends` of it | sorted set: call → end of its hold, Unix ms | limit_book, limit_correct | with the hash |
+| `<p>:{<account>}:circuit` | hash: why nobody may call | limit_trip, limit_book, limit_correct | its end + a day |
+| `<p>:tool:<name>:rate` | list of beginnings, Unix ms | tool_rate | a minute |
 
 `<p>` is the prefix, `{N}` the partition: the braces make it a hash tag, so each script touches one slot of a cluster.
 
@@ -130,3 +135,16 @@ class Keys:
         """Whether the beginning of a prompt is in the provider's cache, and who fetches it."""
         name = f"{self.prefix}:{{prefixes}}:{digest}"
         return f"{name}:warm", f"{name}:lead"
+
+    def limits(self, account: str, model_class: str) -> tuple[str, str, str, str]:
+        """Buckets of one key and class of models, their holds, the ends of those, and the circuit of the key."""
+        bucket = f"{self.prefix}:{{{account}}}:limits:{model_class}"
+        return bucket, f"{bucket}:holds", f"{bucket}:ends", self.circuit(account)
+
+    def circuit(self, account: str) -> str:
+        """Why nobody may call with a key."""
+        return f"{self.prefix}:{{{account}}}:circuit"
+
+    def tool_rate(self, tool: str) -> str:
+        """When runs of a tool began."""
+        return f"{self.prefix}:tool:{tool}:rate"

@@ -10,11 +10,13 @@ from redis.exceptions import NoScriptError
 
 READING: Final = frozenset({"read", "read_step", "recall", "awaited", "survey", "calls_window"})
 """Scripts that write nothing."""
-ALONE: Final = READING | {"announce", "alive", "lead", "tidy", "warm", "count_calls"}
+ALONE: Final = READING | {"announce", "alive", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate"}
 """Scripts that stand without the prelude of the job scripts."""
 
 BEFORE: Final = ("prelude", "admission", "accounts", "waits", "steps")
 """What stands before the text of every other script."""
+LIMITING: Final = frozenset({"limit_book", "limit_correct"})
+"""Scripts that have a prelude of their own, `limit_bucket`, instead."""
 
 REFUSED_WHEN_FULL: Final = frozenset({"submit", "report", "reopen", "count_calls", "lead", "warm"})
 """Scripts that Redis refuses at `maxmemory`, whole, before their first line. All others pass: what was accepted goes on
@@ -30,8 +32,8 @@ class Script:
     def __init__(self, name: str) -> None:
         folder = resources.files("tasks.store") / "lua"
         text = (folder / f"{name}.lua").read_text()
-        if name not in ALONE:
-            text = "".join((folder / f"{part}.lua").read_text() for part in BEFORE) + text
+        before = () if name in ALONE else ("limit_bucket",) if name in LIMITING else BEFORE
+        text = "".join((folder / f"{part}.lua").read_text() for part in before) + text
         # Redis reads the first line (since 7.0). With it, a script runs to its end or not at all.
         flags = " flags=no-writes" if name in READING else "" if name in REFUSED_WHEN_FULL else " flags=allow-oom"
         text = f"#!lua{flags}\n{text}"
@@ -81,3 +83,7 @@ READ_STEP: Final = Script("read_step")
 RECALL: Final = Script("recall")
 AWAITED: Final = Script("awaited")
 SURVEY: Final = Script("survey")
+LIMIT_BOOK: Final = Script("limit_book")
+LIMIT_CORRECT: Final = Script("limit_correct")
+LIMIT_TRIP: Final = Script("limit_trip")
+TOOL_RATE: Final = Script("tool_rate")

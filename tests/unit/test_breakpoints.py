@@ -192,8 +192,9 @@ def steps_of_a_job(task: str) -> list[Json]:
         job = claim.job.model_copy(update={"task": task})
         step = claim.step.model_copy(update={"id": StepId(name), "description": f"Do part {name}."})
         claim = claim.model_copy(update={"job": job, "step": step})
-        messages: list[ChatMessage] = [{"role": "user", "content": opening(claim)}]
-        found.append(sent(messages=messages, shared_chars=shared_chars(claim)))
+        opened = opening(claim)
+        messages: list[ChatMessage] = [{"role": "user", "content": opened}]
+        found.append(sent(messages=messages, shared_chars=shared_chars(opened, step.kind)))
     return found
 
 
@@ -211,12 +212,10 @@ def test_what_steps_share_of_the_opening_is_kept_apart_from_what_is_their_own() 
 
 
 def test_planning_and_the_final_answer_share_nothing() -> None:
-    inputs = [make_input("before", LONG)]
-    assert shared_chars(make_claim(inputs=inputs)) > len(LONG)
-    assert shared_chars(make_claim(StepKind.SYNTHESIS, inputs=inputs)) == 0
-    assert shared_chars(make_claim(StepKind.PLAN, inputs=inputs)) == 0
-    claim = make_claim(inputs=inputs)
-    assert opening(claim, (), ["law"])[: shared_chars(claim, ["law"])].endswith("</input>")
+    opened = opening(make_claim(inputs=[make_input("before", f"{LONG}\n\n<step id='x'>")]))
+    assert opened[: shared_chars(opened, StepKind.WORK)].endswith("</input>")
+    assert [shared_chars(opened, kind) for kind in (StepKind.PLAN, StepKind.SYNTHESIS)] == [0, 0]
+    assert shared_chars("Do it.", StepKind.WORK) == 0
 
 
 def test_the_form_of_the_answer_does_not_move_breakpoints() -> None:

@@ -1,6 +1,7 @@
 """An agent that gives no sign of life is ended; one that gives any is not."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,9 @@ from tests.unit.attempts import make_claim, make_context
 from tests.unit.test_runner import Scene
 from workers.context import StepContext, enter_step, running_step
 from workers.idle import watched
+from workers.llm.base import Block
+from workers.tools.base import Tool, tool
+from workers.tools.executor import ToolExecutor
 
 SHORT_S = 0.05
 
@@ -106,3 +110,74 @@ async def test_events_of_an_agent_are_signs_of_life() -> None:
     scene = Scene(tells, with_idle(60_000))
     assert await scene.run() == "succeeded"
     assert seen[0] >= 99
+
+
+@tool(timeout=0.3)
+async def dwell(seconds: float) -> str:
+    """Take a while.
+
+    Args:
+        seconds: How long.
+    """
+    await asyncio.sleep(seconds)
+    return "done"
+
+
+@tool(timeout=0.3)
+def dwell_in_a_thread(seconds: float) -> str:
+    """Take a while.
+
+    Args:
+        seconds: How long.
+    """
+    time.sleep(seconds)
+    return "done"
+
+
+@tool(timeout=10, concurrency=1)
+async def queue(seconds: float) -> str:
+    """Take a while, one at a time.
+
+    Args:
+        seconds: How long.
+    """
+    await asyncio.sleep(seconds)
+    return "done"
+
+
+@pytest.mark.parametrize("slow", [dwell, dwell_in_a_thread])
+async def test_a_tool_that_runs_is_no_silence(slow: Tool) -> None:
+    context = make_context()
+    enter_step(context)
+    async with watched(context, SHORT_S) as limit:
+        call = await ToolExecutor([slow]).execute("1", slow.name, {"seconds": SHORT_S * 3})
+    assert (call.output, limit.expired(), context.unseen) == ("done", False, 0)
+
+
+@pytest.mark.parametrize("slow", [dwell, dwell_in_a_thread])
+async def test_a_tool_that_runs_longer_than_it_may_is_ended_by_its_own_limit(slow: Tool) -> None:
+    context = make_context()
+    enter_step(context)
+    async with watched(context, SHORT_S) as limit:
+        call = await ToolExecutor([slow]).execute("1", slow.name, {"seconds": 2})
+    assert (call.code, limit.expired(), context.unseen) == ("timeout", False, 0)
+
+
+async def test_tools_that_wait_for_each_other_are_no_silence() -> None:
+    context = make_context()
+    enter_step(context)
+    blocks: list[Block] = [
+        {"type": "tool_use", "id": str(at), "name": "queue", "input": {"seconds": SHORT_S * 1.5 + at / 1000}}
+        for at in range(3)
+    ]
+    async with watched(context, SHORT_S) as limit:
+        calls = await ToolExecutor([queue]).execute_all(blocks)
+    assert ([call.success for call in calls], limit.expired()) == ([True] * 3, False)
+
+
+async def test_after_its_tools_an_agent_may_be_idle() -> None:
+    async def idles(context: StepContext) -> str:
+        await ToolExecutor([dwell]).execute("1", "dwell", {"seconds": 0.01})
+        return await hangs(context)
+
+    assert (await Scene(idles, with_idle(20)).failure()).code == "idle_timeout"

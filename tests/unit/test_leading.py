@@ -105,13 +105,18 @@ class Scene:
         self.prefixes = prefixes or FakePrefixes()
         self.inner = HeldModel()
         self.now = 0.0
+        self.prepared = 0
         self.model = LeadingModel(
             self.inner,
             self.prefixes,
             ModelSettings.model_validate({"prompt_cache_wait_s": LONG_S, **settings}),
             clock=lambda: self.now,
+            prepare=self.prepare,
         )
         self.asking: list[asyncio.Task[ModelReply]] = []
+
+    def prepare(self) -> None:
+        self.prepared += 1
 
     def ask(self, request: ModelRequest = REQUEST) -> asyncio.Task[ModelReply]:
         self.asking.append(asyncio.create_task(self.model.reply(request)))
@@ -148,6 +153,7 @@ async def test_others_go_when_the_answer_of_the_first_begins() -> None:
     replies = await asyncio.gather(*scene.asking)
     assert len(replies) == 10
     assert [call.request.on_begin is not None for call in scene.inner.calls] == [True] + [False] * 9
+    assert scene.prepared == 9
 
 
 async def test_a_leader_that_cannot_tell_when_it_begins_lets_others_go_at_its_reply() -> None:

@@ -88,7 +88,7 @@ class Agent:
     """Seconds from ready until a worker takes an attempt."""
     idle_timeout: float | None = None
     """Seconds without a sign of life: an event, usage, a tool call, a piece of a streamed answer. A model call that is
-    not streamed is no silence."""
+    not streamed is no silence, and neither is a tool that runs: its own timeout ends it."""
     prompt_cache: bool = True
     """Whether its prompts may be kept in the provider's cache; TROUPE_PROMPT_CACHE switches it off for all."""
 

@@ -1,8 +1,8 @@
 """The first message of every agent's conversation: the step and all it rests on, piece by piece in envelopes.
 
 Order, from stable to particular: knowledge, tables, agents, task, inputs, faults, step. `unwrap` reads it back, which
-is how the offline model understands what it is asked. What comes before faults and step is the same for steps of a
-plan that rest on the same inputs, so the provider's cache can keep it for all of them.
+is how the offline model understands what it is asked. What comes before the step is the same for steps of a plan that
+rest on the same inputs, so the provider's cache can keep it for all of them.
 """
 
 import json
@@ -19,31 +19,25 @@ def opening(claim: Claim, agents: Sequence[AgentDefinition] = (), knowledge: Seq
         agents: Living agents that a plan may use; given to the planner only.
         knowledge: Knowledge bases that the job searches.
     """
-    step = claim.step
-    pieces = [_shared(claim, agents, knowledge)]
+    job, step = claim.job, claim.step
+    pieces = [
+        wrap("knowledge", json.dumps(list(knowledge or job.knowledge))),
+        wrap("tables", json.dumps([_columns_of(table) for table in job.data], ensure_ascii=False)),
+    ]
+    if step.kind is StepKind.PLAN:
+        pieces.append(wrap("agents", json.dumps([_about(agent) for agent in agents], ensure_ascii=False)))
+    pieces.append(wrap("task", job.task))
+    pieces.extend(_input(item) for item in claim.inputs)
     if isinstance(step.input, dict) and "faults" in step.input:
         pieces.append(wrap("faults", json.dumps(step.input["faults"], ensure_ascii=False)))
     pieces.append(wrap("step", step.description, {"id": step.id, "agent": step.agent, "kind": step.kind}))
     return "\n\n".join(pieces)
 
 
-def shared_chars(claim: Claim, knowledge: Sequence[str] = ()) -> int:
-    """How much of the beginning of `opening` may be that of other steps too; 0 for planning and the final answer, of
+def shared_chars(opened: str, kind: StepKind) -> int:
+    """How much of the beginning of an opening may be that of other steps too; 0 for planning and the final answer, of
     which a job has one each."""
-    return len(_shared(claim, (), knowledge)) if claim.step.kind is StepKind.WORK else 0
-
-
-def _shared(claim: Claim, agents: Sequence[AgentDefinition], knowledge: Sequence[str]) -> str:
-    job = claim.job
-    pieces = [
-        wrap("knowledge", json.dumps(list(knowledge or job.knowledge))),
-        wrap("tables", json.dumps([_columns_of(table) for table in job.data], ensure_ascii=False)),
-    ]
-    if claim.step.kind is StepKind.PLAN:
-        pieces.append(wrap("agents", json.dumps([_about(agent) for agent in agents], ensure_ascii=False)))
-    pieces.append(wrap("task", job.task))
-    pieces.extend(_input(item) for item in claim.inputs)
-    return "\n\n".join(pieces)
+    return max(0, opened.rfind("\n\n<step ")) if kind is StepKind.WORK else 0
 
 
 def _columns_of(table: TableRef) -> dict[str, object]:

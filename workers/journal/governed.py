@@ -8,7 +8,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import structlog
 
-from tasks.errors import BudgetSpent, ModelTruncated, ReplayDiverged, TransientError, TroupeError
+from tasks.errors import BudgetSpent, ModelTruncated, ModelUnavailable, ReplayDiverged, TransientError, TroupeError
 from tasks.store import Estimate, Scope
 from tasks.usage import Usage
 from workers.journal.entries import Fingerprint, Heard, TooLong
@@ -105,7 +105,8 @@ class GovernedModel:
             await asyncio.shield(self.journal.free(call, unknown=True))
             raise
         except TroupeError as error:
-            await self.journal.free(call, unknown=isinstance(error, TransientError))
+            never_asked = isinstance(error, ModelUnavailable) and not error.asked
+            await self.journal.free(call, unknown=isinstance(error, TransientError) and not never_asked)
             raise
         await self.journal.book(call, leaf, reply.usage, entry, Heard.of(asked, reply))
         self.purse.learn(request, reply.usage)

@@ -3,16 +3,22 @@
 import structlog
 
 from tasks.errors import UnknownModel
+from tasks.store.limits import LimitStore
 from workers.llm.base import Model
+from workers.llm.limited import LimitedModel
 from workers.llm.names import PREFIXES
 from workers.llm.pricing import Pricing
+from workers.llm.rate_headers import look
 from workers.llm.settings import OFFLINE, ModelSettings
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def make_model(name: str | None, settings: ModelSettings) -> Model:
+def make_model(name: str | None, settings: ModelSettings, limits: LimitStore | None = None) -> Model:
     """The model of that name, or the one that the settings choose. Connects to nothing.
+
+    Args:
+        limits: Where the fleet keeps the rate limits of its keys; without it, nothing is limited and tried again.
 
     Raises:
         UnknownModel: there is no such model; the message lists those there are, on one line.
@@ -33,4 +39,5 @@ def make_model(name: str | None, settings: ModelSettings) -> Model:
         _log.warning("model_retires", model=name, on=facts.retires.isoformat(), instead=facts.successor)
     from workers.llm.claude import ClaudeModel
 
-    return ClaudeModel(name, settings, pricing=pricing)
+    model = ClaudeModel(name, settings, pricing=pricing, middleware=[look])
+    return model if limits is None else LimitedModel(model, limits, settings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from tasks.errors import BadSetting, ModelUnavailable, UnknownModel
 from workers.context import running_step
 from workers.llm.base import ModelReply, ModelRequest
-from workers.llm.clients import open_client
+from workers.llm.clients import account_of, open_client
 from workers.llm.failures import translate
 from workers.llm.names import ModelName, Platform
 from workers.llm.payload import STREAM_ABOVE, payload
@@ -111,6 +111,22 @@ class ClaudeModel:
             raise translate(error, request.model) from error
         except anthropic.AnthropicError as error:
             raise BadSetting(f"{request.model} cannot be called: {error}") from error
+
+    async def account(self) -> str:
+        """A fingerprint of whose rate limits the calls count against; never the key itself.
+
+        Raises:
+            BadSetting: no credentials.
+        """
+        return account_of(self._platform, await self._open())
+
+    def rate_class(self, model: str) -> str:
+        """Which models share rate limits with that one.
+
+        Raises:
+            UnknownModel: it has no price.
+        """
+        return self._pricing.facts(model).rate_class or ModelName.parse(model).family
 
     async def close(self) -> None:
         """Close the connections; a later call would open new ones."""

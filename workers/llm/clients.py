@@ -1,8 +1,10 @@
 """The SDK's clients, one class for each platform. Importing the SDK takes 1.6 s, so it happens here, at first use."""
 
 import asyncio
+import hashlib
 import ipaddress
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import BadSetting, ContractError
@@ -44,6 +46,12 @@ async def open_client(
     return client
 
 
+def load_sdk() -> None:
+    """Import what a client needs, where there is time for it; a second call costs nothing."""
+    for name in ("anthropic.lib.bedrock", "anthropic.lib.vertex", "httpx2"):
+        import_module(name)
+
+
 def _build(
     platform: Platform,
     settings: ModelSettings,
@@ -75,6 +83,13 @@ def _build(
     if isinstance(client, anthropic.AsyncAnthropic) and platform is Platform.ANTHROPIC and not _has_credentials(client):
         raise BadSetting("there is no key for Claude: set ANTHROPIC_API_KEY, or use --model offline")
     return client
+
+
+def account_of(platform: Platform, client: "Client") -> str:
+    """A short fingerprint of whose limits a client's calls count against: its key, and where it is used."""
+    names = ("api_key", "auth_token", "aws_access_key", "aws_profile", "project_id", "resource")
+    who = [str(getattr(client, name, None) or "") for name in names]
+    return hashlib.sha256("\0".join([platform, str(client.base_url), *who]).encode()).hexdigest()[:16]
 
 
 def _has_credentials(client: "AsyncAnthropic") -> bool:

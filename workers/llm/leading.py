@@ -23,6 +23,7 @@ from tasks.store.prefixes import Standing
 from workers.context import running_step
 from workers.llm.base import Model, ModelReply, ModelRequest
 from workers.llm.cache_watch import CacheWatch, Miss
+from workers.llm.clients import load_sdk
 from workers.llm.prefix import Prefix, prefix_of
 from workers.llm.pricing import Pricing
 from workers.llm.settings import ModelSettings
@@ -70,8 +71,12 @@ class LeadingModel:
         settings: ModelSettings,
         *,
         clock: Callable[[], float] = time.monotonic,
+        prepare: Callable[[], None] = load_sdk,
     ) -> None:
         """Read the price table; connect to nothing.
+
+        Args:
+            prepare: Called in a thread when a call has to wait, for what the inner model will need.
 
         Raises:
             UnknownModel, BadSetting: as `Pricing` does.
@@ -83,6 +88,7 @@ class LeadingModel:
         self._pricing = Pricing.read(settings.pricing)
         self._whose = sha256(key.get_secret_value().encode()).hexdigest() if key is not None else ""
         self._clock = clock
+        self._prepare = prepare
         self._ttl_s = TTL_S[settings.prompt_cache_ttl] * SAFE
         self._watch = CacheWatch(self._ttl_s)
         self._turns: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
@@ -128,6 +134,7 @@ class LeadingModel:
         try:
             with step.waiting() if step else nullcontext():
                 async with asyncio.timeout(self._settings.prompt_cache_wait_s), turn:
+                    await asyncio.to_thread(self._prepare)
                     while True:
                         standing = await self._ask(keys, token)
                         if standing is not Standing.WAIT:

@@ -47,6 +47,8 @@ class ModelFacts(_Row):
     max_output: int = Field(default=128_000, ge=1)
     cache_minimum: int = Field(default=1024, ge=1)
     """Tokens from which the beginning of a prompt is kept in the provider's cache."""
+    rate_class: str | None = Field(default=None, min_length=1)
+    """A name that models carry which share rate limits; none: it has its own."""
     retires: date | None = None
     """First day on which the provider no longer serves it."""
     successor: str | None = None

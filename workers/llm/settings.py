@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from tasks.settings import RoomSettings
+from workers.llm.rates import RateTable
 
 DEFAULT_CLAUDE: Final = "claude-sonnet-5-5"
 OFFLINE: Final = "offline"
@@ -30,6 +31,13 @@ class ModelSettings(RoomSettings):
     minutes 1.25 times; what only one conversation needs is always kept for five minutes."""
     prompt_cache_wait_s: float = Field(default=20.0, ge=0, le=600)
     """Longest wait for a call with the same beginning to have its answer begun; 0: none waits."""
+    patience_s: float = Field(default=10.0, ge=0, le=600)
+    """How long a call waits in place, for its turn under the rate limits and between tries. For a longer wait the step
+    gives its slot back and is put off."""
+    rate_limits: str = ""
+    """The key's rate limits a minute, where they are known beforehand: `requests=50,input_tokens=30000`, also
+    `output_tokens`; of single models behind `;` as `claude-opus-5-5:requests=20`. What the provider's headers say wins.
+    Unset: the first calls find out."""
     pricing: Path | None = None
     """TROUPE_PRICING: a TOML file like `workers/llm/pricing.toml`; its models win over the built-in ones."""
     allow_model_requests: bool = True
@@ -38,6 +46,17 @@ class ModelSettings(RoomSettings):
     """Only its presence counts here."""
     anthropic_auth_token: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_AUTH_TOKEN")
     """Only its presence counts here."""
+
+    @field_validator("rate_limits")
+    @classmethod
+    def _are_rate_limits(cls, value: str) -> str:
+        RateTable.parse(value)
+        return value
+
+    @property
+    def rates(self) -> RateTable:
+        """The rate limits that are known beforehand."""
+        return RateTable.parse(self.rate_limits)
 
     @property
     def cache(self) -> Literal["5m", "1h"] | None:

@@ -4,13 +4,14 @@
 `POST /_fake/queue` are for other processes.
 """
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from http.server import ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from workers.llm.pricing import Pricing
 from workers.testing.behaviours import Break, Fault, Hang, Say
@@ -25,6 +26,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512  # hundreds of agents connect at once; the default of 5 would refuse them
     allow_reuse_address = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say what went wrong with a connection; a client that went away is nothing to speak of."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class FakeMessages:

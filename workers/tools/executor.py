@@ -5,12 +5,11 @@ and run, once or, where the tool says so, more often.
 """
 
 import asyncio
-import contextlib
 import json
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -210,8 +209,7 @@ class ToolExecutor:
             return _Outcome(code=Code.REPEATED_CALL, error=said)
         if tool.requires_approval:
             approval = Approval(call_id, tool, redact(raw_input, tool.redact), taken.key)
-            step = running_step()
-            with step.waiting() if step is not None else nullcontext():  # people are slow, and not idle
+            with _waiting():  # people are slow, and not idle
                 refusal = await self._ask(approval)
             if refusal is not None:
                 return _Outcome(code=Code.DENIED, error=refusal)
@@ -219,8 +217,9 @@ class ToolExecutor:
         if tool.max_uses is not None and self._tally.uses[tool.name] >= tool.max_uses:
             return _Outcome(code=Code.MAX_USES, error=f"{tool.name} may be used {tool.max_uses} times in one step")
         self._tally.uses[tool.name] += 1
-        async with self.controls.lanes.enter(tool):
-            return await self._run(taken, call_id, attempt)
+        with _waiting():  # neither is a tool that runs, or waits for its turn: its own limits end it
+            async with self.controls.lanes.enter(tool):
+                return await self._run(taken, call_id, attempt)
 
     async def _ask(self, approval: Approval) -> str | None:
         """Why it may not run; None: it may."""
@@ -312,6 +311,12 @@ def _sign() -> None:
         step.sign()
 
 
+def _waiting() -> AbstractContextManager[None]:
+    """A wait that is not idle although it gives no sign."""
+    step = running_step()
+    return step.waiting() if step is not None else nullcontext()
+
+
 def _learn(value: JsonValue, fields: frozenset[str]) -> None:
     """What stands in secret fields is masked from now on in all that the step logs and reports."""
     step = running_step()
@@ -321,7 +326,7 @@ def _learn(value: JsonValue, fields: frozenset[str]) -> None:
 
 def _learn_of(output: str, fields: frozenset[str]) -> None:
     if output[:1] in ("{", "[") and len(output) <= MAX_PARSED_CHARS:
-        with contextlib.suppress(ValueError, RecursionError):
+        with suppress(ValueError, RecursionError):
             _learn(json.loads(output), fields)
 
 
