@@ -12,12 +12,15 @@
 | `<p>:{N}:job:index` | sorted set: job → created, Unix ms | submit, unlist | permanent; pruned past retention |
 | `<p>:{N}:job:dead` | sorted set: `job:step` → given up, Unix ms | give_up, reopen | permanent; pruned past retention |
 | `<p>:{N}:job:damaged` | sorted set: timer → put aside, Unix ms | sweep, grants | permanent; trimmed, pruned |
-| `<p>:{N}:job:asked` | sorted set: `job:step key` → asked, Unix ms: what people are asked | park, outcome | permanent; empty when nobody is |
+| `<p>:{N}:job:asked` | sorted set: `job:step key` → asked, Unix ms | park, outcome | permanent; answers empty it |
 | `<p>:{N}:job:<id>` | hash: spec, status, counters | moves | deadline + retention, then retention |
 | `<p>:{N}:job:<id>:steps` | hash: fields below | moves | as the job |
 | `<p>:{N}:job:<id>:specs` | hash: step → its definition | submit, extend | as the job |
 | `<p>:{N}:job:<id>:results` | hash: r:, f: and a: fields below | settle, give_up | as the job |
 | `<p>:{N}:job:<id>:big` | hash: large payloads, apart: payload.py | submit, settle | as the job |
+| `<p>:{N}:job:<id>:ledger` | hash: budgets and usage: lua/accounts.lua | reserve, book, settle | as the job |
+| `<p>:{N}:job:<id>:journal` | hash: conversations of its steps: lua/accounts.lua | book | as the job |
+| `<p>:{N}:job:<id>:waits` | hash: what its parked steps wait for: lua/waits.lua | park, adopt, outcome | as the job |
 | `<p>:{N}:job:<id>:events` | stream, ids `<seq>-0` | moves, report | as the job |
 | `<p>:{N}:idem:<sha256>` | string: `job fingerprint` | submit, moves | as the job, whose field `idem` names it |
 | `<p>:{fleet}:workers`, `…:orchestrators`, `…:tools` | hash: process → announcement | announce | permanent |
@@ -38,7 +41,7 @@ Fields of `:steps`, each followed by the step's id: s status · a attempt · n f
 t started · f finished · q dispatched (Unix ms) · k kind · j join · i dependencies · d dependents · r dependencies
 not yet ended · o dependencies that succeeded · Q queue · g holds a slot · c token of the claim · y most ms in the
 queue · e end of its time there · z most ms of the whole step · T end of it · u attempt numbers that were left out ·
-l token of the last report.
+l token of the last report · p parent of a child step, and its wait.
 Fields of `:results`: r:<step> result · f:<step> failure · a:<step>:<attempt> record of an ended attempt.
 """
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from importlib import resources
 from typing import Final
 
 import pytest
@@ -151,5 +150,3 @@ async def test_a_due_timer_moves_a_step_as_its_status_allows(moves: Moves, statu
 def test_every_move_is_tried() -> None:
     elsewhere = {Move.REPUBLISH, Move.POSTPONE, Move.RESUME}
     assert {move for _, move, _ in ACTS} | elsewhere | NOT_YET == set(Move)
-    scripts = (resources.files("tasks.store") / "lua").iterdir()
-    assert [script.name for script in scripts if "parked" in script.read_text()] == []
