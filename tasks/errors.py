@@ -191,11 +191,15 @@ class ModelUnavailable(TransientError):
 
     code = "model_unavailable"
 
-    def __init__(self, message: str, *, retry_after: timedelta | None = None, asked: bool = True) -> None:
+    def __init__(
+        self, message: str, *, retry_after: timedelta | None = None, asked: bool = True, limited: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.asked = asked
         """False: no call was made, so none can have cost anything."""
+        self.limited = limited or not asked
+        """A rate limit, which is nobody's failure."""
 
 
 class BudgetHeld(TransientError):

@@ -118,6 +118,7 @@ class WorkerProcess:
             agents=self.agents,
             answering=self.answering,
             settle_within=timedelta(seconds=self.settings.settle_s),
+            patience=timedelta(seconds=self.models.patience_s),
         )
 
     async def _announce(self) -> None:

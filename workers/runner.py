@@ -259,12 +259,14 @@ def found_so_far(context: StepContext) -> StepResult | None:
 
 
 def deferred(error: BaseException, patience: timedelta) -> Failure | None:
-    """The fact behind an exception that says when another try makes sense, if that is long from now: the attempt is put
-    off and does not count. None: it is an ordinary failure."""
-    wait = getattr(error, "retry_after", None) if isinstance(error, ModelUnavailable) else None
-    if isinstance(error, SpendLimitReached):
+    """The fact behind an exception that says when to try again, if that is long from now, or a rate limit: the attempt is
+    put off and does not count. None: it is an ordinary failure."""
+    wait, limited = None, False
+    if isinstance(error, ModelUnavailable):
+        wait, limited = error.retry_after, error.limited
+    elif isinstance(error, SpendLimitReached):
         wait = error.resets_in
-    if wait is None or wait <= patience:
+    if wait is None or (wait <= patience and not limited):
         return None
     fact = failure_of(error)
     milliseconds = int(wait / timedelta(milliseconds=1))

@@ -74,7 +74,9 @@ def from_provider(
             what = f"the spend limit or credit of the key is used up ({error_code or status}), {row.note}"
             return SpendLimitReached(f"{what}: {said}", resets_in=resets_in)
         case Cause.PROVIDER:
-            return ModelUnavailable(f"{model} is not available ({status}): {said}", retry_after=retry_after)
+            return ModelUnavailable(
+                f"{model} is not available ({status}): {said}", retry_after=retry_after, limited=status == 429
+            )
         case Cause.TOO_LARGE:
             return ModelTruncated(f"the conversation is too large for {model} ({status}): {said}")
         case Cause.CREDENTIALS:
