@@ -259,8 +259,8 @@ def found_so_far(context: StepContext) -> StepResult | None:
 
 
 def deferred(error: BaseException, patience: timedelta) -> Failure | None:
-    """The fact behind an exception that says when to try again, if that is long from now, or a rate limit: the attempt is
-    put off and does not count. None: it is an ordinary failure."""
+    """The fact behind an exception that says when to try again, if that is long from now, or a rate limit: the attempt
+    is put off and does not count. None: it is an ordinary failure."""
     wait, limited = None, False
     if isinstance(error, ModelUnavailable):
         wait, limited = error.retry_after, error.limited

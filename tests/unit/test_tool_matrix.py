@@ -166,16 +166,18 @@ async def test_three_tools_take_as_long_as_the_slowest() -> None:
     assert [call.output for call in calls] == ["1", "2", "3"]
 
 
-async def test_three_tools_of_200_ms_take_less_than_two_of_them() -> None:
+async def test_three_tools_take_less_than_two_of_them() -> None:
+    """3 of 200 ms take 205 ms on a machine that does nothing else."""
+
     @tool
     def rest(number: int) -> int:
         """Rests."""
-        time.sleep(0.2)
+        time.sleep(0.8)
         return number
 
     begun = time.perf_counter()
     await ToolExecutor([rest]).execute_all(blocks("rest", {"number": 1}, {"number": 2}, {"number": 3}))
-    assert 0.2 <= time.perf_counter() - begun < 0.4
+    assert 0.8 <= time.perf_counter() - begun < 1.6
 
 
 @pytest.fixture
