@@ -8,13 +8,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from pydantic import JsonValue
+
 from orchestrator.client import AsyncJobHandle, AsyncTroupe
 from orchestrator.dead import AsyncDeadList
+from orchestrator.people import AsyncPeople
 from orchestrator.statistics import DAY
 from tasks.events import JobEvent
 from tasks.ids import JobId
 from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, OrchestratorPresence, Plan, WorkerPresence
-from tasks.results import DeadStep, JobResult, LedgerReport
+from tasks.results import Asked, DeadStep, JobResult, LedgerReport
 from tasks.settings import StoreSettings
 from tasks.states import FINAL_JOB, TaskStatus
 from tasks.store import Pruned
@@ -114,6 +117,11 @@ class Troupe:
         return self._run(self._troupe.stats(since))
 
     @property
+    def people(self) -> "People":
+        """What steps ask people, and wait for."""
+        return People(self, self._troupe.people)
+
+    @property
     def dead(self) -> "DeadList":
         """Steps that were given up, to be looked at, retried or dropped by hand."""
         return DeadList(self, self._troupe.dead)
@@ -178,6 +186,35 @@ class DeadList:
     def drop(self, job: str, step: str) -> None:
         """Take a step off the list: see `AsyncDeadList.drop`."""
         self._troupe._run(self._dead.drop(job, step))  # pyright: ignore[reportPrivateUsage]
+
+
+class People:
+    """What steps ask people. Its methods are those of `AsyncPeople`, without `await`."""
+
+    def __init__(self, troupe: Troupe, people: AsyncPeople) -> None:
+        self._troupe = troupe
+        self._people = people
+
+    def list(self, limit: int = 100) -> list[Asked]:
+        """All that is asked, the oldest first."""
+        return self._troupe._run(self._people.list(limit))  # pyright: ignore[reportPrivateUsage]
+
+    def approve(
+        self, job_id: str, step: str, *, key: str | None = None, arguments: JsonValue = None, by: str = ""
+    ) -> Asked:
+        """Let a tool call be made: see `AsyncPeople.approve`."""
+        approving = self._people.approve(job_id, step, key=key, arguments=arguments, by=by)
+        return self._troupe._run(approving)  # pyright: ignore[reportPrivateUsage]
+
+    def deny(self, job_id: str, step: str, *, key: str | None = None, reason: str = "", by: str = "") -> Asked:
+        """Let a tool call not be made: see `AsyncPeople.deny`."""
+        denying = self._people.deny(job_id, step, key=key, reason=reason, by=by)
+        return self._troupe._run(denying)  # pyright: ignore[reportPrivateUsage]
+
+    def answer(self, job_id: str, step: str, text: str, *, key: str | None = None, by: str = "") -> Asked:
+        """Answer a question: see `AsyncPeople.answer`."""
+        answering = self._people.answer(job_id, step, text, key=key, by=by)
+        return self._troupe._run(answering)  # pyright: ignore[reportPrivateUsage]
 
 
 class JobHandle:

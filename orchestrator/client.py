@@ -13,6 +13,7 @@ from zlib import crc32
 from pydantic import SecretStr
 
 from orchestrator.dead import AsyncDeadList
+from orchestrator.people import AsyncPeople
 from orchestrator.place import store_settings
 from orchestrator.planning.check import first_step
 from orchestrator.report import report
@@ -40,6 +41,7 @@ from tasks.models import (
 from tasks.queues import BUILT_IN
 from tasks.results import JobResult, LedgerReport
 from tasks.settings import StoreSettings, read_settings
+from tasks.signing import SigningSettings
 from tasks.states import FINAL_JOB, TaskStatus
 from tasks.store import Endings, EventStore, FleetStore, JobStore, Pruned, Pruning, Snapshots, Store, ToolStats
 from tasks.store.endings import until
@@ -80,6 +82,15 @@ class AsyncTroupe:
         self._endings = Endings(self._store)
         self.dead = AsyncDeadList(self._store)
         """Steps that were given up, to be looked at, retried or dropped by hand."""
+
+    @property
+    def people(self) -> AsyncPeople:
+        """What steps ask people, and wait for: to be approved, denied and answered.
+
+        Raises:
+            BadSetting: the secret that approvals are signed with cannot be had.
+        """
+        return AsyncPeople(self._store, read_settings(SigningSettings).read())
 
     async def submit(
         self,

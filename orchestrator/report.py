@@ -57,6 +57,7 @@ def _step(record: StepRecord, used: Usage) -> StepReport:
         queue=step.queue,
         depends_on=step.depends_on,
         join=step.join,
+        parent=step.parent,
         status=record.status,
         attempts=record.attempt - record.left_out,
         worker=record.worker,
@@ -75,7 +76,7 @@ def _output(result: StepResult | None) -> StepOutput | None:
 
 def _is_missing(record: StepRecord) -> bool:
     ended = record.status in FINAL_STEP and record.status is not StepStatus.SUCCEEDED
-    return ended and record.step.kind is StepKind.WORK
+    return ended and record.step.kind is StepKind.WORK and record.step.parent is None
 
 
 def _missing(record: StepRecord) -> Missing:

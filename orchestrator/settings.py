@@ -18,6 +18,10 @@ class OrchestratorSettings(RoomSettings):
     """Steps on the longest path, the synthesis not counted."""
     max_fan_out: int = Field(default=20, ge=1, le=10_000)
     """Steps that may wait for one and the same step."""
+    max_delegation_depth: int = Field(default=5, ge=0, le=20)
+    """How deep steps may have others do a part of their work: 1 is a child of a plan's step."""
+    max_job_steps: int = Field(default=500, ge=1, le=100_000)
+    """Steps of one job, children included."""
     step_timeout_s: float = Field(default=300.0, gt=0)
     """Longest time of one attempt. Agents and given plans may shorten it, as all limits of a step."""
     step_total_s: float = Field(default=0.0, ge=0)

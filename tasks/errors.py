@@ -3,7 +3,7 @@
 TroupeError
 ├── ContractError                 fix the call; a retry cannot help
 │   ├── InvalidId · InvalidTask · InvalidPlan · InvalidTool
-│   ├── UnknownJob · NotDead · UnknownAgent · UnknownModel · UnknownKnowledge · UnknownTool
+│   ├── UnknownJob · NotDead · NotAsked · UnknownAgent · UnknownModel · UnknownKnowledge · UnknownTool
 │   ├── BadSetting · BadDocument · BadTable · PayloadTooLarge · IdempotencyConflict
 │   ├── SpendLimitReached         carries resets_in where it is known
 │   └── IncompatibleVersion · DamagedRecord
@@ -85,6 +85,12 @@ class NotDead(ContractError):
     """The step was not given up, or its job can no longer be reopened."""
 
     code = "not_dead"
+
+
+class NotAsked(ContractError):
+    """Nobody waits for this decision: it was never asked for, or it was made before."""
+
+    code = "not_asked"
 
 
 class UnknownAgent(ContractError):

@@ -76,6 +76,31 @@ class StepFaltered(BaseEvent):
     failure: Failure
 
 
+class StepParked(BaseEvent):
+    """It waits for other steps or for people, and holds no worker."""
+
+    type: Literal["step_parked"] = "step_parked"
+    step: str
+    attempt: int
+    waits_for: tuple[str, ...]
+    """Kinds: children, approval, question."""
+
+
+class StepWoken(BaseEvent):
+    """What it waited for has come, or has expired."""
+
+    type: Literal["step_woken"] = "step_woken"
+    step: str
+
+
+class ChildrenAccepted(BaseEvent):
+    """Steps that a parked step wants done were checked and written."""
+
+    type: Literal["children_accepted"] = "children_accepted"
+    step: str
+    steps: tuple[str, ...]
+
+
 class StepRetrying(BaseEvent):
     """Another attempt follows after the delay."""
 
@@ -184,6 +209,9 @@ JobEvent = Annotated[
     | StepStarted
     | StepSucceeded
     | StepFaltered
+    | StepParked
+    | StepWoken
+    | ChildrenAccepted
     | StepRetrying
     | StepFellBack
     | StepFailed

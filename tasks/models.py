@@ -140,6 +140,13 @@ class Fallback(Wire):
     retry: RetryPolicy = RetryPolicy()
 
 
+class Inherited(Wire):
+    """A budget that a step spends from beside its job's and its agent's."""
+
+    scope: str
+    budget: Budget
+
+
 class Step(Wire):
     """One node of a job's plan, checked and bound to an agent and a queue."""
 
@@ -163,6 +170,14 @@ class Step(Wire):
     """Longest time without a sign of life from the agent; 0: no limit."""
     fallbacks: tuple[Fallback, ...] = ()
     """Agents that take it over, one after the other, when it would be given up."""
+    parent: StepName | None = None
+    """The parked step that it is done for."""
+    lineage: tuple[Name, ...] = ()
+    """Agents of its parent, of that one's parent and so on, the first one first."""
+    budgets: tuple[Inherited, ...] = ()
+    """Budgets of its parents, which it spends from too."""
+    tools: tuple[str, ...] | None = None
+    """The only tools that its agent may use; None: all that it has. Children never get more than their parents."""
 
 
 class PlannedStep(Wire):
@@ -330,6 +345,10 @@ class AgentDefinition(Wire):
     """Longest time from ready until an attempt is claimed."""
     idle_ms: int = Field(default=0, ge=0)
     """Longest time without a sign of life."""
+    sub_agents: tuple[Name, ...] = ()
+    """Agents that it may delegate to."""
+    budget: Budget | None = None
+    """The most that all its steps of one job may consume together, with those that they delegate."""
 
 
 class WorkerPresence(Wire):

@@ -94,6 +94,8 @@ class StepReport(Wire):
     queue: str
     depends_on: tuple[str, ...]
     join: Join
+    parent: str | None = None
+    """The step that it is done for, if one delegated it."""
     status: StepStatus
     attempts: int
     """Attempts begun, lost ones included."""
@@ -118,6 +120,26 @@ class Missing(Wire):
     status: StepStatus
     code: str
     message: str
+
+
+class Asked(Wire):
+    """Something that a step asks people, and waits for."""
+
+    job_id: JobId
+    step: str
+    key: str
+    """Tells it from others of the same step."""
+    kind: str
+    """approval or question."""
+    agent: str
+    tool: str | None = None
+    """The tool that would be called."""
+    input: JsonValue = None
+    """With what arguments; without secrets."""
+    question: str | None = None
+    options: tuple[str, ...] = ()
+    """Answers to choose from; empty: any."""
+    expires_at: AwareDatetime | None = None
 
 
 class DeadStep(Wire):

@@ -1,5 +1,6 @@
 """Lets an agent answer: by its own code, or by a model in conversation with the agent's tools."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -27,10 +28,12 @@ from workers.llm.leading import LeadingModel
 from workers.llm.settings import OFFLINE, ModelSettings
 from workers.tools.base import Tool
 from workers.tools.controls import Controls
+from workers.tools.delegate import NAME as DELEGATE
 from workers.tools.executor import ToolExecutor
 from workers.tools.gate import StoreGate
 from workers.tools.mcp import McpServers
 from workers.tools.mcp_settings import McpSettings, read_servers
+from workers.tools.people import ASK
 
 
 class Answering:
@@ -84,7 +87,7 @@ class Answering:
         if agent.run is not None:
             reply = await agent.run(context)
             return _reply(agent, reply)
-        agent = await self._with_servers(agent)
+        agent = allowed(await self._with_servers(agent), context.claim.step.tools)
         model = self.model(agent.model or context.claim.job.model)
         self._fitness.check(agent, model.name)
         executor = ToolExecutor(agent.toolbox, self.controls, within=timedelta(milliseconds=context.claim.deadline_ms))
@@ -131,6 +134,20 @@ class Answering:
         tools = await self._servers.tools(agent.mcp, {one.name for one in agent.toolbox})
         self.given[agent.name] = tools
         return replace(agent, tools=(*agent.toolbox, *tools))
+
+
+def allowed(agent: Agent, tools: Sequence[str] | None) -> Agent:
+    """The agent with no other tools than these; None: with all that it has."""
+    if tools is None:
+        return agent
+    return replace(
+        agent,
+        tools=tuple(one for one in agent.tools if isinstance(one, Tool) and one.name in tools),
+        server_tools=tuple(one for one in agent.server_toolbox if one["name"] in tools),
+        sub_agents=agent.sub_agents if DELEGATE in tools else (),
+        asks=agent.asks and ASK in tools,
+        tool_choice=agent.tool_choice if agent.tool_choice in tools else None,
+    )
 
 
 def _reply(agent: Agent, reply: object) -> AgentReply:

@@ -1,17 +1,23 @@
 """The step that the running code works on: what tools and agents may ask of their surroundings."""
 
+import hashlib
+import json
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from pydantic import JsonValue
 
 from tasks.errors import ContractError
-from tasks.models import AgentDefinition, Claim, Source
+from tasks.models import AgentDefinition, Claim, PlannedStep, Source, StepInput
 from tasks.redaction import Secrets, excerpt, hide_here
+from tasks.store.waits import Wait, WaitKind, Wanted
 from tasks.usage import Usage
+from workers import delegation
+from workers.parking import park
 
 Emit = Callable[[str, dict[str, JsonValue]], None]
 
@@ -34,6 +40,12 @@ class StepContext:
     """Consumed so far."""
     booked: Usage = field(default_factory=Usage)
     """As much of it as the ledger has."""
+    waits: dict[str, Wait] = field(default_factory=dict[str, Wait])
+    """What the step has been parked for so far, by key, with what came of it."""
+    parks: bool = False
+    """Whether it can be parked."""
+    asked: int = 0
+    """Times that its own code has asked other agents or people for something."""
     said: list[str] = field(default_factory=list[str])
     """What its model has written so far, turn by turn: all that there is if it ends without a result."""
     emit: Emit = _silent
@@ -87,6 +99,69 @@ class StepContext:
         """Add to what the attempt consumed."""
         self.sign()
         self.usage = self.usage + usage
+
+    def outcome(self, wanted: Sequence[Wanted]) -> list[Wait]:
+        """What has come of these, all of them; without that the step is parked, and this code runs again from its
+        beginning when it has come.
+
+        Raises:
+            Parked: something has not come yet.
+            ContractError: steps cannot be parked here.
+        """
+        known = [self.waits.get(one.key) for one in wanted]
+        came = [wait for wait in known if wait is not None and wait.outcome is not None]
+        if len(came) < len(wanted):
+            park(wanted, possible=self.parks)
+        return came
+
+    def key(self, *parts: object) -> str:
+        """The key of the next thing that this code asks for: the same each time it runs, if it asks for the same."""
+        self.asked += 1
+        text = json.dumps([self.asked, *parts], sort_keys=True, default=str, ensure_ascii=True)
+        return f"c{self.asked}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    async def delegate(self, agent: str, task: str) -> StepInput:
+        """Have another agent do something, and get what came of it, whether it succeeded or not: see `delegate_all`."""
+        (item,) = await self.delegate_all([PlannedStep(id="child", description=task, agent=agent)])
+        return item
+
+    async def delegate_all(
+        self, steps: Sequence[PlannedStep], *, tools: Sequence[str] | None = None
+    ) -> list[StepInput]:
+        """Have steps done, with their dependencies on each other, and get what came of each.
+
+        For an agent's own code: while the steps are done it is stopped and its thread is free, and when they have ended
+        it runs again from its beginning. So what it does before must be safe to do again.
+
+        Args:
+            tools: The only tools that their agents may use; they never get more than this step has.
+
+        Raises:
+            ContractError: they may not be done: unknown agents, too deep, a circle, too many.
+            Parked: lets the step wait; not an Exception.
+        """
+        planned = [step.model_dump(mode="json", exclude_defaults=True) for step in steps]
+        wish = delegation.wanted(self.key("delegate", planned, tools), steps, tools)
+        (wait,) = self.outcome([wish])
+        refused = delegation.refusal(wait)
+        if refused is not None:
+            raise ContractError(f"the steps may not be done: {refused}")
+        found = delegation.results(self, wait)
+        for item in found:
+            for source in item.result.sources if item.result else ():
+                self.cite(source)
+        return found
+
+    async def ask(self, question: str, options: Sequence[str] = (), expires: timedelta | None = None) -> str | None:
+        """Ask the person whose task this is; None when nobody answered in time. As with `delegate_all`, the code is
+        stopped meanwhile and runs again from its beginning."""
+        data: dict[str, JsonValue] = {"question": question}
+        if options:
+            data["options"] = [*options]
+        text = json.dumps(data, ensure_ascii=False)
+        (wait,) = self.outcome([Wanted(self.key("ask", data), WaitKind.QUESTION, text, expires)])
+        outcome = wait.outcome or {}
+        return str(outcome.get("text")) if outcome.get("kind") == "answer" else None
 
     def progress(self, message: str) -> None:
         """Show people one line of progress."""

@@ -16,8 +16,10 @@ import structlog
 from tasks.errors import TroupeError
 from tasks.ids import AttemptRef, WorkerName
 from tasks.models import WorkerPresence
-from tasks.settings import StoreSettings
+from tasks.settings import StoreSettings, read_settings
+from tasks.signing import SigningSettings
 from tasks.store import AttemptStore, FleetStore, Store, ToolStats
+from tasks.store.waits import WaitStore
 from tasks.tool_figures import ToolPresence
 from workers.agents.registry import AgentRegistry
 from workers.answering import Answering
@@ -28,6 +30,7 @@ from workers.runner import Outcome, Runner
 from workers.settings import WorkerSettings
 from workers.tools.counting import CallCounter
 from workers.tools.listing import listed
+from workers.tools.people import StoreDesk
 
 log = structlog.get_logger("worker")
 
@@ -108,6 +111,7 @@ class WorkerProcess:
         self.fleet = FleetStore(self.store)
         self.leases = Leases(attempts, self.store_settings.heartbeat_s)
         self.answering = Answering(self.models, self.store)
+        self.answering.controls.desk = StoreDesk(read_settings(SigningSettings).read())
         self.counter = CallCounter(ToolStats(self.store))
         self.answering.controls.count = self.counter.note
         self.runner = Runner(
@@ -119,6 +123,7 @@ class WorkerProcess:
             answering=self.answering,
             settle_within=timedelta(seconds=self.settings.settle_s),
             patience=timedelta(seconds=self.models.patience_s),
+            waits=WaitStore(self.store),
         )
 
     async def _announce(self) -> None:

@@ -33,6 +33,7 @@ from tasks.redaction import excerpt
 from tasks.store import AttemptStore, FleetStore, Refusal, Unbooked
 from tasks.store.attempts import HANDED_BACK, MAX_FOUND_CHARS, MAX_FOUND_SOURCES
 from tasks.store.jobs import LOST
+from tasks.store.waits import WaitStore
 from tasks.usage import Usage
 from workers.agents import citations
 from workers.agents.base import AgentReply
@@ -41,6 +42,7 @@ from workers.answering import Answering
 from workers.context import StepContext, enter_step
 from workers.idle import watched
 from workers.lease import DRAINING, Held, Leases
+from workers.parking import Parked
 from workers.reporter import Reporter, redacted
 
 log = structlog.get_logger("worker")
@@ -91,6 +93,7 @@ class Runner:
         answering: Answering,
         settle_within: timedelta,
         patience: timedelta = PATIENCE,
+        waits: WaitStore | None = None,
     ) -> None:
         self.worker = worker
         self.attempts = attempts
@@ -100,6 +103,8 @@ class Runner:
         self.answering = answering
         self.settle_within = settle_within
         self.patience = patience
+        self.waits = waits
+        """None: steps cannot be parked."""
 
     async def run(self, ref: AttemptRef) -> Outcome:
         """Claim, work, settle. A message that is stale, or was delivered before, is dropped at the claim.
@@ -159,14 +164,25 @@ class Runner:
             if held.stopped is None and held.task.cancelling():
                 raise
             fact = failure_of(error)  # unless it was stopped: the agent's own, of something that it waited for
-        if held.stopped is not None and isinstance(fact, Failure):
+        if held.stopped is not None and isinstance(fact, Failure | Parked):
             held.task.uncancel()
             return await self._stopped(ref, held, context)
         held.stopped = SETTLING
         await reporter.close()
+        if isinstance(fact, Parked):
+            return await self._park(ref, fact, context)
         return await self._settle(ref, fact, context)
 
-    async def _work(self, claim: Claim, context: StepContext) -> StepResult | Failure:
+    async def _park(self, ref: AttemptRef, parked: Parked, context: StepContext) -> Outcome:
+        usage, rest = consumed(context)
+        refusal = await _patiently(lambda: self.attempts.park(ref, parked.waits, usage, rest), self.settle_within)
+        if refusal is not None:
+            log.warning("result_refused", reason=refusal)
+            return f"refused: {refusal}"
+        log.info("attempt_parked", waits=[wait.kind for wait in parked.waits])
+        return f"parked: {', '.join(sorted({wait.kind for wait in parked.waits}))}"
+
+    async def _work(self, claim: Claim, context: StepContext) -> StepResult | Failure | Parked:
         seconds = claim.deadline_ms / 1000
         limit, idle = asyncio.timeout(seconds), None
         try:
@@ -174,9 +190,16 @@ class Runner:
                 if claim.step.kind is StepKind.PLAN:
                     living = await self.fleet.agents()
                     context.agents = tuple(agent for agent in living if agent.plannable)
+                if self.waits is not None:
+                    context.parks = True
+                    if claim.attempt > 1:
+                        known = await self.waits.of_step(claim.job.id, claim.step.id)
+                        context.waits = {wait.key: wait for wait in known}
                 enter_step(context)
                 reply = await self.answering.answer(self.agents.get(claim.step.agent), context)
                 return finish(claim, context, reply)
+        except Parked as parked:
+            return parked
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             # asyncio would let the last two through and end the loop, and with it all attempts of the process.
             if isinstance(error, TimeoutError) and limit.expired():

@@ -12,6 +12,7 @@ from rich.tree import Tree
 
 from orchestrator.blocking import JobHandle
 from tasks.events import (
+    ChildrenAccepted,
     JobEvent,
     JobFinished,
     JobReopened,
@@ -23,11 +24,13 @@ from tasks.events import (
     StepFailed,
     StepFaltered,
     StepFellBack,
+    StepParked,
     StepProgress,
     StepRetrying,
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepWoken,
     TextDelta,
     ToolCalled,
 )
@@ -126,6 +129,16 @@ class JobView:
             case StepFaltered():
                 line.note = event.failure.message
                 return f"{event.step}: attempt {event.attempt} ended: {event.failure.code}: {event.failure.message}"
+            case StepParked():
+                line.state, line.note = "waiting", f"waits for {', '.join(event.waits_for)}"
+                return f"{event.step}: waits for {', '.join(event.waits_for)}"
+            case StepWoken():
+                line.state, line.note = "queued", ""
+                return f"{event.step}: goes on"
+            case ChildrenAccepted():
+                for child in event.steps:
+                    self.steps.setdefault(child, StepLine())
+                return f"{event.step}: has {', '.join(event.steps)} done"
             case StepRetrying():
                 line.state = "retrying"
                 return f"{event.step}: tries again in {event.delay_ms / 1000:.1f} s"

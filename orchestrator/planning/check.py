@@ -37,10 +37,10 @@ def check(plan: Plan, agents: Sequence[AgentDefinition], limits: OrchestratorSet
         agents: Those that may be given steps.
     """
     able = [agent for agent in agents if agent.plannable]
-    faults = list(_shape_faults(plan, limits))
-    faults += [fault for at, step in enumerate(plan.steps) for fault in _step_faults(at, step, able)]
+    faults = list(shape_faults(plan, limits))
+    faults += [fault for at, step in enumerate(plan.steps) for fault in step_faults(at, step, able)]
     if not faults:
-        faults = list(_graph_faults(plan, limits))
+        faults = list(graph_faults(plan, limits))
     absent = [fault for at, step in enumerate(plan.steps) for fault in _absences(at, step, able, agents)]
     if faults or absent:
         return Checked(faults=named([*faults, *absent]), only_absent=not faults)
@@ -57,7 +57,8 @@ def _within(fault: str) -> str:
     return fault if len(fault) <= MAX_FAULT_CHARS else f"{fault[: MAX_FAULT_CHARS - 1]}…"
 
 
-def _shape_faults(plan: Plan, limits: OrchestratorSettings) -> Iterator[str]:
+def shape_faults(plan: Plan, limits: OrchestratorSettings) -> Iterator[str]:
+    """What is wrong with its size, ids and references."""
     if not plan.steps:
         yield "steps: the plan has no steps"
     if len(plan.steps) > limits.max_steps:
@@ -75,7 +76,8 @@ def _shape_faults(plan: Plan, limits: OrchestratorSettings) -> Iterator[str]:
                 yield f"steps[{at}].depends_on[{position}]: {before!r} is no step of this plan"
 
 
-def _step_faults(at: int, step: PlannedStep, able: Sequence[AgentDefinition]) -> Iterator[str]:
+def step_faults(at: int, step: PlannedStep, able: Sequence[AgentDefinition]) -> Iterator[str]:
+    """What is wrong with one step by itself."""
     path = f"steps[{at}]"
     if STEP_ID.fullmatch(step.id) is None:
         yield f"{path}.id: {step.id!r} must be lower-case letters, digits, - and _, at most 48, a letter first"
@@ -109,7 +111,8 @@ def _names(agents: Sequence[AgentDefinition]) -> str:
     return ", ".join(agent.name for agent in agents) or "none is alive"
 
 
-def _graph_faults(plan: Plan, limits: OrchestratorSettings) -> Iterator[str]:
+def graph_faults(plan: Plan, limits: OrchestratorSettings) -> Iterator[str]:
+    """What is wrong with how its steps hang together: cycles, depth, fan-out."""
     needs = {step.id: step.depends_on for step in plan.steps}
     loop = graph.cycle(needs)
     if loop is not None:
@@ -133,7 +136,10 @@ def _bind(
     for layer in graph.layers(needs):
         for name in layer:
             children = after[name] if name not in ends else [SYNTHESIS_STEP]
-            step = bound(planned[name], needs[name], _agent_for(planned[name], able), agents, limits)
+            chosen = agent_for(planned[name], able)
+            if chosen is None:
+                raise ValueError(f"{name!r} was checked to have an agent")
+            step = bound(planned[name], needs[name], chosen, agents, limits)
             yield NewStep(step, tuple(StepId(child) for child in children))
     closing = own_step(
         SYNTHESIS_STEP, StepKind.SYNTHESIS, SYNTHESIS, limits.synthesis_agent, agents, limits
@@ -141,10 +147,11 @@ def _bind(
     yield NewStep(closing)
 
 
-def _agent_for(planned: PlannedStep, able: Sequence[AgentDefinition]) -> AgentDefinition:
+def agent_for(planned: PlannedStep, able: Sequence[AgentDefinition]) -> AgentDefinition | None:
+    """Who does it: the named agent, or the first one that has the capability; None when there is none."""
     if planned.agent is not None:
-        return next(one for one in able if one.name == planned.agent)
-    return next(one for one in able if planned.capability in one.capabilities)
+        return next((one for one in able if one.name == planned.agent), None)
+    return next((one for one in able if planned.capability in one.capabilities), None)
 
 
 def first_step(task: str, agents: Sequence[AgentDefinition], limits: OrchestratorSettings) -> Step:

@@ -15,6 +15,7 @@ import structlog
 from pydantic import ValidationError
 
 from orchestrator.planning.check import check, named, planning_step
+from orchestrator.planning.children import family
 from orchestrator.scheduling.absence import Absences, Patience
 from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt, no_time, overdue, taken_over
 from orchestrator.scheduling.dispatch import Publisher
@@ -40,6 +41,7 @@ from tasks.store import (
     Store,
 )
 from tasks.store.reading import readable
+from tasks.store.waits import WaitStore
 
 log = structlog.get_logger("orchestrator")
 
@@ -47,6 +49,8 @@ LOOK_AGAIN_S: Final = 1.0
 """How long a look at a queue holds. Each unclaimed message asks for one; a thousand may wait in one queue."""
 REMEMBERED_S: Final = 600.0
 """How long a plan may name an agent after the last look that found it alive."""
+ADOPT_TRIES: Final = 20
+"""Times that children are named anew because others of their job took the names."""
 AT_ONCE: Final = 32
 """Entries other than dispatches that are worked on at the same time, a partition."""
 MAX_REASON_CHARS: Final = 2000
@@ -59,6 +63,7 @@ class Actor:
         self.jobs = JobStore(store)
         self.snapshots = Snapshots(store)
         self.fleet = FleetStore(store)
+        self.waits = WaitStore(store)
         self.publisher = publisher
         self.outbox = outbox
         self.settings = settings
@@ -145,6 +150,8 @@ class Actor:
                 await self._look_for(entry)
             case Notice.STEP_OVERDUE:
                 await self._end_wait(entry)
+            case Notice.CHILDREN_WANTED:
+                await self._adopt(entry)
             case Notice.PLAN_PROPOSED:
                 await self._plan(entry)
             case Notice.STEP_READY:
@@ -224,6 +231,28 @@ class Actor:
                 depth = await self.publisher.depth(queue)
                 self.looks[queue] = (time.monotonic(), living, depth)
         return living, depth
+
+    async def _adopt(self, entry: Entry) -> None:
+        """Check what a parked step wants done, and write it; or let the step go on with the faults."""
+        job, step, key = entry.ref.job, entry.ref.step, entry.data
+        for _ in range(ADOPT_TRIES):
+            record = await self.snapshots.job(job)
+            parent = next((one for one in record.steps if one.step.id == step), None)
+            wait = next((one for one in await self.waits.of_step(job, step) if one.key == key), None)
+            if record.final or parent is None or wait is None or wait.outcome is not None or wait.children:
+                return
+            taken = {one.step.id for one in record.steps}
+            checked = family(wait.data, parent.step, taken, await self._agents(), self.settings)
+            if checked.faults:
+                log.warning("children_refused", **_bound(entry), faults=list(checked.faults))
+                await self.waits.outcome(job, step, key, {"kind": "refused", "faults": list(checked.faults)})
+                return
+            names = [new.step.id for new in checked.steps]
+            steps = [(new.step, new.dependents) for new in checked.steps]
+            if await self.waits.adopt(job, step, key, steps, _json(steps=names)) is not None:
+                log.info("children_accepted", **_bound(entry), steps=names)
+                return
+        raise _LaterError  # other waits of the job took the names, time and again
 
     async def _plan(self, entry: Entry) -> None:
         record = await self.snapshots.job(entry.ref.job)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from pydantic import JsonValue
 
@@ -128,7 +128,7 @@ class WaitStore:
                 key = f"{self.store.keys.jobs(partition)}asked"
                 rows = cast(
                     "list[tuple[str, float]]",
-                    await self.store.redis.zrange(key, 0, limit - 1, withscores=True),
+                    await cast(Any, self.store.redis).zrange(key, 0, limit - 1, withscores=True),
                 )
                 found += [(score, member) for member, score in rows]
         return [_asked(member) for _, member in sorted(found)[:limit]]

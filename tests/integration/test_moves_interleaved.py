@@ -93,6 +93,8 @@ class Interleaved(RuleBasedStateMachine):
                 await self.moves.jobs.give_up(entry.ref, OUT_OF_LUCK)
             case Notice.STEP_UNCLAIMED:
                 self.messages.append(entry.ref)
+            case Notice.CHILDREN_WANTED:
+                raise AssertionError("nothing is parked here")
             case Notice.PLAN_PROPOSED:
                 await self.moves.extend(self.job, a_graph(DIAMOND, joins=self.joins))
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from tasks.ids import AttemptRef, JobId, StepId
 from tasks.models import Step
@@ -17,7 +18,7 @@ from tests.support.waiting import wait_until
 
 ASK = Wanted("k1", WaitKind.QUESTION, '{"question":"Which year?"}')
 HELP = Wanted("c1", WaitKind.CHILDREN, '{"steps":[]}')
-YES = {"kind": "answer", "text": "2025"}
+YES: dict[str, JsonValue] = {"kind": "answer", "text": "2025"}
 
 
 class Parking:
@@ -169,7 +170,7 @@ async def test_children_of_a_step_that_is_given_up_are_cancelled(parking: Parkin
     await parking.adopt(ref.job, "c1", "one_1_1", parent="one_1")
     assert await parking.moves.jobs.give_up(ref, BAD)
     record = await parking.moves.snapshots.job(ref.job)
-    statuses = {one.step.id: one.status.value for one in record.steps}
+    statuses = {str(one.step.id): one.status.value for one in record.steps}
     assert statuses["one"] == "failed"
     assert {statuses[name] for name in ("one_1", "one_2", "one_1_1")} == {"cancelled"}
 

@@ -14,6 +14,8 @@ from workers.context import StepContext
 from workers.llm.base import Effort, JsonSchema, Thinking
 from workers.llm.server_tools import server_tool
 from workers.tools.base import Tool, tool
+from workers.tools.delegate import delegate_tool
+from workers.tools.people import ask_user
 
 MAX_TURNS = 16
 """Model calls of one attempt."""
@@ -72,6 +74,10 @@ class Agent:
     max_turns: int = MAX_TURNS
     budget: Budget | None = None
     """The most that all its steps of one job may consume together; the job's own budget holds beside it."""
+    sub_agents: Sequence[str] = ()
+    """Agents that it may delegate to, by name: its model gets the tool `delegate`, its code `context.delegate`."""
+    asks: bool = False
+    """Whether its model may ask people: it gets the tool `ask_user`."""
     plannable: bool = True
     """Whether the planner may give it steps."""
     run: Run | None = None
@@ -95,6 +101,10 @@ class Agent:
     def __post_init__(self) -> None:
         if isinstance(self.capabilities, str):  # would be taken for a sequence of letters
             raise ContractError(f"agent {self.name!r}: capabilities must be a list, not {self.capabilities!r}")
+        if isinstance(self.sub_agents, str):
+            raise ContractError(f"agent {self.name!r}: sub_agents must be a list, not {self.sub_agents!r}")
+        if self.name in self.sub_agents:
+            raise ContractError(f"agent {self.name!r} cannot delegate to itself")
         if isinstance(self.mcp, str):
             raise ContractError(f"agent {self.name!r}: mcp must be a list of servers, not {self.mcp!r}")
         object.__setattr__(self, "tools", tuple(one if isinstance(one, Tool) else tool(one) for one in self.tools))
@@ -124,7 +134,12 @@ class Agent:
     @property
     def toolbox(self) -> tuple[Tool, ...]:
         """Its tools, sorted by name: the prompt prefix is the same in every process."""
-        return tuple(sorted((one for one in self.tools if isinstance(one, Tool)), key=lambda one: one.name))
+        own = [one for one in self.tools if isinstance(one, Tool)]
+        if self.sub_agents:
+            own.append(delegate_tool(self.sub_agents))
+        if self.asks:
+            own.append(ask_user)
+        return tuple(sorted(own, key=lambda one: one.name))
 
     @property
     def server_toolbox(self) -> tuple[JsonSchema, ...]:
@@ -151,6 +166,8 @@ class Agent:
             total_ms=_ms(self.total_timeout),
             queue_ms=_ms(self.queue_timeout),
             idle_ms=_ms(self.idle_timeout),
+            sub_agents=tuple(self.sub_agents),
+            budget=self.budget,
         )
 
 

@@ -39,7 +39,8 @@ def scopes_of(claim: Claim, budget: Budget | None) -> list[Scope]:
         scopes.append(Scope("work", _less(whole)))
     if budget is not None:
         scopes.append(Scope(f"agent:{claim.step.agent}", budget))
-    return [scope for scope in scopes if not scope.budget.endless]
+    scopes += [Scope(one.scope, one.budget) for one in claim.step.budgets]
+    return [scope for scope in dict(reversed([(one.name, one) for one in scopes])).values() if not scope.budget.endless]
 
 
 def _less(whole: Budget) -> Budget:

@@ -39,6 +39,8 @@ class Approval:
     tool: Tool
     input: JsonValue
     """Without secrets."""
+    digest: str
+    """Of the whole input (`tasks.signing.digest`)."""
     key: str
     """The same in every attempt (`current_call().key`): a yes holds for the attempt that comes after it too."""
 
@@ -50,6 +52,8 @@ class Verdict:
     approved: bool
     reason: str = ""
     """For the model, when it was not."""
+    input: JsonValue = None
+    """Arguments that it is to be made with in place of its own; None: as it was asked for."""
 
 
 class ApprovalDesk(Protocol):

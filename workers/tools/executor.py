@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -20,11 +20,13 @@ from pydantic import JsonValue, ValidationError
 
 from tasks.errors import TransientError, UnknownTool
 from tasks.redaction import redact, secrets_in
+from tasks.signing import digest
 from workers.context import running_step
 from workers.llm.base import Block
+from workers.parking import Parked
 from workers.tools.base import Tool, ToolCall, ToolError
 from workers.tools.codes import Code
-from workers.tools.controls import Approval, Controls, nobody_listens
+from workers.tools.controls import Approval, Controls, Verdict, nobody_listens
 from workers.tools.current import CurrentCall, call_key, canonical, enter_call
 from workers.tools.registry import ToolRegistry
 from workers.tools.running import EscapedError, Runner, SelfCancelledError, TimedOutError
@@ -131,10 +133,14 @@ class ToolExecutor:
         taken = [self._take(sendable(str(block.get("name"))), plain(block.get("input"))) for block in blocks]
         running = [asyncio.create_task(one(*pair)) for pair in zip(blocks, taken, strict=True)]
         try:
-            return list(await asyncio.gather(*running))
+            parked = await _parked(running)
+            calls = [task.result() for task in running if task not in parked]
         finally:
             for task in running:
                 task.cancel()
+        if parked:
+            raise Parked([wait for task in running if task in parked for wait in parked[task].waits])
+        return calls
 
     def _count(self, taken: _Taken, before: ToolCall) -> None:
         """Count a call that an earlier attempt made as if it had been made now."""
@@ -188,16 +194,21 @@ class ToolExecutor:
             tool = self.registry.get(name)
         except UnknownTool as exc:
             return _Outcome(code=exc.code, error=str(exc))
+        run = self._bound(tool, raw_input)
+        if isinstance(run, _Outcome):
+            return run
+        text = canonical(raw_input)
+        return _Taken(tool, run, text, call_key(tool.name, text, self._tally.occurrence(tool.name, text)))
+
+    def _bound(self, tool: Tool, raw_input: JsonValue) -> "Callable[[], Any] | _Outcome":
         try:
-            run = tool.bind(arguments(raw_input))
+            return tool.bind(arguments(raw_input))
         except ValidationError as exc:
             return _Outcome(code=Code.INVALID_INPUT, error=faults(exc, tool.redact))
         except ToolError as exc:
             return _Outcome(code=exc.code, error=str(exc))
         except Exception as exc:  # noqa: BLE001 (validators are the tool author's code: they may raise anything)
             return _Outcome(code=Code.INVALID_INPUT, error=named(exc))
-        text = canonical(raw_input)
-        return _Taken(tool, run, text, call_key(tool.name, text, self._tally.occurrence(tool.name, text)))
 
     async def _admit_and_run(self, taken: _Taken, call_id: str, raw_input: JsonValue, attempt: int) -> _Outcome:
         tool = taken.tool
@@ -208,11 +219,17 @@ class ToolExecutor:
             said = f"this call gave the same {MAX_IDENTICAL} times; it was not made again: change it, or go on"
             return _Outcome(code=Code.REPEATED_CALL, error=said)
         if tool.requires_approval:
-            approval = Approval(call_id, tool, redact(raw_input, tool.redact), taken.key)
+            approval = Approval(call_id, tool, redact(raw_input, tool.redact), digest(raw_input), taken.key)
             with _waiting():  # people are slow, and not idle
-                refusal = await self._ask(approval)
-            if refusal is not None:
-                return _Outcome(code=Code.DENIED, error=refusal)
+                verdict = await self._ask(approval)
+            if not verdict.approved:
+                said = verdict.reason or f"a person did not approve this call of {tool.name}"
+                return _Outcome(code=Code.DENIED, error=said)
+            if verdict.input is not None:
+                edited = self._bound(tool, verdict.input)
+                if isinstance(edited, _Outcome):
+                    return edited
+                taken = replace(taken, run=edited)
         # Counted last, and checked again: while one call waited for a yes, others of the turn may have run.
         if tool.max_uses is not None and self._tally.uses[tool.name] >= tool.max_uses:
             return _Outcome(code=Code.MAX_USES, error=f"{tool.name} may be used {tool.max_uses} times in one step")
@@ -221,15 +238,12 @@ class ToolExecutor:
             async with self.controls.lanes.enter(tool):
                 return await self._run(taken, call_id, attempt)
 
-    async def _ask(self, approval: Approval) -> str | None:
-        """Why it may not run; None: it may."""
+    async def _ask(self, approval: Approval) -> Verdict:
         try:
-            verdict = await self.controls.desk.decide(approval)
+            return await self.controls.desk.decide(approval)
         except TransientError as exc:
-            return f"{approval.tool.name} needs a person's approval, and nobody can be asked now: {exc}"
-        if verdict.approved:
-            return None
-        return verdict.reason or f"a person did not approve this call of {approval.tool.name}"
+            said = f"{approval.tool.name} needs a person's approval, and nobody can be asked now: {exc}"
+            return Verdict(approved=False, reason=said)
 
     async def _run(self, taken: _Taken, call_id: str, attempt: int) -> _Outcome:
         tool, number = taken.tool, 0
@@ -279,7 +293,7 @@ class ToolExecutor:
             _learn_of(text, tool.redact)
             output, was_cut = shorten(text, tool.max_output_chars)
             return _Outcome(output, Code.OUTPUT_TOO_LARGE if was_cut else None, None, tries)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Parked):
             raise
         except ToolError as exc:
             return _Outcome(None, exc.code, shorten(sendable(str(exc)), tool.max_output_chars)[0], tries)
@@ -302,6 +316,21 @@ class ToolExecutor:
                 self.controls.on_call(call.shown())
         except Exception:  # an observer is foreign code: statistics must not cost a step
             log.exception("tool_observer_raised", tool=call.tool)
+
+
+async def _parked(running: Sequence[asyncio.Task[ToolCall]]) -> dict[asyncio.Task[ToolCall], Parked]:
+    """Calls that wait for something; the others of the turn end first, so that they need not be made again."""
+    waiting = set(running)
+    parked: dict[asyncio.Task[ToolCall], Parked] = {}
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            error = None if task.cancelled() else task.exception()
+            if isinstance(error, Parked):
+                parked[task] = error
+            elif error is not None or task.cancelled():
+                return parked  # `result` raises it
+    return parked
 
 
 def _sign() -> None:

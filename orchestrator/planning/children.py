@@ -1,0 +1,143 @@
+"""May these steps be done for that one? Pure: from what a parked step wants, its own record and the limits to faults or
+children. What children may do only shrinks on the way down: depth, time, budgets, tools."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from orchestrator.planning import graph
+from orchestrator.planning.bind import bound
+from orchestrator.planning.check import MAX_FAULT_CHARS, agent_for, graph_faults, named, shape_faults, step_faults
+from orchestrator.settings import OrchestratorSettings
+from tasks.ids import StepId
+from tasks.models import AgentDefinition, Inherited, Plan, PlannedStep, Step, Wire
+from tasks.store import NewStep
+
+ANYBODY: Final = "any"
+"""In `sub_agents`: every agent that plans may name."""
+MAX_NAME_CHARS: Final = 40
+"""Of a child's id before its number."""
+
+
+class Asked(Wire):
+    """What a parked step wants done."""
+
+    steps: list[PlannedStep]
+    tools: tuple[str, ...] | None = None
+
+
+_ASKED: Final = TypeAdapter(Asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The children to write, or why there may be none."""
+
+    faults: tuple[str, ...] = ()
+    steps: tuple[NewStep, ...] = ()
+
+
+def family(
+    wanted: JsonValue,
+    parent: Step,
+    taken: Collection[str],
+    agents: Sequence[AgentDefinition],
+    limits: OrchestratorSettings,
+) -> Family:
+    """Check what a parked step wants done, and bind it.
+
+    Args:
+        wanted: As `workers.delegation` says it; from a worker, so it is parsed.
+        taken: Ids of the job's steps.
+    """
+    try:
+        asked = _ASKED.validate_python(wanted)
+    except ValidationError as error:
+        return Family(faults=named([f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]))
+    plan = Plan(steps=asked.steps)
+    faults = [*_descent_faults(plan, parent, agents, limits), *shape_faults(plan, limits)]
+    faults += [fault for at, step in enumerate(plan.steps) for fault in step_faults(at, step, agents)]
+    if len(taken) + len(plan.steps) > limits.max_job_steps:
+        faults.append(f"steps: the job would have more than {limits.max_job_steps} steps")
+    faults = faults or list(graph_faults(plan, limits))
+    if faults:
+        return Family(faults=tuple(fault[:MAX_FAULT_CHARS] for fault in named(faults)))
+    return Family(steps=tuple(_bind(plan, asked, parent, taken, agents, limits)))
+
+
+def _descent_faults(
+    plan: Plan, parent: Step, agents: Sequence[AgentDefinition], limits: OrchestratorSettings
+) -> list[str]:
+    line = (*parent.lineage, parent.agent)
+    if len(line) > limits.max_delegation_depth:
+        return [f"steps: {' → '.join(line)} is as deep as delegation may go ({limits.max_delegation_depth})"]
+    own = next((agent for agent in agents if agent.name == parent.agent), None)
+    allowed = set(own.sub_agents) if own else set[str]()
+    faults: list[str] = []
+    for at, step in enumerate(plan.steps):
+        chosen = agent_for(step, agents)
+        if chosen is None:
+            what = f"agent {step.agent!r}" if step.agent else f"capability {step.capability!r}"
+            faults.append(f"steps[{at}]: no living agent is or has {what}")
+        elif chosen.name in line:
+            faults.append(f"steps[{at}].agent: a circle, {' → '.join((*line, chosen.name))}")
+        elif chosen.name not in allowed and ANYBODY not in allowed:
+            may = ", ".join(sorted(allowed)) or "nobody"
+            faults.append(f"steps[{at}].agent: {parent.agent!r} may not delegate to {chosen.name!r}; it may to {may}")
+    return faults
+
+
+def _bind(
+    plan: Plan,
+    asked: Asked,
+    parent: Step,
+    taken: Collection[str],
+    agents: Sequence[AgentDefinition],
+    limits: OrchestratorSettings,
+) -> list[NewStep]:
+    names = _names(plan, parent, taken)
+    planned = {step.id: step for step in plan.steps}
+    needs = {step.id: list(dict.fromkeys(step.depends_on)) for step in plan.steps}
+    after = graph.dependents(needs)
+    own = next((agent for agent in agents if agent.name == parent.agent), None)
+    budgets = parent.budgets
+    if own is not None and own.budget is not None:
+        budgets = (*budgets, Inherited(scope=f"agent:{own.name}", budget=own.budget))
+    made: list[NewStep] = []
+    for layer in graph.layers(needs):
+        for name in layer:
+            chosen = agent_for(planned[name], agents)
+            if chosen is None:
+                raise ValueError(f"{name!r} was checked to have an agent")
+            step = bound(planned[name], [names[one] for one in needs[name]], chosen, agents, limits)
+            step = step.model_copy(
+                update={
+                    "id": names[name],
+                    "parent": parent.id,
+                    "lineage": (*parent.lineage, parent.agent),
+                    "budgets": budgets,
+                    "tools": _tools(parent.tools, asked.tools),
+                    "fallbacks": (),
+                }
+            )
+            made.append(NewStep(step, tuple(names[one] for one in after[name])))
+    return made
+
+
+def _names(plan: Plan, parent: Step, taken: Collection[str]) -> dict[str, StepId]:
+    """Ids of the children: the parent's with numbers."""
+    base, number, names = parent.id[:MAX_NAME_CHARS], 0, dict[str, StepId]()
+    for step in plan.steps:
+        number += 1
+        while f"{base}_{number}" in taken:
+            number += 1
+        names[step.id] = StepId(f"{base}_{number}")
+    return names
+
+
+def _tools(parents: tuple[str, ...] | None, asked: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if parents is None or asked is None:
+        return asked if parents is None else parents
+    return tuple(tool for tool in asked if tool in parents)
