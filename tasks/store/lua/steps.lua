@@ -22,7 +22,6 @@ local function fresh(job, step)
   redis.call('HINCRBY', job.steps, 'a:' .. step, 1)
   redis.call('HINCRBY', job.steps, 'u:' .. step, 1)
   redis.call('HDEL', job.steps, 'n:' .. step, 'x:' .. step)
-  rewind(job, step, 0)
 end
 
 -- Ends the job: open steps are cancelled, the retention clock starts. O(steps), once in a job's life.
