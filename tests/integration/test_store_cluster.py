@@ -16,6 +16,7 @@ from tasks.settings import StoreSettings
 from tasks.states import TaskStatus
 from tasks.store import Endings, Estimate, JournalEntry, Scope, Store, ToolStats
 from tasks.store.endings import until
+from tasks.store.limits import Bucket, LimitStore, Outcome, Verdict
 from tasks.tool_counts import ToolCounts
 from tasks.usage import Budget
 from tests.support.builders import BAD, COST, RESULT, WORKER, a_graph, a_job, a_worker
@@ -151,3 +152,17 @@ async def test_a_node_that_is_away_is_a_transient_error_and_all_goes_on_when_it_
     await wait_until(all_answer, within=30)
     await quick.store.close()
     await asyncio.to_thread(nodes.wait_until_whole)
+
+
+async def test_rate_limits_and_circuits_are_kept_in_a_cluster(there: Moves) -> None:
+    limits = LimitStore(there.store)
+    for number in range(5):
+        bucket = Bucket(f"account{number}", "claude-sonnet-5-5")
+        booking = await limits.book(
+            bucket, "c", input_tokens=10, max_output=10, patience=timedelta(0), hold=timedelta(seconds=60)
+        )
+        assert booking.verdict is Verdict.GO
+        assert await limits.correct(bucket, "c", Outcome.DONE, input_tokens=10, output_tokens=1)
+        await limits.trip(bucket.account, "used up", None)
+        assert await limits.mend(bucket.account)
+        assert await limits.admit(f"tool-{number}", 1) is None
