@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from orchestrator.blocking import JobHandle, Troupe
     from orchestrator.client import AsyncJobHandle, AsyncTroupe
+    from orchestrator.recording import Recording
     from tasks.errors import JobCancelled, JobFailed, ResultTimeout, TroupeError
     from tasks.results import JobResult
     from tasks.usage import Budget
@@ -22,6 +23,7 @@ __all__ = [
     "JobFailed",
     "JobHandle",
     "JobResult",
+    "Recording",
     "ResultTimeout",
     "Troupe",
     "TroupeError",
@@ -30,6 +32,7 @@ __all__ = [
 _PLACES: Final = {
     "orchestrator.blocking": ("JobHandle", "Troupe"),
     "orchestrator.client": ("AsyncJobHandle", "AsyncTroupe"),
+    "orchestrator.recording": ("Recording",),
     "tasks.errors": ("JobCancelled", "JobFailed", "ResultTimeout", "TroupeError"),
     "tasks.results": ("JobResult",),
     "tasks.usage": ("Budget",),

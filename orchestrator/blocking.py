@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from orchestrator.client import AsyncJobHandle, AsyncTroupe
 from orchestrator.dead import AsyncDeadList
 from orchestrator.people import AsyncPeople
+from orchestrator.recording import Recording
 from orchestrator.statistics import DAY
 from tasks.events import JobEvent
 from tasks.ids import JobId
@@ -76,6 +77,10 @@ class Troupe:
             max_in_flight=max_in_flight,
         )
         return JobHandle(self, self._run(submitting))
+
+    def replay(self, recording: Recording, *, timeout: float | timedelta = DEFAULT_TIMEOUT) -> "JobHandle":
+        """Submit the replay of a recorded job: see `AsyncTroupe.replay`."""
+        return JobHandle(self, self._run(self._troupe.replay(recording, timeout=timeout)))
 
     def job(self, job_id: str) -> "JobHandle":
         """A handle on a job that was submitted before: see `AsyncTroupe.job`."""
@@ -260,6 +265,10 @@ class JobHandle:
                 yield self._troupe._run(anext(stream))  # pyright: ignore[reportPrivateUsage, reportArgumentType]
             except StopAsyncIteration:
                 return
+
+    def record(self) -> Recording:
+        """All that models and tools said in the job, now that it has ended: see `AsyncJobHandle.record`."""
+        return self._troupe._run(self._handle.record())  # pyright: ignore[reportPrivateUsage]
 
     def cancel(self) -> TaskStatus:
         """Cancel the job on all workers: see `AsyncJobHandle.cancel`."""

@@ -16,8 +16,10 @@ from orchestrator.dead import AsyncDeadList
 from orchestrator.people import AsyncPeople
 from orchestrator.place import store_settings
 from orchestrator.planning.check import first_step
+from orchestrator.recording import Recording
+from orchestrator.recording.taking import submit_replay, take
 from orchestrator.report import report
-from orchestrator.request import job_spec
+from orchestrator.request import job_spec, length_of
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.statistics import DAY, fleet_statistics, length, tool_reports
 from tasks.errors import (
@@ -147,6 +149,22 @@ class AsyncTroupe:
         )
         first = None if plan is not None else first_step(spec.task, BUILT_IN, self.limits)
         return AsyncJobHandle(self, await self._jobs.submit(spec, first))
+
+    async def replay(self, recording: Recording, *, timeout: float | timedelta = DEFAULT_TIMEOUT) -> "AsyncJobHandle":
+        """Submit the replay of a recorded job: neither models nor tools are called, plain code of agents is run.
+
+        `recording.difference` tells whether its outcome is what was recorded.
+
+        Args:
+            timeout: Seconds (or a timedelta) from now after which it fails; limits and budgets of the recorded job do
+                not hold.
+
+        Raises:
+            BadRecording: it holds no job that can be submitted.
+            FleetFull, StoreUnavailable: as `submit` does.
+        """
+        job = new_job_id(self._partition(None))
+        return AsyncJobHandle(self, await submit_replay(self._store, recording, job, length_of(timeout), self.limits))
 
     def job(self, job_id: str) -> "AsyncJobHandle":
         """A handle on a job that was submitted before, here or elsewhere.
@@ -331,6 +349,15 @@ class AsyncJobHandle:
                         return  # else it was reopened: there is more
             if not batch:
                 status, last = await patiently(lambda: snapshots.status(self.id))
+
+    async def record(self) -> Recording:
+        """All that models and tools said in the job, now that it has ended, to be written to a file and replayed.
+
+        Raises:
+            BadRecording: it has not ended, was ended from outside, or its exchanges are not known whole.
+            UnknownJob: never submitted here, or past its retention.
+        """
+        return await take(self._troupe._store, self.id)  # pyright: ignore[reportPrivateUsage]
 
     async def cancel(self) -> TaskStatus:
         """Cancel the job on all workers. A job that is final stays what it is.

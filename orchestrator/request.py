@@ -72,11 +72,20 @@ def _microusd(dollars: float) -> int:
     return round(dollars * MICROUSD)
 
 
-def _milliseconds(timeout: float | timedelta) -> int:
+def length_of(timeout: float | timedelta) -> timedelta:
+    """A job's timeout, given in seconds or as a timedelta.
+
+    Raises:
+        ContractError: it is none.
+    """
     try:
         length = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
     except (ValueError, OverflowError):  # not a number, or infinite
         length = timedelta(0)
     if not timedelta(0) < length <= MAX_TIMEOUT:
         raise ContractError(f"timeout: it must be above 0 and at most {MAX_TIMEOUT.days} days")
-    return max(int(length / timedelta(milliseconds=1)), 1)
+    return length
+
+
+def _milliseconds(timeout: float | timedelta) -> int:
+    return max(int(length_of(timeout) / timedelta(milliseconds=1)), 1)

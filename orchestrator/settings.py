@@ -31,7 +31,7 @@ class OrchestratorSettings(RoomSettings):
     """How long an attempt may wait for a worker, in the admission line and in the queue; 0: until the job's end."""
     idle_timeout_s: float = Field(default=0.0, ge=0)
     """How long an agent may give no sign of life: no event, no usage, no tool call that begins or ends, no piece of a
-    streamed answer. A model call that is not streamed is no silence. 0: any time."""
+    streamed answer. A model call that is not streamed is no silence, nor is a tool that runs. 0: any time."""
     step_attempts: int = Field(default=3, ge=1, le=100)
     """Tries of a step after failures that may pass; the most that an agent's or a plan's own policy can ask for."""
     no_worker_s: float = Field(default=60.0, gt=0)

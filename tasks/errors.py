@@ -4,7 +4,7 @@ TroupeError
 ├── ContractError                 fix the call; a retry cannot help
 │   ├── InvalidId · InvalidTask · InvalidPlan · InvalidTool
 │   ├── UnknownJob · NotDead · NotAsked · UnknownAgent · UnknownModel · UnknownKnowledge · UnknownTool
-│   ├── BadSetting · BadDocument · BadTable · PayloadTooLarge · IdempotencyConflict
+│   ├── BadSetting · BadDocument · BadTable · BadRecording · PayloadTooLarge · IdempotencyConflict
 │   ├── SpendLimitReached         carries resets_in where it is known
 │   └── IncompatibleVersion · DamagedRecord
 ├── TransientError                try again later, with backoff
@@ -133,6 +133,12 @@ class BadTable(ContractError):
     """A data file that is missing, unreadable or not a table."""
 
     code = "bad_table"
+
+
+class BadRecording(ContractError):
+    """A recording that cannot be taken, written or read: not ended, damaged, cut, too large, or none at all."""
+
+    code = "bad_recording"
 
 
 class SpendLimitReached(ContractError):

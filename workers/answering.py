@@ -20,6 +20,7 @@ from workers.context import StepContext
 from workers.journal.account import Account
 from workers.journal.governed import Counting
 from workers.journal.purse import Purse
+from workers.journal.replayed import RecordedModel, begin_as_recorded
 from workers.knowledge import shelf
 from workers.knowledge.settings import KnowledgeSettings
 from workers.llm.base import Model
@@ -79,40 +80,60 @@ class Answering:
         return self._models[chosen]
 
     async def answer(self, agent: Agent, context: StepContext) -> AgentReply:
-        """Let the agent do its step.
+        """Let the agent do its step; in a replay as it was recorded, without a call of a model or tool.
 
         Raises:
             Exception: whatever the agent's own code raises, and what a conversation does.
         """
+        account = Account(context, allowed(agent, context.claim.step.tools), self._purse(), self.accounts)
+        if account.replay:
+            await account.open()
+            await begin_as_recorded(account.recorded, context)
         if agent.run is not None:
-            reply = await agent.run(context)
-            return _reply(agent, reply)
-        agent = allowed(await self._with_servers(agent), context.claim.step.tools)
-        model = self.model(agent.model or context.claim.job.model)
-        self._fitness.check(agent, model.name)
-        executor = ToolExecutor(agent.toolbox, self.controls, within=timedelta(milliseconds=context.claim.deadline_ms))
-        account = Account(context, agent, self._purse(), self.accounts, self._counters.get(model.name))
-        await account.open()
+            return _reply(agent, await agent.run(context))
+        model = self._recorded_model(account) if account.replay else await self._asked_model(account)
         bases = shelf.in_use(context.knowledge, read_settings(KnowledgeSettings).home)
         try:
             opened = await account.opening(opening(context.claim, context.agents, bases))
-            conversation = Conversation(
-                agent=agent,
-                context=context,
-                model=account.model(model),
-                executor=account.executor(executor, model.name),
-                system=system_prompt(agent, context.claim.step.kind),
-                max_tokens=self.settings.max_tokens,
-                limits=self._fitness.limits(model.name),
-                shared_chars=shared_chars(opened, context.claim.step.kind),
-            )
-            return await conversation.run(opened)
+            reply = await self._conversation(account, model, opened).run(opened)
+            account.check_end()
+            return reply
         except BudgetSpent as error:
             if context.claim.step.kind is not StepKind.SYNTHESIS:
                 raise
+            await account.spent(str(error))
             return AgentReply(text=gathered(context.claim, str(error)))
         finally:
             account.close()
+
+    def _recorded_model(self, account: Account) -> Model:
+        """What stands in for the model that was recorded, whichever the workers of this fleet have."""
+        named = account.agent.model or account.context.claim.job.model
+        return RecordedModel(named or account.recorded_model or self.settings.chosen_model)
+
+    async def _asked_model(self, account: Account) -> Model:
+        """The model for a step, with all that asking it takes."""
+        tools = account.context.claim.step.tools
+        agent = account.agent = allowed(await self._with_servers(account.agent), tools)
+        model = self.model(agent.model or account.context.claim.job.model)
+        self._fitness.check(agent, model.name)
+        account.counter = self._counters.get(model.name)
+        await account.open()
+        return model
+
+    def _conversation(self, account: Account, model: Model, opened: str) -> Conversation:
+        agent, claim = account.agent, account.context.claim
+        executor = ToolExecutor(agent.toolbox, self.controls, within=timedelta(milliseconds=claim.deadline_ms))
+        return Conversation(
+            agent=agent,
+            context=account.context,
+            model=account.model(model),
+            executor=account.executor(executor, model.name),
+            system=system_prompt(agent, claim.step.kind),
+            max_tokens=self.settings.max_tokens,
+            limits=self._fitness.limits(model.name),
+            shared_chars=shared_chars(opened, claim.step.kind),
+        )
 
     def _purse(self) -> Purse:
         return Purse(self._fitness.pricing, hour=self.settings.cache == "1h")

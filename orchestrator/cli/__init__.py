@@ -14,6 +14,7 @@ from tasks.redaction import redact_text
 
 COMMANDS: Final = {
     "run": "orchestrator.cli.run:run",
+    "replay": "orchestrator.cli.recording:replay",
     "demo": "orchestrator.cli.demo:demo",
     "up": "orchestrator.cli.up:up",
     "orchestrator": "orchestrator.cli.processes:orchestrator",
@@ -24,6 +25,7 @@ COMMANDS: Final = {
     "watch": "orchestrator.cli.jobs:watch",
     "show": "orchestrator.cli.jobs:show",
     "jobs": "orchestrator.cli.listing:jobs",
+    "record": "orchestrator.cli.recording:record",
     "cancel": "orchestrator.cli.jobs:cancel",
     "approvals": "orchestrator.cli.people:approvals",
     "approve": "orchestrator.cli.people:approve",

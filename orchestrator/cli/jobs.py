@@ -47,6 +47,7 @@ MaxInFlight = Annotated[
     int | None,
     typer.Option("--max-in-flight", min=1, metavar="N", help="Steps of it at work at the same time, at most."),
 ]
+Concurrency = Annotated[int, typer.Option(min=1, max=5000, help="Threads of each worker.")]
 DEFAULT_TIMEOUT_S: Final = 3600.0
 
 

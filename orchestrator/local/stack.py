@@ -89,8 +89,12 @@ class LocalStack:
             self.children.adopt("the embedded Redis", self.redis.process, log, self.redis.bring_back)
         self.children.start("orchestrator", ["orchestrator"])
         options = ["--concurrency", str(self.concurrency)] if self.concurrency else []
+        started = Counter[str]()
         for names in self.queues:
-            self.children.start(f"worker-{'-'.join(names)}", ["worker", *names, *options])
+            name = f"worker-{'-'.join(names)}"
+            started[name] += 1
+            number = f"-{started[name]}" if started[name] > 1 else ""  # each has a log of its own
+            self.children.start(name + number, ["worker", *names, *options])
         self.children.watch()
 
     def _greet(self) -> None:

@@ -4,21 +4,28 @@ A call is begun by `reserve`, which holds the most that it can cost; `book` ends
 outcome into the step's journal. What a dead worker held is free as soon as its attempt is lost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Final, NamedTuple, cast
 
-from tasks.errors import BudgetHeld, BudgetSpent, DamagedRecord
+from tasks.errors import BudgetHeld, BudgetSpent, ContractError, DamagedRecord
 from tasks.ids import AttemptRef, JobId, StepId, partition_of
 from tasks.states import Move, sources
 from tasks.store.attempts import Refusal, amounts, refusal
 from tasks.store.failures import translated
 from tasks.store.payload import is_apart, pack, unpack
 from tasks.store.reading import readable
-from tasks.store.scripts import BOOK, FREE, READ, RECALL, RESERVE, REWIND
+from tasks.store.scripts import BOOK, FREE, READ, RECALL, RESERVE, REWIND, SEED
 from tasks.store.store import Store
 from tasks.usage import Budget, Ledger, LedgerLine, Usage
 
 WORDS: Final = {"cost": "micro-dollars", "tokens": "tokens", "requests": "model calls", "tool_calls": "tool calls"}
+
+SEEDED_FOR: Final = timedelta(minutes=15)
+"""How long journals are kept that were filled for a job which is then not submitted."""
+BATCH: Final = 500
+BATCH_CHARS: Final = 1_000_000
+"""Entries, and characters of them, that fill a journal in one round trip."""
 
 
 class Scope(NamedTuple):
@@ -128,6 +135,25 @@ class AccountStore:
             )
         return [JournalEntry(one, _unpacked(text)) for one, text in zip(reply[::2], reply[1::2], strict=True)]
 
+    async def seed(self, job: JobId, step: StepId, entries: Sequence[JournalEntry]) -> None:
+        """Fill a step's journal from a recording, before its job is submitted as a replay. A second time: no change.
+
+        What is not submitted within `SEEDED_FOR` is forgotten.
+
+        Args:
+            entries: With ids that are told apart.
+
+        Raises:
+            ContractError: the job was submitted before.
+            PayloadTooLarge: an entry has more bytes than are stored.
+            StoreUnavailable: no answer in time; fill it again.
+        """
+        for batch in _batches([(entry.id, _packed(entry.text)) for entry in entries]):
+            args: list[str | int] = [job, step, int(SEEDED_FOR.total_seconds() * 1000)]
+            args += [part for entry in batch for part in entry]
+            if await self.store.move(SEED, partition_of(job), args) != 1:
+                raise ContractError(f"job {job} was submitted before: what its replay rests on cannot be changed")
+
     async def rewind(self, ref: AttemptRef, kept: int) -> Refusal | None:
         """Forget all but the first entries of the step's journal."""
         args = [sources(Move.FALTER), ref.job, ref.step, ref.attempt, kept]
@@ -148,6 +174,20 @@ class AccountStore:
         fields = dict(zip(reply[0][::2], reply[0][1::2], strict=True))
         with readable(f"the ledger of job {job}"):
             return read_ledger(fields)
+
+
+def _batches(entries: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    """Entries in portions that Redis takes in some milliseconds each."""
+    batch: list[tuple[str, str]] = []
+    size = 0
+    for entry in entries:
+        batch.append(entry)
+        size += len(entry[1])
+        if size > BATCH_CHARS or len(batch) >= BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def read_ledger(fields: dict[str, str]) -> Ledger:

@@ -134,6 +134,7 @@ class JobStore:
                     spec_apart,
                     plan_apart,
                     _stored(spec.model_copy(update={"task": spec.task[:MAX_BRIEF_CHARS]})) if spec_apart else "",
+                    "1" if spec.replay else "",
                 ],
                 key=key or self.store.keys.job(spec.id),
             ),

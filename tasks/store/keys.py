@@ -22,6 +22,8 @@
 | `<p>:{N}:job:<id>:journal` | hash: conversations of its steps: lua/accounts.lua | book | as the job |
 | `<p>:{N}:job:<id>:waits` | hash: what its parked steps wait for: lua/waits.lua | park, adopt, outcome | as the job |
 | `<p>:{N}:job:<id>:events` | stream, ids `<seq>-0` | moves, report | as the job |
+| `<p>:{N}:job:<id>:ledger` | hash: lua/accounts.lua | reserve, book, settle | as the job |
+| `<p>:{N}:job:<id>:journal` | hash: lua/accounts.lua | book, seed | as the job; 15 min until that is submitted |
 | `<p>:{N}:idem:<sha256>` | string: `job fingerprint` | submit, moves | as the job, whose field `idem` names it |
 | `<p>:{fleet}:workers`, `…:orchestrators`, `…:tools` | hash: process → announcement | announce | permanent |
 | `…:until` of these | sorted set: process → end, Unix ms | announce | permanent; silent ones go from both |

@@ -18,7 +18,7 @@ BEFORE: Final = ("prelude", "admission", "accounts", "waits", "steps")
 LIMITING: Final = frozenset({"limit_book", "limit_correct"})
 """Scripts that have a prelude of their own, `limit_bucket`, instead."""
 
-REFUSED_WHEN_FULL: Final = frozenset({"submit", "report", "reopen", "count_calls", "lead", "warm"})
+REFUSED_WHEN_FULL: Final = frozenset({"submit", "seed", "report", "reopen", "count_calls", "lead", "warm"})
 """Scripts that Redis refuses at `maxmemory`, whole, before their first line. All others pass: what was accepted goes on
 to its end, leases are kept, and jobs can be cancelled. So memory grows by the open jobs at most."""
 
@@ -72,6 +72,7 @@ REWIND: Final = Script("rewind")
 PARK: Final = Script("park")
 ADOPT: Final = Script("adopt")
 OUTCOME: Final = Script("outcome")
+SEED: Final = Script("seed")
 ANNOUNCE: Final = Script("announce")
 ALIVE: Final = Script("alive")
 COUNT_CALLS: Final = Script("count_calls")

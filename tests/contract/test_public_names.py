@@ -23,6 +23,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "JobFailed",
         "JobHandle",
         "JobResult",
+        "Recording",
         "ResultTimeout",
         "Troupe",
         "TroupeError",
@@ -100,13 +101,25 @@ def test_the_check_would_see_a_forbidden_package() -> None:
 
 
 def test_the_handle_of_a_job_can_do_these() -> None:
-    methods = ["cancel", "events", "ledger", "result", "snapshot", "status", "wait"]
+    methods = ["cancel", "events", "ledger", "record", "result", "snapshot", "status", "wait"]
     assert public(orchestrator.AsyncJobHandle) == methods
     assert public(orchestrator.JobHandle) == sorted([*methods, "id"])
 
 
 def test_the_client_can_do_these() -> None:
-    methods = ["agents", "close", "job", "jobs", "orchestrators", "prune", "stats", "submit", "tools", "workers"]
+    methods = [
+        "agents",
+        "close",
+        "job",
+        "jobs",
+        "orchestrators",
+        "prune",
+        "replay",
+        "stats",
+        "submit",
+        "tools",
+        "workers",
+    ]
     assert public(orchestrator.AsyncTroupe) == methods
     assert public(orchestrator.Troupe) == sorted([*methods, "dead"])  # there a property, here an attribute
 
@@ -115,7 +128,7 @@ def test_the_list_of_the_dead_can_do_these() -> None:
     assert public(AsyncDeadList) == public(DeadList) == ["drop", "list", "retry", "show"]
 
 
-@pytest.mark.parametrize("name", ["submit", "job", "jobs", "prune", "stats", "tools"])
+@pytest.mark.parametrize("name", ["submit", "replay", "job", "jobs", "prune", "stats", "tools"])
 def test_the_blocking_client_takes_what_the_other_one_takes(name: str) -> None:
     ours, theirs = getattr(orchestrator.Troupe, name), getattr(orchestrator.AsyncTroupe, name)
     assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters

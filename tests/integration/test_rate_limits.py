@@ -96,6 +96,18 @@ async def test_a_call_that_would_wait_too_long_books_nothing(store: Store) -> No
     assert not await fleet.end("late")
 
 
+async def test_calls_that_are_sent_away_are_told_to_come_back_one_after_the_other(store: Store) -> None:
+    fleet = Fleet(store, Rates(requests=60))
+    for _ in range(60):
+        await fleet.book()
+    away = [(await fleet.book(patience=timedelta(0))).wait.total_seconds() for _ in range(5)]
+    assert away == pytest.approx([1, 2, 3, 4, 5], abs=SOON.total_seconds())
+    assert away == sorted(away)
+    assert away[-1] - away[0] > 3
+    await fleet.age(60)
+    assert (await fleet.book()).wait == timedelta(0), "who comes when there is room need not stand in that line"
+
+
 async def test_the_longest_of_the_three_waits_counts(store: Store) -> None:
     fleet = Fleet(store, Rates(requests=600, input_tokens=6000, output_tokens=600_000))
     await fleet.book(tokens=5900)

@@ -14,9 +14,11 @@ from tasks.ids import new_job_id
 from tasks.models import Failure
 from tasks.settings import StoreSettings
 from tasks.states import TaskStatus
-from tasks.store import Endings, Store, ToolStats
+from tasks.store import Endings, Estimate, JournalEntry, Scope, Store, ToolStats
 from tasks.store.endings import until
+from tasks.store.limits import Bucket, LimitStore, Outcome, Verdict
 from tasks.tool_counts import ToolCounts
+from tasks.usage import Budget
 from tests.support.builders import BAD, COST, RESULT, WORKER, a_graph, a_job, a_worker
 from tests.support.moves import Moves
 from tests.support.servers import Cluster, client, cluster
@@ -57,6 +59,12 @@ async def test_a_job_runs_in_every_partition(there: Moves, nodes: Cluster) -> No
         assert claim is not None
         assert await there.attempts.heartbeat(partition, [ref]) == {}
         assert await there.attempts.report(ref, [("step_progress", '{"message":"half"}')])
+        assert await there.accounts.reserve(ref, "m1", Estimate(requests=1), [Scope("job", Budget(requests=1))]) == 0
+        assert await there.accounts.book(ref, "m1", "worker m", COST, JournalEntry("m1", "{}")) is None
+        assert await there.accounts.recall(job, ref.step) == [JournalEntry("m1", "{}")]
+        assert (await there.accounts.ledger(job)).total == COST
+        await there.accounts.free(ref, "m1", unknown=True)
+        assert await there.accounts.rewind(ref, 0) is None
         assert await there.attempts.fail(ref, BAD, COST) is None
         assert await there.jobs.postpone(ref, 0)
         for step, attempt in (("a", 2), ("b", 1), ("synthesis", 1)):
@@ -144,3 +152,17 @@ async def test_a_node_that_is_away_is_a_transient_error_and_all_goes_on_when_it_
     await wait_until(all_answer, within=30)
     await quick.store.close()
     await asyncio.to_thread(nodes.wait_until_whole)
+
+
+async def test_rate_limits_and_circuits_are_kept_in_a_cluster(there: Moves) -> None:
+    limits = LimitStore(there.store)
+    for number in range(5):
+        bucket = Bucket(f"account{number}", "claude-sonnet-5-5")
+        booking = await limits.book(
+            bucket, "c", input_tokens=10, max_output=10, patience=timedelta(0), hold=timedelta(seconds=60)
+        )
+        assert booking.verdict is Verdict.GO
+        assert await limits.correct(bucket, "c", Outcome.DONE, input_tokens=10, output_tokens=1)
+        await limits.trip(bucket.account, "used up", None)
+        assert await limits.mend(bucket.account)
+        assert await limits.admit(f"tool-{number}", 1) is None

@@ -10,7 +10,8 @@ from tasks.errors import StoreFull, StoreUnavailable
 from tasks.models import Failure
 from tasks.settings import StoreSettings
 from tasks.states import StepStatus, TaskStatus
-from tasks.store import Outbox, Store
+from tasks.store import Estimate, JournalEntry, Outbox, Scope, Store
+from tasks.usage import Budget
 from tests.support.builders import BAD, COST, PARTITION, RESULT, a_graph, a_job, a_worker
 from tests.support.moves import Moves
 
@@ -63,6 +64,20 @@ async def test_what_was_accepted_goes_on_to_its_end(there: Moves) -> None:
     assert (await there.snapshots.job(job)).status is TaskStatus.COMPLETED
     await there.outbox.done(PARTITION, await there.entries())
     await there.fleet.announce(a_worker())
+
+
+async def test_calls_that_were_accepted_are_held_booked_and_written_down(there: Moves) -> None:
+    job = await there.submitted()
+    running = await there.running(job, "plan")
+    await memory(there, 1)
+    scopes = [Scope("job", Budget(requests=2))]
+    assert await there.accounts.reserve(running, "m1", Estimate(requests=1), scopes) == 0
+    assert await there.accounts.book(running, "m1", "planner m", COST, JournalEntry("m1", "{}")) is None
+    assert await there.accounts.reserve(running, "m2", Estimate(requests=1), scopes) == 0
+    await there.accounts.free(running, "m2", unknown=True)
+    assert (await there.accounts.ledger(job)).total == COST
+    assert await there.accounts.recall(job, running.step) == [JournalEntry("m1", "{}")]
+    assert await there.accounts.rewind(running, 0) is None
 
 
 async def test_events_for_people_are_refused_and_the_attempt_is_not(there: Moves) -> None:

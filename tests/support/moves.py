@@ -9,6 +9,7 @@ from tasks.ids import AttemptRef, JobId, StepId, partition_of
 from tasks.models import Claim, Failure, Join, StepResult
 from tasks.states import StepStatus, TaskStatus
 from tasks.store import (
+    AccountStore,
     AttemptStore,
     DeadStore,
     Entry,
@@ -36,6 +37,7 @@ class Moves:
         self.redis = cast(Any, store.redis)
         self.jobs = JobStore(store)
         self.attempts = AttemptStore(store)
+        self.accounts = AccountStore(store)
         self.events = EventStore(store)
         self.fleet = FleetStore(store)
         self.snapshots = Snapshots(store)
@@ -119,6 +121,11 @@ class Moves:
             return record is not None and (record.status, record.attempt) == (status, attempt)
 
         await wait_until(there)
+
+    async def lost(self, job: JobId, step: str) -> None:
+        """Let a running attempt's worker have been silent for too long."""
+        await self.make_due(job, step)
+        await self.jobs.sweep(partition_of(job))
 
     async def field(self, job: JobId, name: str, part: str = "") -> str:
         """A field of one of the job's hashes; empty when it is not there."""

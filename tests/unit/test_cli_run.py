@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.cli import run as module
-from orchestrator.cli.run import checked
+from orchestrator.cli import embedded as module
+from orchestrator.cli.embedded import checked
 from orchestrator.local.stack import StackError
 from tasks.errors import StoreUnavailable
 from tasks.events import JobEvent, JobSubmitted

@@ -287,3 +287,76 @@ def test_how_well_something_is_done_is_answered_by_a_share() -> None:
     made = arguments(respond(at_queries("how well are they documented", table)), "sql")
     assert len(made) == 1
     assert 'avg("doc_coverage")' in made[0]
+
+
+IDS = json.dumps(
+    {
+        "name": "orders",
+        "rows": 60,
+        "source": SOURCE,
+        "columns": [
+            column("order_id", "BIGINT", 60),
+            {**column("line", "BIGINT", 60), "min": 1, "max": 60},
+            column("invoice_no", "BIGINT", 60),
+            column("customerId", "BIGINT", 9),
+            column("zip", "BIGINT", 30),
+            column("region", "VARCHAR", 3, "north", "south"),
+            column("kind", "VARCHAR", 2, "refund", "return"),
+            column("month", "VARCHAR", 12),
+            column("count", "BIGINT", 12),
+            column("amount", "DOUBLE", 55),
+        ],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        ("Which customer spent the most?", ['"customerId"', 'sum("amount")']),
+        ("total amount per customer", ['"customerId"', 'sum("amount")', "GROUP BY 1"]),
+        ("How many refunds were there each month?", ['sum("count")', "WHERE \"kind\" = 'refund'"]),
+        ("Which region has most orders?", ['"region", count(*)']),
+        ("What is the average customer id?", ['avg("customerId")']),
+        ("What is the average of each column?", ['avg("count")']),
+        ("Give an overview.", ['avg("count")']),
+    ],
+)
+def test_identifiers_are_grouped_by_and_not_reckoned_with(question: str, parts: list[str]) -> None:
+    made = arguments(respond(at_queries(question, IDS)), "sql")
+    for part in parts:
+        assert part in made[0]
+    explicit = "customer id" in question
+    for name in ("order_id", "line", "invoice_no", "zip", *([] if explicit else ["customerId"])):
+        for function in ("avg", "sum", "median", "min", "max"):
+            assert not any(f'{function}("{name}")' in sql for sql in made)
+        assert not any(f'GROUP BY 1 ORDER BY "{name}"' in sql for sql in made)
+
+
+def test_a_group_for_each_row_is_no_group() -> None:
+    made = arguments(respond(at_queries("average amount by order", IDS)), "sql")
+    assert not any('"order_id"' in sql for sql in made)
+
+
+def beside_documents(question: str) -> ModelRequest:
+    spec = job("A task", tables=["sales"], knowledge=["default"])
+    first = request(spec, f"Answer from the tables sales: {question}", tools=TABLE_TOOLS)
+    second = after(first, respond(first), [LISTED])
+    return after(second, respond(second), [DESCRIBED])
+
+
+def test_beside_documents_a_table_that_is_not_spoken_of_gives_its_size_and_no_numbers() -> None:
+    text = respond(beside_documents("what they hold that bears on: How do warranties work?")).text
+    assert text.startswith("- Table sales has 300 rows")
+    assert "|" not in text
+
+
+def test_beside_documents_a_table_is_asked_when_a_column_or_a_value_is_named() -> None:
+    for question in ("How many customers are there?", "What is said about the North?", "Sum up the sales."):
+        assert arguments(respond(beside_documents(question)), "sql")
+
+
+def test_of_several_questions_a_table_answers_those_that_speak_of_it() -> None:
+    made = arguments(respond(at_queries("How many warranties are allowed?; average amount by region")), "sql")
+    assert len(made) == 1
+    assert 'avg("amount")' in made[0]

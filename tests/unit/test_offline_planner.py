@@ -260,3 +260,8 @@ def test_a_huge_task_is_planned_in_a_second(piece: str) -> None:
     start = time.process_time()
     planned(task, knowledge=["docs"], tables=["sales"])
     assert time.process_time() - start < 1
+
+
+def test_a_number_that_no_table_is_about_is_looked_for_in_the_documents_too() -> None:
+    plan = planned("How many refunds are allowed?", knowledge=["docs"], tables=["orders"], columns=["region", "amount"])
+    assert [step.agent for step in plan.steps] == ["search", "analysis"]

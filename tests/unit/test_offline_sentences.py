@@ -145,3 +145,18 @@ def test_a_hundred_thousand_characters_take_less_than_a_second(piece: str) -> No
     start = time.process_time()
     sentences(text)
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("A return needs the original packaging.", True),
+        ("A refund takes at least two whole weeks.", True),
+        ("This is so in all of the other cases.", False),
+        ("See also the notes on it, further on.", False),
+        ("It takes at least two weeks or so now.", False),
+        ("No exceptions are made, ever.", False),
+    ],
+)
+def test_a_short_sentence_is_quoted_when_it_stands_by_itself(text: str, quoted: bool) -> None:
+    assert texts(text) == ([text] if quoted else [])

@@ -216,3 +216,24 @@ def test_an_aspect_without_findings_is_said_in_one_sentence_outside_the_opening(
     text = answer(finding(f"{PREFIX}lists", f"{LISTS}\n- Nothing was found on lists regarding cost."))
     assert "Nothing was found on lists regarding cost." not in text.split("\n\n")[0]
     assert "- Nothing was found on lists regarding cost." in text
+
+
+def test_steps_about_the_same_share_one_heading() -> None:
+    more = "- Lists can hold lists, which may hold further lists in turn. [p0000000005]"
+    other = "- Lists are copied by slicing, as all other sequences are. [p0000000006]"
+    inputs = [
+        finding(f"{PREFIX}lists", LISTS),
+        finding(f"{PREFIX}lists", f"{other}\n{more}", step="search-2"),
+    ]
+    text = answer(*inputs)
+    assert text.count("## Lists") == 1
+    assert "which may hold further lists in turn." in text.split("## Lists")[1]
+    joined = summary(*inputs, step="Compare what was found about lists")
+    assert joined.count("### Lists") == 1
+    assert "\n- Lists are copied" in joined
+
+
+def test_questions_in_one_heading_go_on_in_lower_case() -> None:
+    step = "Answer from the tables sales: How many refunds are allowed?; Which region has most orders?"
+    text = answer(finding(step, NUMBERS))
+    assert "and which region has most orders?" in text

@@ -38,7 +38,7 @@ from workers.answering import Answering
 from workers.context import StepContext, current_step
 from workers.lease import DRAINING, Leases
 from workers.llm.settings import ModelSettings
-from workers.runner import CUT, Runner, failure_of, finish
+from workers.runner import CUT, Runner, deferred, failure_of, finish
 from workers.runner import _patiently as patiently  # pyright: ignore[reportPrivateUsage]
 
 Run = Callable[[StepContext], Awaitable[AgentReply | str]]
@@ -458,3 +458,11 @@ def test_an_agent_cannot_pass_its_own_failure_off_as_the_loss_of_its_worker(code
     error.code = code
     failure = failure_of(error)
     assert (failure.code, failure.retryable) == ("agent_raised", False)
+
+
+def test_a_call_that_the_fleets_own_limits_sent_away_is_put_off_however_short_the_wait() -> None:
+    wait = timedelta(seconds=2)
+    put_off = deferred(ModelUnavailable("no room", retry_after=wait, asked=False), timedelta(seconds=10))
+    assert put_off is not None
+    assert (put_off.deferred, put_off.retry_after_ms) == (True, 2000)
+    assert deferred(ModelUnavailable("busy", retry_after=wait), timedelta(seconds=10)) is None

@@ -54,11 +54,21 @@ def queues_of_agents() -> list[str]:
     Raises:
         BadSetting: TROUPE_AGENTS names a module that cannot be used.
     """
+    return sorted(set(queues_by_agent().values()))
+
+
+def queues_by_agent() -> dict[str, str]:
+    """All agents that this environment knows, with their queues.
+
+    Raises:
+        BadSetting: TROUPE_AGENTS names a module that cannot be used.
+    """
     from tasks.settings import read_settings
     from workers.agents.registry import load_agents
     from workers.settings import WorkerSettings
 
-    return load_agents(read_settings(WorkerSettings).agent_modules).queues
+    agents = load_agents(read_settings(WorkerSettings).agent_modules)
+    return {agent.name: agent.queue for agent in agents.definitions()}
 
 
 def check_model(name: str | None) -> str:

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.errors import BudgetHeld, BudgetSpent, ReplayDiverged
+from tasks.errors import BudgetHeld, BudgetSpent
 from tasks.models import Source
 from tasks.store import Estimate, Scope
 from tasks.usage import Usage
@@ -44,7 +44,7 @@ class JournalledExecutor:
         new = [name for call, name in names.items() if call not in known]
         if new and self.journal.replay:
             agent = self.context.claim.step.agent
-            raise ReplayDiverged(f"turn {self.turns} of agent {agent!r}: a tool call was not recorded")
+            raise self.journal.unrecorded(f"turn {self.turns} of agent {agent!r}: a tool call was not recorded")
         await self._reserve(new)
 
         async def keep(call: ToolCall) -> None:

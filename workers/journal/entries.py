@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from pydantic import Field, JsonValue
@@ -37,10 +37,14 @@ class Fingerprint(Wire):
             messages=tuple(_hash(message) for message in request.messages),
         )
 
-    def difference(self, other: "Fingerprint") -> str | None:
-        """Where another request first departs from this one, in words; None: nowhere."""
+    def difference(self, other: "Fingerprint", but: Collection[str] = ()) -> str | None:
+        """Where another request first departs from this one, in words; None: nowhere.
+
+        Args:
+            but: Parts that are not looked at.
+        """
         for part in ("model", "system", "tools", "options"):
-            if getattr(self, part) != getattr(other, part):
+            if part not in but and getattr(self, part) != getattr(other, part):
                 return "the model" if part == "model" else "the system prompt" if part == "system" else f"its {part}"
         for at, (mine, theirs) in enumerate(zip(self.messages, other.messages, strict=False)):
             if mine != theirs:
@@ -107,6 +111,13 @@ class TooLong(Wire):
     kind: Literal["too_long"] = "too_long"
     asked: Fingerprint
     message: str
+
+
+class Unpaid(Wire):
+    """What was left of a budget did not suffice for going on."""
+
+    kind: Literal["unpaid"] = "unpaid"
+    reason: str
 
 
 class Done(Wire):

@@ -12,7 +12,7 @@ from tasks.errors import BudgetSpent, ModelTruncated, ModelUnavailable, ReplayDi
 from tasks.store import Estimate, Scope
 from tasks.usage import Usage
 from workers.journal.entries import Fingerprint, Heard, TooLong
-from workers.journal.journal import Journal
+from workers.journal.journal import UNPAID, Journal
 from workers.journal.purse import Purse
 from workers.llm.base import Model, ModelReply, ModelRequest
 
@@ -45,6 +45,8 @@ class GovernedModel:
     heard: int = 0
     """Answers so far, those of the journal included."""
     calls: int = 0
+    unseen: frozenset[str] = frozenset()
+    """Parts of a request that cannot be compared with the recording's."""
 
     @property
     def name(self) -> str:
@@ -64,24 +66,39 @@ class GovernedModel:
         entry, asked = f"m{self.heard}", Fingerprint.of(request)
         known = self.journal.known.get(entry)
         if isinstance(known, Heard | TooLong):
-            difference = known.asked.difference(asked)
+            difference = known.asked.difference(asked, self.unseen)
             if difference is None:
                 return self._again(known, request)
             await self._diverge(entry, difference)
         elif self.journal.replay:
-            raise ReplayDiverged(f"call {self.heard} of agent {self.agent!r}: the recording has no such call")
+            raise self.journal.unrecorded(f"call {self.heard} of agent {self.agent!r} was not recorded")
         return await self._buy(request, entry, asked)
 
     async def close(self) -> None:
         """Nothing to release: the model is the process's."""
 
+    def check_end(self) -> None:
+        """Learn whether a replay has come to the end of the recording.
+
+        Raises:
+            ReplayDiverged: there was more.
+        """
+        if self.journal.replay and f"m{self.heard + 1}" in self.journal.known:
+            raise ReplayDiverged(f"agent {self.agent!r} ended after call {self.heard}; in the recording it went on")
+
     def _again(self, known: Heard | TooLong, request: ModelRequest) -> ModelReply:
         if isinstance(known, TooLong):
             raise ModelTruncated(known.message)
+        if known.stop_reason == "max_tokens" and self._is_last():  # it was cut where the budget ended
+            raise self.journal.unrecorded("")
         self.purse.learn(request, known.usage)
         if self.journal.replay:
             known.reply.show(request.on_text)
         return known.reply
+
+    def _is_last(self) -> bool:
+        later = f"m{self.heard + 1}"
+        return self.journal.replay and UNPAID in self.journal.known and later not in self.journal.known
 
     async def _diverge(self, entry: str, difference: str) -> None:
         if self.journal.replay:

@@ -1,7 +1,8 @@
 """The journal of one step, as its running attempt uses it: what is known from before, and what is added.
 
 Entries: `o` how the conversation began, `m3` the third answer of a model, `t3:1` the first call of the third turn with
-tools. The loop takes no clock and no chance, so the same entries lead it to where the last attempt stopped.
+tools, `b` that the budget ended it; and in a replay `r`, what its recording says of the step. The loop takes no clock
+and no chance, so the same entries lead it to where the last attempt stopped.
 """
 
 import asyncio
@@ -13,14 +14,25 @@ from typing import Annotated, Final, TypeVar
 import structlog
 from pydantic import Field, TypeAdapter, ValidationError
 
-from tasks.errors import AttemptOver, BudgetHeld, DamagedRecord, PayloadTooLarge, StoreUnavailable
+from tasks.errors import (
+    AttemptOver,
+    BudgetHeld,
+    BudgetSpent,
+    DamagedRecord,
+    PayloadTooLarge,
+    ReplayDiverged,
+    StoreUnavailable,
+)
 from tasks.ids import AttemptRef
+from tasks.recorded import RECORDED, Recorded
 from tasks.store import AccountStore, Estimate, JournalEntry, Refusal, Scope
 from tasks.usage import Usage
-from workers.journal.entries import Done, Heard, Opening, TooLong
+from workers.journal.entries import Done, Heard, Opening, TooLong, Unpaid
 
 log = structlog.get_logger("worker")
 
+UNPAID: Final = "b"
+"""Id of the entry that says that a budget ended the conversation."""
 MAX_BYTES: Final = 16 * 1024 * 1024
 """Size of a step's journal. What comes later is not written down, and a later attempt buys it again."""
 PATIENCE: Final = timedelta(seconds=60)
@@ -30,7 +42,7 @@ HELD_PAUSE_S: Final = 0.1
 LONGEST_HELD_PAUSE_S: Final = 1.0
 """Between two looks at a budget that is held for other calls."""
 
-Kept = Opening | Heard | TooLong | Done
+Kept = Opening | Heard | TooLong | Done | Unpaid | Recorded
 _FORM: Final[TypeAdapter[Kept]] = TypeAdapter(Annotated[Kept, Field(discriminator="kind")])
 T = TypeVar("T")
 
@@ -54,18 +66,25 @@ class Journal:
         """Read what earlier attempts wrote. Entries that cannot be read end it there: the rest is done anew.
 
         Raises:
+            ReplayDiverged: an entry of a recording cannot be read.
             StoreUnavailable: the store is away.
         """
         try:
             entries = await _patiently(lambda: self.store.recall(self.ref.job, self.ref.step))
         except DamagedRecord as error:
+            if self.replay:
+                raise ReplayDiverged(f"the recording of the step cannot be read: {error}") from error
             log.warning("journal_unreadable", reason=str(error))
             await self._rewind(0)
             return
         for at, entry in enumerate(entries):
             try:
                 self.known[entry.id] = _FORM.validate_json(entry.text)
-            except ValidationError:  # of a later release, or damaged
+            except ValidationError as error:  # of a later release, or damaged
+                if self.replay:
+                    raise ReplayDiverged(
+                        f"entry {entry.id!r} of the recording cannot be read: {_said(error)}"
+                    ) from error
                 log.warning("journal_unreadable", entry=entry.id)
                 await self._rewind(at)
                 return
@@ -73,6 +92,23 @@ class Journal:
             self.size += len(entry.text)
         if entries:
             log.info("journal_found", entries=len(entries), replay=self.replay)
+
+    @property
+    def recorded(self) -> Recorded | None:
+        """What the recording says of the step, in a replay."""
+        entry = self.known.get(RECORDED)
+        return entry if isinstance(entry, Recorded) else None
+
+    @property
+    def model(self) -> str | None:
+        """The model that was asked first; None when none was."""
+        entry = self.known.get("m1")
+        return entry.asked.model if isinstance(entry, Heard | TooLong) else None
+
+    def unrecorded(self, what: str) -> BudgetSpent | ReplayDiverged:
+        """Why a replay cannot go on with what is not recorded: the budget was spent then, or it took another course."""
+        entry = self.known.get(UNPAID)
+        return BudgetSpent(entry.reason) if isinstance(entry, Unpaid) else ReplayDiverged(what)
 
     async def forget_from(self, entry: str) -> None:
         """Forget an entry and all after it: the conversation takes another course now."""
@@ -153,6 +189,11 @@ class Journal:
         for gone in self.order[kept:]:
             self.known.pop(gone)
         del self.order[kept:]
+
+
+def _said(error: ValidationError) -> str:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in faults[:3])
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:

@@ -26,6 +26,7 @@ SURE: Final = timedelta(milliseconds=250)
 SLACK: Final = timedelta(seconds=1)
 """How much later than promised a booked turn may come."""
 NO_TIME: Final = timedelta(0)
+DAY: Final = timedelta(days=1)
 FEW: Final = 4
 """Calls at a time of a process whose store is away."""
 AWAY_S: Final = 5.0
@@ -197,8 +198,10 @@ class Turns:
 
     async def trip(self, turn: Turn, error: SpendLimitReached) -> None:
         """Keep the whole fleet from calling with this key."""
+        account, wait = turn.wish.bucket.account, error.resets_in
+        log.warning("circuit_opened", account=account, days=None if wait is None else round(wait / DAY, 2))
         try:
-            await self._limits.trip(turn.wish.bucket.account, str(error), error.resets_in)
+            await self._limits.trip(account, str(error), wait)
         except StoreUnavailable as away:
             self._miss(away)
 

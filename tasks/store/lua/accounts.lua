@@ -88,8 +88,9 @@ local function spend(job, step, leaf, usage, scopes)
   keep_alive(job, job.ledger)
 end
 
--- Leaves the first entries of a step's journal.
+-- Leaves the first entries of a step's journal. That of a replay stays: whatever fails there, what was recorded is known.
 local function rewind(job, step, kept)
+  if redis.call('HEXISTS', job.key, 'replay') == 1 then return end
   local order, ids = redis.call('HGET', job.journal, step .. ' #'), {}
   if not order then return end
   for id in string.gmatch(order, '%S+') do

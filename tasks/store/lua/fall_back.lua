@@ -13,6 +13,7 @@ redis.call('HSET', job.specs, step, ARGV[7])
 redis.call('HSET', job.steps, 'Q:' .. step, ARGV[8])
 limit(job, step, ARGV[9], '0')
 fresh(job, step)
+rewind(job, step, 0)
 emit(job, 'step_fell_back', step, attempt, ARGV[10])
 to_ready(job, step)
 return 1

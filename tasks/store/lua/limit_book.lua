@@ -5,6 +5,7 @@
 -- Reply: { 'go', ms to wait first } · { 'later', ms } nothing was booked: the wait would be too long · { 'ask', ms }
 -- ask again, limits are unknown and another call finds out · { 'open', ms, known, said } the key's circuit is open
 -- Every call waits until its level is not below nothing, so calls go in the order of their bookings.
+local LONGEST_LINE = 600000
 local patience, ttl = tonumber(ARGV[7]), tonumber(ARGV[12])
 
 local circuit = redis.call('HMGET', KEYS[4], 'until', 'known', 'said', 'probe', 'probe_ends')
@@ -50,7 +51,14 @@ for unit in pairs(limit) do
   local needed = math.min(cost[unit] + rate[unit] * 1000, size[unit])
   wait = math.max(wait, (needed - of('level', unit)) / rate[unit])
 end
-if wait > patience then return { 'later', math.ceil(wait) } end
+if wait > patience then
+  -- Those who are sent away come back one after the other, as fast as the limits allow, not all at once.
+  local turn, each = math.max(bucket.tail or 0, now + wait), 0
+  for unit in pairs(limit) do each = math.max(each, cost[unit] / rate[unit]) end
+  bucket.tail = math.min(turn + each, now + wait + LONGEST_LINE)
+  save(ttl)
+  return { 'later', math.ceil(turn - now) }
+end
 
 -- What the provider should say is left, at least and at most, if it knows of no more and no fewer calls than we do.
 local low, high = {}, {}

@@ -7,7 +7,7 @@
 --   corrections · seen, least, most: how many answers were compared since the last one, and between what bounds they
 --   said more than expected
 -- and: at (of the levels) · crowd (most calls that were under way) · landed (sum of all output) · pause, free (until) ·
--- probing (since) · raw, input, output (averages). Times in Unix ms.
+-- tail (of those who were sent away) · probing (since) · raw, input, output (averages). Times in Unix ms.
 
 local UNITS = { 'r', 'i', 'o' }
 local MARGIN = 0.99 -- of the refill: rounding and clocks must not add up to a refusal

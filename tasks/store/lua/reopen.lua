@@ -53,11 +53,18 @@ end
 local full = final and is_full(of_job[4] or '', ARGV[7], ARGV[8]) -- it would be open again, as a submitted one
 if full then return 'full ' .. full end
 
+-- A conversation goes on where it was interrupted: not on inputs that are made anew, nor where it killed its workers.
+local function of_poison(step)
+  local failure = redis.call('HGET', job.results, 'f:' .. step)
+  return failure and cjson.decode(failure)['code'] == 'poison'
+end
+
 local opened, ready = 0, {}
 for _, step in ipairs(order) do
   redis.call('HSET', job.steps, 'r:' .. step, rests[step], 'o:' .. step, goods[step])
   if will[step] ~= was[step] then
     if was[step] ~= 'skipped' then fresh(job, step) end
+    if rests[step] > 0 or of_poison(step) then rewind(job, step, 0) end
     redis.call('HDEL', job.steps, 'f:' .. step, 'T:' .. step)
     redis.call('HDEL', job.results, 'r:' .. step, 'f:' .. step, 'p:' .. step)
     redis.call('HDEL', job.big, 'r:' .. step)

@@ -10,7 +10,10 @@ if not facts[1] then return 'gone' end
 if facts[2] ~= attempt then return 'superseded' end
 if not may(ARGV[3], facts[1]) then return facts[1] end
 
-if ARGV[13] ~= '' then spend(job, step, ARGV[12], ARGV[13], '') end
+if ARGV[13] ~= '' then -- budgets count it too: what is left for others is less
+  local scopes = 'job agent:' .. string.match(ARGV[12], '^%S+') .. (facts[3] == 'synthesis' and '' or ' work')
+  spend(job, step, ARGV[12], ARGV[13], scopes)
+end
 if outcome ~= 'succeeded' then
   if ARGV[14] == '1' then rewind(job, step, 0) end
   if ARGV[15] ~= '' then keep(job, 'p:' .. step, ARGV[15]) end

@@ -23,7 +23,6 @@ local function fresh(job, step)
   redis.call('HINCRBY', job.steps, 'a:' .. step, 1)
   redis.call('HINCRBY', job.steps, 'u:' .. step, 1)
   redis.call('HDEL', job.steps, 'n:' .. step, 'x:' .. step)
-  rewind(job, step, 0)
   forget_waits(job, step)
 end
 

@@ -5,7 +5,8 @@
 -- [13] tenant, [14] priority, [15] most of its steps in flight (0: any), [16] planning step's queue,
 -- [17] given plan or '': apart from the spec, which every claim brings,
 -- [18] the planning step's most ms in the queue, [19] of the whole step (0: any),
--- [20], [21] what of spec and plan is kept apart, or '', [22] for lists: the spec with a short task, or ''
+-- [20], [21] what of spec and plan is kept apart, or '', [22] for lists: the spec with a short task, or '',
+-- [23] '1': a replay, whose journals were filled by `seed`; they stay as they are
 -- Reply: {id of the job, 1 created | 0 there before | -1 refused, fingerprint of the one there | what is full}
 local id, spec, step, step_spec = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local timeout, retention, fingerprint = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
@@ -35,6 +36,7 @@ if ARGV[17] ~= '' then redis.call('HSET', job.key, 'plan', ARGV[17]) end
 keep_apart(job, 'spec', ARGV[20])
 keep_apart(job, 'plan', ARGV[21])
 if ARGV[22] ~= '' then redis.call('HSET', job.key, 'brief', ARGV[22]) end
+if ARGV[23] ~= '' then redis.call('HSET', job.key, 'replay', ARGV[23]) end
 emit(job, 'job_submitted')
 if step ~= '' then
   redis.call('HSET', job.key, 'open', 1, 'total', 1)
@@ -47,7 +49,7 @@ else
   redis.call('HSET', job.specs, ' ', '')
   tell('plan_proposed', job, '', 0)
 end
-for _, key in ipairs({ job.key, job.steps, job.specs, job.events }) do redis.call('PEXPIREAT', key, expires) end
+for _, key in ipairs({ job.key, job.steps, job.specs, job.events, job.journal }) do redis.call('PEXPIREAT', key, expires) end
 redis.call('ZADD', timers, ms(now + timeout), id)
 redis.call('ZADD', base .. 'index', ms(now), id)
 redis.call('ZREMRANGEBYSCORE', base .. 'index', '-inf', ms(now - tonumber(ARGV[10])))

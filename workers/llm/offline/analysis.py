@@ -5,8 +5,8 @@ from typing import Final
 from workers.llm.offline.asking import cut
 from workers.llm.offline.columns import Table, described, listed, mentioned
 from workers.llm.offline.moves import Answer, Call, Calls, Move
-from workers.llm.offline.planner import ANALYSIS_PREFIX
-from workers.llm.offline.queries import Query, queries
+from workers.llm.offline.planner import ANALYSIS_PREFIX, OVERVIEW_MARK
+from workers.llm.offline.queries import Query, bears_on, queries
 from workers.llm.offline.reading import Brief, Exchange
 from workers.llm.offline.retrieval import SEARCH, search
 from workers.llm.offline.terms import stem, words
@@ -34,7 +34,9 @@ def analyse(brief: Brief) -> Move:
         return Calls(tuple(Call(DESCRIBE, {TABLE_ARGUMENT: name}) for name in names))
     known = [found for one in brief.outcomes(DESCRIBE) if (found := described(one.parsed)) is not None]
     known = known or [table for table in tables if table.name in names]
-    asked = [(table, query) for table in known for query in queries(table, question)][:MAX_QUERIES]
+    # Where there are documents too, numbers from a table that the question does not speak of would only be in the way.
+    about = [table for table in known if not brief.knowledge or bears_on(table, question)]
+    asked = [(table, query) for table in about for query in queries(table, question)][:MAX_QUERIES]
     if asked and QUERY in brief.tools and QUERY not in brief.called:
         return Calls(tuple(Call(QUERY, {SQL_ARGUMENT: query.sql}) for _, query in asked))
     return Answer(_findings(brief, known, asked))
@@ -43,7 +45,7 @@ def analyse(brief: Brief) -> Move:
 def question_of(description: str) -> str:
     """What is asked of the tables, without the words around it."""
     if description.startswith(ANALYSIS_PREFIX):
-        return description.partition(": ")[2] or description
+        return description.partition(": ")[2].removeprefix(OVERVIEW_MARK) or description
     return description
 
 

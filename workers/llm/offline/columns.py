@@ -11,9 +11,15 @@ from workers.llm.offline.terms import STOP_WORDS, stem, words
 
 _NUMBERS: Final = ("int", "decimal", "numeric", "double", "float", "real", "huge", "number")
 _TIMES: Final = ("date", "time")
-_ID_WORDS: Final = frozenset({"id", "key", "index", "uuid", "code", "zip"})
+_IDENTIFIERS: Final = """
+    id ids key index idx uuid guid code zip postcode plz sku isbn ean ref reference phone fax serial account"""
+_ID_WORDS: Final = frozenset(_IDENTIFIERS.split())
+_ID_ENDS: Final = frozenset({"no", "nr", "num", "number"})
+"""Last words of identifiers of several words: `order_no`, `invoice number`."""
 FEW: Final = 30
 """Most distinct values of a column that is taken for a category."""
+MIN_NUMBERED: Final = 20
+"""Rows from which whole numbers without a gap are taken for their numbers; among few it may be chance."""
 SHORT_FORM: Final = 3
 """Letters that a short form of a word has at least."""
 MIN_LEFT_OUT: Final = 4
@@ -31,6 +37,8 @@ class Column:
     facts: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     values: tuple[str, ...] = ()
     """Its most frequent values, if it holds text."""
+    counts_rows: bool = False
+    """Whether it only numbers the rows, without a gap."""
 
     @property
     def is_number(self) -> bool:
@@ -43,10 +51,19 @@ class Column:
         return any(one in self.type.lower() for one in _TIMES)
 
     @property
+    def is_identifier(self) -> bool:
+        """Whether its values tell rows, or things, apart and mean nothing else."""
+        parts = words(_spaced(self.name))
+        return self.counts_rows or bool(set(parts) & _ID_WORDS) or (len(parts) > 1 and parts[-1] in _ID_ENDS)
+
+    @property
     def is_measure(self) -> bool:
         """Whether adding or averaging it makes sense: a number that is no identifier and no year."""
-        parts = set(words(self.name.replace("_", " ")))
-        return self.is_number and not parts & _ID_WORDS and "year" not in parts
+        return self.is_number and not self.is_identifier and "year" not in words(_spaced(self.name))
+
+    def is_named_as_identifier(self, question: str) -> bool:
+        """Whether a question speaks of the identifier itself (`order id`), not of what it stands for (`order`)."""
+        return bool(set(words(_spaced(question))) & set(words(_spaced(self.name))) & (_ID_WORDS | _ID_ENDS))
 
     @property
     def is_share(self) -> bool:
@@ -175,11 +192,12 @@ def _table(entry: dict[str, JsonValue], key: str) -> Table:
     given = entry.get("columns")
     if isinstance(given, dict):  # names with their types
         entry = {**entry, "columns": [{"name": name, "type": kind} for name, kind in given.items()]}
-    columns = tuple(_column(one) for one in entries(entry, "columns") if string(one, "name"))
-    return Table(string(entry, key), _count(entry.get("rows")), columns, string(entry, "source"))
+    rows = _count(entry.get("rows"))
+    columns = tuple(_column(one, rows) for one in entries(entry, "columns") if string(one, "name"))
+    return Table(string(entry, key), rows, columns, string(entry, "source"))
 
 
-def _column(entry: dict[str, JsonValue]) -> Column:
+def _column(entry: dict[str, JsonValue], rows: int | None) -> Column:
     top = entry.get("top")
     values: list[str] = []
     for item in top if isinstance(top, list) else []:
@@ -193,7 +211,15 @@ def _column(entry: dict[str, JsonValue]) -> Column:
         nulls=_count(entry.get("nulls")),
         facts={key: entry[key] for key in ("min", "max", "mean", "median", "std") if entry.get(key) is not None},
         values=tuple(values),
+        counts_rows=_counts_rows(entry, rows),
     )
+
+
+def _counts_rows(entry: dict[str, JsonValue], rows: int | None) -> bool:
+    low, high = entry.get("min"), entry.get("max")
+    if rows is None or rows < MIN_NUMBERED or not isinstance(low, int) or not isinstance(high, int):
+        return False
+    return "int" in string(entry, "type").lower() and _count(entry.get("distinct")) == rows == high - low + 1
 
 
 def _count(value: JsonValue) -> int | None:

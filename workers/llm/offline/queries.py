@@ -8,7 +8,7 @@ from typing import Final
 
 from workers.llm.offline.asking import asks
 from workers.llm.offline.captions import ranked_by
-from workers.llm.offline.columns import Column, Table, mentioned, quote
+from workers.llm.offline.columns import Column, Table, mentioned, name_stems, quote
 from workers.llm.offline.terms import stem, words
 
 MAX_QUERIES: Final = 4
@@ -25,6 +25,7 @@ _LOW = re.compile(
     r"\b(?:least|smallest|shortest|lowest|fewest|minimum|min|bottom|worst|youngest|lightest|slowest|cheapest|earliest)\b",
     re.IGNORECASE,
 )
+_EACH_COLUMN = re.compile(r"\b(?:each|every|all)(?: of)?(?: the)?(?: numeric\w*)? columns?\b", re.IGNORECASE)
 _TOP_N = re.compile(
     r"\b(?:top|bottom|first|the|largest|longest)[ -]?(\d{1,3}|two|three|four|five|six|seven|eight|nine|ten)\b",
     re.IGNORECASE,
@@ -53,6 +54,8 @@ _UNDER = re.compile(
     re.IGNORECASE,
 )
 _FIRST_ONLY = re.compile(r"^(?:what|which|who)(?: \w+)? (?:is|was|has)\b", re.IGNORECASE)
+_MOST_OF = re.compile(r"\b(?:most|fewest|least|many)\s+(\w+)", re.IGNORECASE)
+_WHICH = re.compile(r"^(?:which|what|who)\b", re.IGNORECASE)
 _HOW_WELL = re.compile(r"\bhow (?:well|good|bad|badly|complete|completely|thorough|thoroughly|far)\b", re.IGNORECASE)
 _QUALITY: Final = frozenset(
     map(stem, ("coverage", "rate", "ratio", "share", "percent", "percentage", "score", "rating", "quality", "grade"))
@@ -61,6 +64,8 @@ _ADDITIVE: Final = frozenset(
     map(stem, ("revenue", "sales", "quantity", "units", "cost", "costs", "amount", "profit", "turnover", "volume"))
 )
 """What is added up over a period unless the question wants an average."""
+_COUNTS: Final = frozenset(map(stem, ("count", "number", "orders", "sold")))
+"""What "how many" adds up, beside the above."""
 _MOST = re.compile(r"\b(?:most|least|sold|sells?)\b", re.IGNORECASE)
 _PERIOD = re.compile(
     r"\b(?:per|by|each|every|and|over the)\s+(year|quarter|month|week|day)s?\b|\bover time\b|\btrends?\b", re.IGNORECASE
@@ -80,6 +85,7 @@ _HINTS: Final = (
     (r"\b(?:best|worst)\b", ("score", "rating", "rank", "quality")),
     (r"\bearn(?:s|ed|ing)?\b", ("revenue", "income", "profit", "sales", "amount")),
     (r"\b(?:sold|sells?)\b", ("sales", "quantity", "units", "revenue")),
+    (r"\b(?:spent|spends?|paid|pays?)\b", ("amount", "price", "cost", "total", "paid", "fare")),
 )
 """Superlatives and the columns that they speak of when the question names none."""
 
@@ -125,7 +131,9 @@ def queries(table: Table, question: str) -> list[Query]:
     """
     found: list[Query] = []
     ranked: tuple[int, str] | None = None
-    for ask in _questions(question):
+    every = _questions(question)
+    about = [ask for ask in every if bears_on(table, ask)]  # the others are answered by documents, or other tables
+    for ask in about or every:
         made = list(_by_question(table, ask))
         wanted = [query.measure for query in made if query.shape is Shape.FIGURES]
         if ranked is not None and wanted and len(wanted) == len(made):
@@ -146,9 +154,16 @@ def _questions(text: str) -> list[str]:
 def _by_question(table: Table, question: str, also: Sequence[Column] = ()) -> Iterator[Query]:
     """The queries for one question; a ranking shows the further columns too."""
     named = _preferred(mentioned(table.columns, question), question)
-    measures = [one for one in named if one.is_number]
-    measure = next(iter(measures), None) or _hinted(table, question)
-    groups = _groups(table, question, named)
+    if _EACH_COLUMN.search(question):
+        for one in table.measures[:MAX_QUERIES]:
+            yield _figures(table, one, "", "")
+        return
+    measures = [
+        one for one in named if one.is_number and (not one.is_identifier or one.is_named_as_identifier(question))
+    ]
+    measure = next((one for one in measures if one.is_measure), None) or next(iter(measures), None)
+    measure = measure or (None if _counts_rows(table, question) else _hinted(table, question))
+    groups = [one for one in _groups(table, question, named) if one.distinct is None or one.distinct != table.rows]
     where, condition = _filter(table, question, measures)
     ranked = _HIGH.search(question) or _LOW.search(question)
     counted = _COUNT.search(question) and not (measures and ranked)
@@ -225,6 +240,8 @@ def _grouped(table: Table, group: Column, measure: Column | None, question: str,
         sql = _select(columns, table, where, f"GROUP BY 1 ORDER BY n DESC, 1 LIMIT {MAX_GROUPS}")
         return Query(sql, f"number of rows per {group.name}", Shape.GROUPS, "", condition)
     name, function = _aggregate(question)
+    if _COUNT.search(question) and measure.stems & (_ADDITIVE | _COUNTS) and not _AVERAGE.search(question):
+        name, function = "total", "sum"
     value = f"round({function}({measure.sql}), 4) AS {quote(f'{name}_{measure.name}')}"
     falls = "ASC" if _LOW.search(question) and not _HIGH.search(question) else "DESC"
     order = f"GROUP BY 1 ORDER BY 2 {falls} NULLS LAST, 1 LIMIT {MAX_GROUPS}"
@@ -281,6 +298,8 @@ def _groups(table: Table, question: str, named: list[Column]) -> list[Column]:
     if _aggregates(question) or _COUNT.search(question) or _HIGH.search(question) or _LOW.search(question) or not found:
         repeated = {one.name for one in table.categories}
         found += [one for one in named if one.name in repeated or _repeats(table, one)]
+        if _WHICH.search(question):  # "which customer …": the rows of one customer belong together
+            found += [one for one in named if one.is_identifier and not one.is_named_as_identifier(question)]
     return list({column.name: column for column in found}.values())
 
 
@@ -294,10 +313,11 @@ def _repeats(table: Table, column: Column) -> bool:
 def _filter(table: Table, question: str, measures: list[Column]) -> tuple[str, str]:
     """WHERE clause and its words, from values and thresholds in the question."""
     asked = f" {' '.join(words(question))} "
+    stems = {stem(word) for word in words(question)}
     clauses: list[str] = []
     said: list[str] = []
     for column in table.columns:
-        held = [one for one in column.values if len(one) > 2 and words(one) and f" {' '.join(words(one))} " in asked]
+        held = [one for one in column.values if len(one) > 2 and _is_said(one, asked, stems)]
         literals = [f"'{one.replace(chr(39), chr(39) * 2)}'" for one in held]
         if held:
             several = f"{column.sql} IN ({', '.join(literals)})"
@@ -311,6 +331,26 @@ def _filter(table: Table, question: str, measures: list[Column]) -> tuple[str, s
                 clauses.append(f"{measures[0].sql} {sign} {number}")
                 said.append(f"{measures[0].name} {sign} {number}")
     return (f"WHERE {' AND '.join(clauses)}", f" where {' and '.join(said)}") if clauses else ("", "")
+
+
+def _counts_rows(table: Table, question: str) -> bool:
+    """Whether the rows themselves are what there are most of: `which region has most orders`, of a table `orders`."""
+    match = _MOST_OF.search(question)
+    return match is not None and stem(match[1].lower()) in name_stems(table.name)
+
+
+def bears_on(table: Table, question: str) -> bool:
+    """Whether a question speaks of the table: of its name, a column, or a value that it holds."""
+    asked = {stem(word) for word in words(question)}
+    return bool(asked & name_stems(table.name) or mentioned(table.columns, question) or _filter(table, question, [])[0])
+
+
+def _is_said(value: str, asked: str, stems: set[str]) -> bool:
+    """Whether a value stands in a question; a single word of some length also in another form: refund, refunds."""
+    parts = words(value)
+    return bool(parts) and (
+        f" {' '.join(parts)} " in asked or (len(parts) == 1 and len(value) > 3 and stem(parts[0]) in stems)
+    )
 
 
 def _hinted(table: Table, question: str) -> Column | None:

@@ -65,6 +65,8 @@ def place_of(brief: Brief, ask: Ask, *, after_tables: bool) -> Place:
         explaining = False
     if explaining:
         return Place.BOTH if figures and (columns or about_table) else Place.DOCUMENTS
+    if figures and brief.columns and not columns and not about_table:
+        return Place.BOTH  # a number that may as well be written somewhere
     if figures or len(columns) > 1:
         return Place.TABLES
     return Place.BOTH if columns or about_table else Place.DOCUMENTS

@@ -7,7 +7,9 @@ from typing import Final
 
 from workers.agents.citations import cited
 
-MIN_CHARS: Final = 40
+MIN_CHARS: Final = 32
+MIN_POINTING_CHARS: Final = 40
+"""Least of a sentence that begins by pointing at what stood before it: a short one says nothing without that."""
 MAX_CHARS: Final = 320
 MIN_WORDS: Final = 6
 MIN_CJK_CHARS: Final = 12
@@ -52,6 +54,9 @@ _INLINE = (
 _EMPHASISED_END = re.compile(r"(?<=[^\s*])([.!?])(\*{1,2})(?=\s)")
 """Emphasis that ends with a sentence; it would hide the end of the sentence."""
 _BROKEN = re.compile(r"(?<=[a-z]-)\n(?=[a-z])(?!(?:and|or)\b)")
+_POINTING = re.compile(
+    r"(?:it|its|they|them|their|this|these|that|those|he|she|here|there|such|so|see|note)\b", re.IGNORECASE
+)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
@@ -82,7 +87,7 @@ def sentences(text: str, *, origin: int = 0, citation: str | None = None) -> lis
         citation: Source of the whole text, when the text itself cites none.
 
     Returns:
-        Only whole sentences of 40 to 320 characters that read as prose; empty when there are none.
+        Only whole sentences of 32 to 320 characters that read as prose; empty when there are none.
     """
     found: list[Sentence] = []
     for block in blocks(text):
@@ -174,6 +179,8 @@ def is_prose(text: str) -> bool:
         return False
     if text.count("(") != text.count(")"):
         return False  # half of a remark in brackets
+    if len(text) < MIN_POINTING_CHARS and _POINTING.match(text):
+        return False
     letters = sum(character.isalpha() or character == " " for character in text)
     return letters >= 0.72 * len(text)  # below it: numbers, signatures and operators, not prose
 

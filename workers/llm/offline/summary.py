@@ -65,13 +65,15 @@ def _joined(brief: Brief, inputs: Sequence[Input]) -> str:
     found = [statements(one.text, origin=place) for place, one in enumerate(inputs)]
     together = _together(found, inputs)
     said = {one.text for one in together}
+    sections: dict[str, list[str]] = {}
     parts = [f"### {TOGETHER}\n\n{_bullets(together)}"] if together else []
     for group, one in zip(found, inputs, strict=True):
         chosen = [sentence for sentence in group if sentence.text not in said][:MAX_SECTION]
         said.update(sentence.text for sentence in chosen)
         body = _bullets(chosen) if group else cut(one.text.strip(), MAX_RAW)
         if body:
-            parts.append(f"### {title_of(one.about, one.step or 'Findings', within=True)}\n\n{body}")
+            sections.setdefault(title_of(one.about, one.step or "Findings", within=True), []).append(body)
+    parts.extend(f"### {title}\n\n{_under_one(bodies)}" for title, bodies in sections.items())
     lacking = [title_of(one.about, one.step, within=True) for one in brief.inputs if not _useful(one)]
     parts.extend(f"### {title}\n\nNothing was found." for title in lacking)
     return "\n\n".join(parts)
@@ -99,14 +101,25 @@ def _synthesis(brief: Brief) -> str:
     opening = _opening(useful)
     said = {one.text for one in opening}
     parts = [" ".join(one.cited_text for one in opening)] if opening else []
+    sections: dict[str, list[str]] = {}
     for one in useful:
         body = _section(one, said)
         if body:
-            parts.append(f"## {title_of(one.about, one.step or 'Findings')}\n\n{body}")
+            sections.setdefault(title_of(one.about, one.step or "Findings"), []).append(body)
             said.update(sentence.text for sentence in statements(body))
+    parts.extend(f"## {title}\n\n{_under_one(bodies)}" for title, bodies in sections.items())
     parts.extend(_missing(brief))
     whole = "\n\n".join(parts)
     return f"{cut_lines(whole, MAX_ANSWER)}\n\n{DISCLAIMER}"
+
+
+def _under_one(bodies: Sequence[str]) -> str:
+    """What stands under one heading, because several steps were about the same; lists go on without a gap."""
+    whole = bodies[0]
+    for body in bodies[1:]:
+        goes_on = whole.rpartition("\n")[2].startswith(BULLET) and body.startswith(BULLET)
+        whole += ("\n" if goes_on else "\n\n") + body
+    return whole
 
 
 def _opening(inputs: Sequence[Input]) -> list[Sentence]:

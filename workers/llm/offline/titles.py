@@ -50,7 +50,8 @@ def title_of(description: str, fallback: str = "Findings", *, within: bool = Fal
     parts = [_CONTEXT.sub("", part) for part in subject.split("; ")]
     subject = parts[0]
     if len(parts) > 1:
-        joined = f"{', '.join(parts[:-1])}, and {parts[-1]}"
+        later = [part[:1].lower() + part[1:] if _INDIRECT.match(part) else part for part in parts[1:]]
+        joined = f"{', '.join([parts[0], *later[:-1]])}, and {later[-1]}"
         subject = joined if len(joined) < MAX_TITLE else parts[0]
     if not _QUESTION.match(subject):
         subject = _IMPERATIVE.sub("", subject) or subject
