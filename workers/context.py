@@ -34,6 +34,10 @@ class StepContext:
     """Consumed so far."""
     booked: Usage = field(default_factory=Usage)
     """As much of it as the ledger has."""
+    broken_off: bool = False
+    """Its conversation was broken off by a call that came to nothing: the next attempt goes on there."""
+    grew: bool = False
+    """Its conversation has come further than those of earlier attempts."""
     said: list[str] = field(default_factory=list[str])
     """What its model has written so far, turn by turn: all that there is if it ends without a result."""
     emit: Emit = _silent
