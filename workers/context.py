@@ -46,6 +46,10 @@ class StepContext:
     """Whether it can be parked."""
     asked: int = 0
     """Times that its own code has asked other agents or people for something."""
+    broken_off: bool = False
+    """Its conversation was broken off by a call that came to nothing: the next attempt goes on there."""
+    grew: bool = False
+    """Its conversation has come further than those of earlier attempts."""
     said: list[str] = field(default_factory=list[str])
     """What its model has written so far, turn by turn: all that there is if it ends without a result."""
     emit: Emit = _silent

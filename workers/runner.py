@@ -69,8 +69,9 @@ GOES_ON: Final = frozenset(
         AttemptOver.code,
     }
 )
-"""Codes of failures that interrupt a conversation: the next attempt goes on where it was. After others it begins anew,
-for it would only come to the same end."""
+"""Codes of failures that interrupt a conversation: the next attempt goes on where it was."""
+RAISED: Final = "agent_raised"
+"""Code of what nobody raises on purpose."""
 
 RESERVED: Final = frozenset({HANDED_BACK, LOST.code})
 """Codes that say what became of a worker; an agent that used one would be tried again for ever."""
@@ -227,7 +228,7 @@ class Runner:
 
         async def settle() -> Refusal | None:
             if isinstance(fact, Failure):
-                anew = fact.code not in GOES_ON and not fact.deferred
+                anew = context is not None and begins_anew(fact, context)
                 return await self.attempts.fail(ref, fact, usage, rest, found=found, anew=anew)
             return await self.attempts.succeed(ref, fact, usage, rest)
 
@@ -265,6 +266,16 @@ def finish(claim: Claim, context: StepContext, reply: AgentReply) -> StepResult:
     return StepResult(text=text, data=data, sources=sources, model=reply.model)
 
 
+def begins_anew(failure: Failure, context: StepContext) -> bool:
+    """Whether the next attempt should not go on with this one's conversation, for it would only come to the same end.
+
+    One that a defect ended goes on as long as it comes further each time: the defect may be the surroundings'.
+    """
+    if failure.deferred or failure.code in GOES_ON or context.broken_off:
+        return False
+    return failure.code != RAISED or not context.grew
+
+
 def consumed(context: StepContext) -> tuple[Usage, Unbooked]:
     """What an attempt consumed, and as much of it as the ledger does not have."""
     rest = context.usage.beyond(context.booked)
@@ -278,7 +289,7 @@ def found_so_far(context: StepContext) -> StepResult | None:
         return None
     known = {source.id: source for item in context.claim.inputs if item.result for source in item.result.sources}
     text, sources = citations.keep_known(text, known | context.found)
-    return StepResult(text=text[:MAX_FOUND_CHARS], sources=sources[:MAX_FOUND_SOURCES])
+    return StepResult(text=text[-MAX_FOUND_CHARS:], sources=sources[:MAX_FOUND_SOURCES])
 
 
 def deferred(error: BaseException, patience: timedelta) -> Failure | None:
@@ -304,12 +315,12 @@ def failure_of(error: BaseException) -> Failure:
         after = None if wait is None else int(wait / timedelta(milliseconds=1))
         return Failure(code=error.code, message=message, retryable=True, retry_after_ms=after)
     if isinstance(error, TroupeError) and error.code in RESERVED:
-        return Failure(code="agent_raised", message=f"{type(error).__name__}: {message}", retryable=False)
+        return Failure(code=RAISED, message=f"{type(error).__name__}: {message}", retryable=False)
     if isinstance(error, StepFailed):
         return Failure(code=error.code, message=message, retryable=error.retryable)
     if isinstance(error, TroupeError):
         return Failure(code=error.code, message=message, retryable=isinstance(error, TransientError))
-    return Failure(code="agent_raised", message=f"{type(error).__name__}: {message}", retryable=True)
+    return Failure(code=RAISED, message=f"{type(error).__name__}: {message}", retryable=True)
 
 
 def _sendable(text: str) -> str:

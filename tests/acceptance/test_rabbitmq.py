@@ -55,6 +55,7 @@ def test_the_step_of_a_killed_worker_runs_again(fleet: HandMade) -> None:
 
 
 def test_messages_that_the_broker_loses_are_published_again(fleet: HandMade, broker: str) -> None:
+    completed([fleet.naps("0.1")])  # so that the orchestrator has heard of the worker before it leaves
     for worker in fleet.workers:
         worker.process.terminate()
         worker.wait(40)

@@ -43,6 +43,7 @@ def test_jobs_run_on_a_cluster_while_a_node_restarts(stages: Stages, tmp_path: P
             nodes.nodes[0].process.kill()
             nodes.nodes[0].stop()
             nodes.start_node(0)
+            nodes.wait_until_whole()  # a caller who begins to wait on a store that is away is told so at once
             completed(jobs)
             finished = {job.snapshot().job_id for job in jobs}
             assert finished <= {one.job_id for one in fleet.troupe.jobs(100)}

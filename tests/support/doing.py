@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from tasks.ids import AttemptRef, JobId, StepId
+from tasks.store import Store
 from tests.support.builders import WORKER
 from tests.support.moves import Moves
 from workers.agents.base import Agent, Run
@@ -25,8 +26,8 @@ def code_agent(run: Run, name: str = "worker", **fields: Any) -> Agent:
 class ScriptedAnswering(Answering):
     """Lets one model answer for all."""
 
-    def __init__(self, model: Model | None) -> None:
-        super().__init__(ModelSettings(model="offline"))
+    def __init__(self, model: Model | None, store: Store | None = None) -> None:
+        super().__init__(ModelSettings(model="offline"), store)
         self.scripted = model
 
     def model(self, name: str | None) -> Model:
@@ -38,8 +39,19 @@ class Doing:
     """One worker's inside."""
 
     def __init__(
-        self, moves: Moves, agents: Sequence[Agent], *, model: Model | None = None, settle_within: float = 10.0
+        self,
+        moves: Moves,
+        agents: Sequence[Agent],
+        *,
+        model: Model | None = None,
+        settle_within: float = 10.0,
+        keeps_accounts: bool = False,
     ) -> None:
+        """Make it.
+
+        Args:
+            keeps_accounts: With budgets, ledger and journal.
+        """
         self.moves = moves
         self.leases = Leases(moves.attempts, 0.02)
         self.runner = Runner(
@@ -48,7 +60,7 @@ class Doing:
             fleet=moves.fleet,
             leases=self.leases,
             agents=AgentRegistry(agents),
-            answering=ScriptedAnswering(model),
+            answering=ScriptedAnswering(model, moves.store if keeps_accounts else None),
             settle_within=timedelta(seconds=settle_within),
         )
 

@@ -12,7 +12,7 @@ def gathered(claim: Claim, reason: str) -> str:
     found = [item for item in claim.inputs if item.result is not None and item.result.text.strip()]
     parts = [f"*This answer was put together without a model: {reason}.*"]
     parts += [_section(item) for item in found]
-    missing = [_missing(item) for item in claim.inputs if item.failure is not None]
+    missing = [_missing(item) for item in claim.inputs if item.failure is not None or item.result is None]
     if missing:
         parts.append("**Missing:**\n" + "\n".join(missing))
     if not found:

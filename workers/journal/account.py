@@ -105,8 +105,12 @@ class Account:
             self.asked.check_end()
 
     def close(self) -> None:
-        """Say what was entered into the ledger. Of a replay nothing is: nothing was called."""
-        if self.journal is not None:
-            self.context.booked = self.journal.booked
+        """Say what was entered into the ledger, also of calls whose end the conversation did not live to see, and
+        whether the next attempt can go on from here. Of a replay nothing is entered: nothing was called."""
+        journal, context = self.journal, self.context
+        if journal is not None:
+            context.usage = context.usage + journal.booked.beyond(journal.told)
+            context.booked = journal.booked
+            context.broken_off, context.grew = journal.broken_off, journal.grew
         if self.replay:
-            self.context.usage = Usage()
+            context.usage = Usage()

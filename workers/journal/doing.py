@@ -1,17 +1,14 @@
 """Tool calls as a running attempt makes them: what was done before is not done again, what is done is written down."""
 
-import asyncio
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.errors import BudgetHeld, BudgetSpent
 from tasks.models import Source
 from tasks.store import Estimate, Scope
 from tasks.usage import Usage
 from workers.context import StepContext
 from workers.journal.entries import Done
-from workers.journal.journal import HELD_PAUSE_S, Journal
+from workers.journal.journal import Journal
 from workers.llm.base import Block
 from workers.tools.base import ToolCall
 from workers.tools.executor import ToolExecutor
@@ -38,22 +35,39 @@ class JournalledExecutor:
             ReplayDiverged: they were not recorded so.
         """
         self.turns += 1
-        names = {str(block.get("id")): f"t{self.turns}:{at}" for at, block in enumerate(blocks)}
+        names = {str(block.get("id")): f"{self._turn}:{at}" for at, block in enumerate(blocks)}
         known = {call.id: call for name in names.values() if (call := self._known(name)) is not None}
         known = {call: one for call, one in known.items() if call in names}
         new = [name for call, name in names.items() if call not in known]
         if new and self.journal.replay:
             agent = self.context.claim.step.agent
             raise self.journal.unrecorded(f"turn {self.turns} of agent {agent!r}: a tool call was not recorded")
-        await self._reserve(new)
+        await self._begin(len(new))
 
         async def keep(call: ToolCall) -> None:
             name = names[call.id]
             kept = Done(call=call, sources=self._new_sources())
             leaf, used = f"{self.context.claim.step.agent} {self.model}", Usage(tool_calls=1)
-            await self.journal.book(name if self._limited else "", leaf, used, name, kept, self.scopes)
+            await self.journal.book("", leaf, used, name, kept, self.scopes)
 
-        return await self.inner.execute_all(blocks, attempt, known=known, keep=keep)
+        calls = await self.inner.execute_all(blocks, attempt, known=known, keep=keep)
+        self.journal.told += Usage(tool_calls=len(new))
+        if self._limited and new:
+            await self.journal.free(self._turn)
+        return calls
+
+    async def _begin(self, calls: int) -> None:
+        """Hold all calls of the turn in one move: steps that held some and waited for more would wait for each other.
+
+        They are held until the last one has ended, also those that are booked by then: others wait a little longer.
+        """
+        if self._limited and calls:
+            with self.context.waiting():
+                await self.journal.reserve(self._turn, Estimate(tool_calls=calls), self.scopes)
+
+    @property
+    def _turn(self) -> str:
+        return f"t{self.turns}"
 
     @property
     def _limited(self) -> bool:
@@ -72,19 +86,3 @@ class JournalledExecutor:
         found = [source for source in self.context.found.values() if source.id not in self.context.kept]
         self.context.kept.update(source.id for source in found)
         return tuple(found)
-
-    async def _reserve(self, names: Sequence[str]) -> None:
-        if not self._limited:
-            return
-        held: list[str] = []
-        while len(held) < len(names):
-            try:
-                await self.journal.try_reserve(names[len(held)], Estimate(tool_calls=1), self.scopes)
-                held.append(names[len(held)])
-            except (BudgetSpent, BudgetHeld) as error:
-                for name in held:  # all or none: steps that hold some and wait for the rest would wait for each other
-                    await self.journal.free(name)
-                if isinstance(error, BudgetSpent):
-                    raise
-                held.clear()
-                await asyncio.sleep(HELD_PAUSE_S * random.uniform(0.5, 2))

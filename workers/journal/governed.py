@@ -3,12 +3,22 @@ down before anything else happens."""
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, runtime_checkable
 
 import structlog
 
-from tasks.errors import BudgetSpent, ModelTruncated, ModelUnavailable, ReplayDiverged, TransientError, TroupeError
+from tasks.errors import (
+    BudgetHeld,
+    BudgetSpent,
+    ModelNonsense,
+    ModelTruncated,
+    ModelUnavailable,
+    ReplayDiverged,
+    TransientError,
+    TroupeError,
+)
 from tasks.store import Estimate, Scope
 from tasks.usage import Usage
 from workers.journal.entries import Fingerprint, Heard, TooLong
@@ -115,34 +125,37 @@ class GovernedModel:
         try:
             reply = await self.inner.reply(replace(request, max_tokens=granted) if less else request)
         except ModelTruncated as error:  # refused as too long: nothing was bought, and never would be
-            kept = TooLong(asked=asked, message=str(error))
-            await self.journal.book(call, leaf, Usage(), entry, kept)
+            await self.journal.book(call, leaf, Usage(), entry, TooLong(asked=asked, message=str(error)))
             raise
         except asyncio.CancelledError:
-            await asyncio.shield(self.journal.free(call, unknown=True))
+            await self.journal.free(call, unknown=True)
             raise
         except TroupeError as error:
-            never_asked = isinstance(error, ModelUnavailable) and not error.asked
-            await self.journal.free(call, unknown=isinstance(error, TransientError) and not never_asked)
+            self.journal.broken_off = True
+            await self.journal.free(call, unknown=_may_cost(error))
             raise
-        await self.journal.book(call, leaf, reply.usage, entry, Heard.of(asked, reply))
+        await self.journal.book(call, leaf, reply.usage, entry, Heard.of(asked, reply), self.scopes)
         self.purse.learn(request, reply.usage)
         if less and reply.stop_reason == "max_tokens":
             raise BudgetSpent(
                 f"what is left of the budget sufficed for {granted:,} tokens of an answer, and it is longer",
                 partial=reply.text,
             )
+        self.journal.told += reply.usage
         return reply
 
     async def _reserve(self, call: str, request: ModelRequest) -> tuple[Estimate, int]:
-        """Hold the most that the call can cost; where that is too much, have its prompt counted and hold that."""
-        most = self.purse.estimate(request, self.purse.bound(request))
-        try:
-            return most, await self.journal.reserve(call, most, self.scopes)
-        except BudgetSpent:
-            exact = await self._count(request)
-            if exact is None or exact >= most.tokens:
-                raise
+        """Hold the most that the call can cost; where that does not fit, have its prompt counted and hold that."""
+        most, granted = self.purse.estimate(request, self.purse.bound(request)), -1
+        with suppress(BudgetSpent, BudgetHeld):
+            granted = await self.journal.try_reserve(call, most, self.scopes)
+        if granted == most.most:
+            return most, granted
+        exact = await self._count(request)
+        if exact is None or exact >= most.tokens:
+            return most, granted if granted > 0 else await self.journal.reserve(call, most, self.scopes)
+        if granted > 0:
+            await self.journal.free(call)
         most = self.purse.estimate(request, exact)
         return most, await self.journal.reserve(call, most, self.scopes)
 
@@ -154,3 +167,10 @@ class GovernedModel:
         except TroupeError as error:  # the bound is then all that is known
             log.warning("tokens_not_counted", reason=str(error))
             return None
+
+
+def _may_cost(error: TroupeError) -> bool:
+    """Whether a call that ended so may be on the bill: an answer was begun, or may have been."""
+    if isinstance(error, ModelUnavailable):
+        return error.asked and not error.limited
+    return isinstance(error, TransientError | ModelNonsense)

@@ -7,9 +7,9 @@ and no chance, so the same entries lead it to where the last attempt stopped.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import structlog
 from pydantic import Field, TypeAdapter, ValidationError
@@ -19,6 +19,7 @@ from tasks.errors import (
     BudgetHeld,
     BudgetSpent,
     DamagedRecord,
+    IncompatibleVersion,
     PayloadTooLarge,
     ReplayDiverged,
     StoreUnavailable,
@@ -38,6 +39,8 @@ MAX_BYTES: Final = 16 * 1024 * 1024
 PATIENCE: Final = timedelta(seconds=60)
 """How long a call that was paid for waits to be written down while the store is away."""
 
+LATE_S: Final = 10.0
+"""How long a cancelled attempt waits for what it paid for to be written down."""
 HELD_PAUSE_S: Final = 0.1
 LONGEST_HELD_PAUSE_S: Final = 1.0
 """Between two looks at a budget that is held for other calls."""
@@ -58,9 +61,17 @@ class Journal:
         self.order: list[str] = []
         self.known: dict[str, Kept] = {}
         self.size = 0
+        """Bytes of its entries."""
         self.full = False
         self.booked = Usage()
         """What this attempt entered into the ledger."""
+        self.told = Usage()
+        """As much of it as the conversation got to know."""
+        self.broken_off = False
+        """The last call of a model came to nothing: played back, the conversation would go on there."""
+        self.grew = False
+        """This attempt has added to the conversation."""
+        self._writing: set[asyncio.Task[None]] = set()
 
     async def load(self) -> None:
         """Read what earlier attempts wrote. Entries that cannot be read end it there: the rest is done anew.
@@ -71,7 +82,7 @@ class Journal:
         """
         try:
             entries = await _patiently(lambda: self.store.recall(self.ref.job, self.ref.step))
-        except DamagedRecord as error:
+        except (DamagedRecord, IncompatibleVersion) as error:
             if self.replay:
                 raise ReplayDiverged(f"the recording of the step cannot be read: {error}") from error
             log.warning("journal_unreadable", reason=str(error))
@@ -89,7 +100,7 @@ class Journal:
                 await self._rewind(at)
                 return
             self.order.append(entry.id)
-            self.size += len(entry.text)
+            self.size += len(entry.text.encode())
         if entries:
             log.info("journal_found", entries=len(entries), replay=self.replay)
 
@@ -144,7 +155,13 @@ class Journal:
         return granted
 
     async def free(self, call: str, *, unknown: bool = False) -> None:
-        """End a call that came to nothing. When the store is away it is freed with the attempt's end."""
+        """End a call that came to nothing; also of an attempt that is being cancelled.
+
+        When the store is away it is freed with the attempt's end.
+        """
+        await self._to_its_end(self._free(call, unknown=unknown))
+
+    async def _free(self, call: str, *, unknown: bool) -> None:
         try:
             await self.store.free(self.ref, call, unknown=unknown)
         except StoreUnavailable as error:
@@ -155,14 +172,33 @@ class Journal:
     ) -> None:
         """End a call: its usage into the ledger, its outcome into the journal, in one move.
 
+        A cancellation does not interrupt it: what was paid for would be bought again.
+
         Raises:
             AttemptOver: the attempt is over; the usage is counted all the same.
             StoreUnavailable: the store is away for longer than PATIENCE.
         """
-        written = (
-            None if kept is None or self.full else JournalEntry(entry, kept.model_dump_json(exclude_defaults=False))
-        )
-        if written is not None and self.size + len(written.text) > MAX_BYTES:
+        await self._to_its_end(self._book(call, leaf, usage, entry, kept, scopes))
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let it end although the attempt is cancelled meanwhile; the cancellation goes on after it."""
+        task = asyncio.create_task(work)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task}, timeout=LATE_S)
+            if task.done() and not task.cancelled():
+                task.exception()  # looked at, or asyncio would report it as never retrieved
+            raise
+
+    async def _book(
+        self, call: str, leaf: str, usage: Usage, entry: str, kept: Kept | None, scopes: Sequence[Scope]
+    ) -> None:
+        written = None if kept is None or self.full else JournalEntry(entry, _text(kept))
+        size = len(written.text.encode()) if written is not None else 0
+        if self.size + size > MAX_BYTES:
             written = self._close("the journal is full")
         try:
             refused = await _patiently(lambda: self.store.book(self.ref, call, leaf, usage, written, scopes))
@@ -175,7 +211,8 @@ class Journal:
         if written is not None and kept is not None:
             self.order.append(entry)
             self.known[entry] = kept
-            self.size += len(written.text)
+            self.size += size
+            self.broken_off, self.grew = False, self.grew or not isinstance(kept, Opening)
 
     def _close(self, reason: str) -> None:
         """Write nothing more: entries behind a gap could not be followed."""
@@ -187,8 +224,12 @@ class Journal:
         if refused is not None:
             raise AttemptOver(f"the attempt is over: {refused}")
         for gone in self.order[kept:]:
-            self.known.pop(gone)
+            self.size -= len(_text(self.known.pop(gone)).encode())
         del self.order[kept:]
+
+
+def _text(kept: Kept) -> str:
+    return kept.model_dump_json(exclude_defaults=False)
 
 
 def _said(error: ValidationError) -> str:

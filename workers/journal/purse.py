@@ -62,8 +62,9 @@ class Purse:
     pricing: Pricing
     hour: bool = False
     """Whether prompts are kept in the provider's cache for an hour, which is dearer to write than five minutes."""
+    before: ModelRequest | None = None
+    """The last one whose prompt the provider has counted."""
     bytes_before: int = 0
-    """Size of the last prompt whose tokens are known."""
     tokens_before: int = 0
 
     def bound(self, request: ModelRequest) -> int:
@@ -73,7 +74,7 @@ class Purse:
         came since is bounded so.
         """
         size = _size(request)
-        if self.tokens_before and size >= self.bytes_before:
+        if self.before is not None and _extends(request, self.before):
             size += self.tokens_before - self.bytes_before
         else:
             size += OVERHEAD
@@ -82,7 +83,8 @@ class Purse:
     def learn(self, request: ModelRequest, usage: Usage) -> None:
         """Note what the provider counted."""
         prompt = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
-        self.bytes_before, self.tokens_before = (_size(request), prompt) if prompt else (0, 0)
+        if prompt:
+            self.before, self.bytes_before, self.tokens_before = request, _size(request), prompt
 
     def estimate(self, request: ModelRequest, prompt: int) -> Estimate:
         """The most that a call can take whose prompt has so many tokens.
@@ -125,6 +127,18 @@ def _size(request: ModelRequest) -> int:
     output = request.output.model_json_schema() if request.output else ""
     whole = [request.system, tools, list(request.server_tools), list(request.messages), output]
     return len(json.dumps(whole, ensure_ascii=False, default=str).encode("utf-8", "replace"))
+
+
+def _extends(request: ModelRequest, before: ModelRequest) -> bool:
+    """Whether it is the other one, with more messages at its end: what was changed or left out may have been counted
+    as anything."""
+    same = (request.model, request.system, request.tools, request.server_tools, request.output)
+    how = (request.tool_choice, request.thinking, request.effort)
+    if same != (before.model, before.system, before.tools, before.server_tools, before.output):
+        return False
+    if how != (before.tool_choice, before.thinking, before.effort):
+        return False
+    return list(request.messages[: len(before.messages)]) == list(before.messages)
 
 
 def _searches(tools: Sequence[JsonSchema]) -> int:

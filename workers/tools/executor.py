@@ -39,6 +39,8 @@ NOTHING_KNOWN: Final[Mapping[str, ToolCall]] = MappingProxyType({})
 Keep = Callable[[ToolCall], Awaitable[None]]
 """Takes a call that has ended."""
 
+STOPPED_WITHIN_S: Final = 15.0
+"""How long a turn that is given up waits for its calls to end; one that will not is left to itself."""
 MAX_PARSED_CHARS: Final = 200_000
 """Longest output whose secret fields are looked for: parsing holds up the process."""
 
@@ -119,8 +121,6 @@ class ToolExecutor:
         async def one(block: Block, taken: "_Taken | _Outcome") -> ToolCall:
             before = known.get(str(block.get("id")))
             if before is not None:
-                if isinstance(taken, _Taken):
-                    self._count(taken, before)
                 return before
             async with room:
                 name, raw_input = sendable(str(block.get("name"))), plain(block.get("input"))
@@ -131,6 +131,10 @@ class ToolExecutor:
 
         # Taken in order before any runs: keys and counts must not depend on which call is faster.
         taken = [self._take(sendable(str(block.get("name"))), plain(block.get("input"))) for block in blocks]
+        for block, form in zip(blocks, taken, strict=True):
+            before = known.get(str(block.get("id")))
+            if before is not None and isinstance(form, _Taken):
+                self._count(form, before)
         running = [asyncio.create_task(one(*pair)) for pair in zip(blocks, taken, strict=True)]
         try:
             parked = await _parked(running)
@@ -138,17 +142,20 @@ class ToolExecutor:
         finally:
             for task in running:
                 task.cancel()
+            # Whoever goes on before they have ended would not know of a call that ends just now.
+            if running:
+                await asyncio.wait(running, timeout=STOPPED_WITHIN_S)
         if parked:
             raise Parked([wait for task in running if task in parked for wait in parked[task].waits])
         return calls
 
     def _count(self, taken: _Taken, before: ToolCall) -> None:
         """Count a call that an earlier attempt made as if it had been made now."""
-        if before.code == Code.MAX_USES:
+        if before.code != Code.MAX_USES:
+            self._tally.repeats(taken.tool.name, taken.text)
+        if before.code == Code.REPEATED_CALL:
             return
-        if before.code == Code.REPEATED_CALL or self._tally.repeats(taken.tool.name, taken.text):
-            return
-        if before.code != Code.DENIED:
+        if before.code not in (Code.MAX_USES, Code.DENIED):
             self._tally.uses[taken.tool.name] += 1
         self._tally.ended(taken.tool.name, taken.text, before.output or before.error or "")
 
