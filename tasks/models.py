@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, AwareDatetime, Field, JsonValue
 from pydantic.json_schema import SkipJsonSchema
 
-from tasks.ids import NAME, STEP_ID, JobId, StepId, WorkerName
+from tasks.ids import NAME, SESSION_ID, STEP_ID, JobId, SessionId, StepId, WorkerName
 from tasks.states import StepStatus, TaskStatus
 from tasks.usage import Budget, Usage
 from tasks.wire import Wire
@@ -38,7 +38,14 @@ def _check_step_id(text: str) -> str:
     return text
 
 
+def _check_session_id(text: str) -> str:
+    if SESSION_ID.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is not a session id")
+    return text
+
+
 Name = Annotated[str, AfterValidator(_check_name)]
+SessionName = Annotated[SessionId, AfterValidator(_check_session_id)]
 StepName = Annotated[StepId, AfterValidator(_check_step_id)]
 
 
@@ -250,6 +257,10 @@ class JobSpec(Wire):
     """Share of free slots while others wait too: each point doubles it. None starves."""
     max_in_flight: int | None = Field(default=None, ge=1)
     """Steps of this job that may be dispatched or running at once."""
+    session: SessionName | None = None
+    """The conversation that it answers; its partition is that of the id."""
+    max_steps: int | None = Field(default=None, ge=1)
+    """Steps of work that may begin before it stands still until it is told to go on."""
 
     @property
     def budget(self) -> Budget:
