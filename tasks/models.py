@@ -38,14 +38,8 @@ def _check_step_id(text: str) -> str:
     return text
 
 
-def _check_session_id(text: str) -> str:
-    if SESSION_ID.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is not a session id")
-    return text
-
-
 Name = Annotated[str, AfterValidator(_check_name)]
-SessionName = Annotated[SessionId, AfterValidator(_check_session_id)]
+SessionName = Annotated[SessionId, Field(pattern=rf"^(?:{SESSION_ID.pattern})\z")]
 StepName = Annotated[StepId, AfterValidator(_check_step_id)]
 
 

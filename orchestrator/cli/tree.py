@@ -102,7 +102,8 @@ class JobView:
                 return "paused: as many steps as were asked for have begun"
             case JobContinued():
                 self.status = "in_progress"
-                return f"job goes on with {'all steps' if event.steps is None else f'{event.steps} more steps'}"
+                more = "all steps" if event.steps is None else f"{event.steps} more step{'s'[: event.steps > 1]}"
+                return f"job goes on with {more}"
             case JobFinished():
                 self.status = event.status.value
                 return f"job {event.status.value}" + (f": {event.failure.message}" if event.failure else "")
