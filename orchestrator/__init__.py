@@ -8,33 +8,49 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from orchestrator.blocking import JobHandle, Troupe
-    from orchestrator.client import AsyncJobHandle, AsyncTroupe
+    from orchestrator.blocking import JobHandle, SessionHandle, Troupe
+    from orchestrator.client import AsyncTroupe
+    from orchestrator.handle import AsyncJobHandle
     from orchestrator.recording import Recording
-    from tasks.errors import JobCancelled, JobFailed, ResultTimeout, TroupeError
+    from orchestrator.sessions import AgentStateManager, AsyncSessionHandle, StatefulAgent
+    from tasks.errors import JobCancelled, JobFailed, ResultTimeout, SessionBusy, StateConflict, TroupeError
     from tasks.results import JobResult
+    from tasks.sessions import AgentState, Message, Policy, TaskState
     from tasks.usage import Budget
 
 __all__ = [
+    "AgentState",
+    "AgentStateManager",
     "AsyncJobHandle",
+    "AsyncSessionHandle",
     "AsyncTroupe",
     "Budget",
     "JobCancelled",
     "JobFailed",
     "JobHandle",
     "JobResult",
+    "Message",
+    "Policy",
     "Recording",
     "ResultTimeout",
+    "SessionBusy",
+    "SessionHandle",
+    "StateConflict",
+    "StatefulAgent",
+    "TaskState",
     "Troupe",
     "TroupeError",
 ]
 
 _PLACES: Final = {
-    "orchestrator.blocking": ("JobHandle", "Troupe"),
-    "orchestrator.client": ("AsyncJobHandle", "AsyncTroupe"),
+    "orchestrator.blocking": ("JobHandle", "SessionHandle", "Troupe"),
+    "orchestrator.client": ("AsyncTroupe",),
+    "orchestrator.handle": ("AsyncJobHandle",),
     "orchestrator.recording": ("Recording",),
-    "tasks.errors": ("JobCancelled", "JobFailed", "ResultTimeout", "TroupeError"),
+    "orchestrator.sessions": ("AgentStateManager", "AsyncSessionHandle", "StatefulAgent"),
+    "tasks.errors": ("JobCancelled", "JobFailed", "ResultTimeout", "SessionBusy", "StateConflict", "TroupeError"),
     "tasks.results": ("JobResult",),
+    "tasks.sessions": ("AgentState", "Message", "Policy", "TaskState"),
     "tasks.usage": ("Budget",),
 }
 

@@ -2,26 +2,31 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from pydantic import JsonValue
 
-from orchestrator.client import AsyncJobHandle, AsyncTroupe
+from orchestrator.client import AsyncTroupe
 from orchestrator.dead import AsyncDeadList
+from orchestrator.handle import AsyncJobHandle
 from orchestrator.people import AsyncPeople
 from orchestrator.recording import Recording
+from orchestrator.request import JobOptions
+from orchestrator.sessions import AsyncSessionHandle
 from orchestrator.statistics import DAY
 from tasks.events import JobEvent
-from tasks.ids import JobId
+from tasks.ids import JobId, SessionId
 from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, OrchestratorPresence, Plan, WorkerPresence
 from tasks.results import Asked, DeadStep, JobResult, LedgerReport
+from tasks.sessions import AgentState, Block, Message, Policy, Role, SessionSummary, TaskState
 from tasks.settings import StoreSettings
 from tasks.states import FINAL_JOB, TaskStatus
 from tasks.store import Pruned
+from tasks.store.sessions import NEWEST
 from tasks.tool_figures import FleetStatistics, ToolReport
 from tasks.usage import Budget
 
@@ -60,6 +65,7 @@ class Troupe:
         tenant: str = "default",
         priority: int = 5,
         max_in_flight: int | None = None,
+        max_steps: int | None = None,
     ) -> "JobHandle":
         """Submit a job: see `AsyncTroupe.submit`."""
         submitting = self._troupe.submit(
@@ -75,6 +81,7 @@ class Troupe:
             tenant=tenant,
             priority=priority,
             max_in_flight=max_in_flight,
+            max_steps=max_steps,
         )
         return JobHandle(self, self._run(submitting))
 
@@ -85,6 +92,14 @@ class Troupe:
     def job(self, job_id: str) -> "JobHandle":
         """A handle on a job that was submitted before: see `AsyncTroupe.job`."""
         return JobHandle(self, self._troupe.job(job_id))
+
+    def session(self, session: str | None = None) -> "SessionHandle":
+        """A conversation that outlives its jobs: see `AsyncTroupe.session`."""
+        return SessionHandle(self, self._troupe.session(session))
+
+    def sessions(self, limit: int = 20) -> list[SessionSummary]:
+        """The sessions that were used last, newest first."""
+        return self._run(self._troupe.sessions(limit))
 
     def jobs(self, limit: int = 20) -> list[JobSummary]:
         """The newest jobs, newest first."""
@@ -222,6 +237,62 @@ class People:
         return self._troupe._run(answering)  # pyright: ignore[reportPrivateUsage]
 
 
+class SessionHandle:
+    """One session. Its methods are those of `AsyncSessionHandle`, without `await`."""
+
+    def __init__(self, troupe: Troupe, handle: AsyncSessionHandle) -> None:
+        self._troupe = troupe
+        self._handle = handle
+
+    def __repr__(self) -> str:
+        return repr(self._handle)
+
+    @property
+    def id(self) -> SessionId:
+        """The session's id."""
+        return self._handle.id
+
+    def send(self, text: str, *, policy: Policy | str = Policy.QUEUE, **options: Unpack[JobOptions]) -> "JobHandle":
+        """Say something; the job that answers it knows the conversation: see `AsyncSessionHandle.send`."""
+        sending = self._handle.send(text, policy=policy, **options)
+        return JobHandle(self._troupe, self._troupe._run(sending))  # pyright: ignore[reportPrivateUsage]
+
+    def interact(self, text: str, *, wait: float | None = None, **options: Unpack[JobOptions]) -> str:
+        """Say something and wait for the answer's text: see `AsyncSessionHandle.interact`."""
+        return self._troupe._run(self._handle.interact(text, wait=wait, **options))  # pyright: ignore[reportPrivateUsage]
+
+    def append(
+        self, role: Role, content: str | Sequence[Block], metadata: Mapping[str, JsonValue] | None = None
+    ) -> int:
+        """Add a message that no job is to answer; its number."""
+        return self._troupe._run(self._handle.append(role, content, metadata))  # pyright: ignore[reportPrivateUsage]
+
+    def messages(self, after: int = 0) -> Iterator[Message]:
+        """Messages with a number above `after`, oldest first, until the newest one there is."""
+        stream = self._handle.messages(after)
+        while True:
+            try:
+                yield self._troupe._run(anext(stream))  # pyright: ignore[reportPrivateUsage, reportArgumentType]
+            except StopAsyncIteration:
+                return
+
+    def state(self, *, newest: int = NEWEST) -> AgentState:
+        """All that is known of the session: see `AsyncSessionHandle.state`."""
+        return self._troupe._run(self._handle.state(newest=newest))  # pyright: ignore[reportPrivateUsage]
+
+    def save(self, state: AgentState) -> AgentState:
+        """Store a changed state: see `SessionStore.save`."""
+        return self._troupe._run(self._handle.save(state))  # pyright: ignore[reportPrivateUsage]
+
+    def update_task_state(self, changes: Mapping[str, JsonValue | TaskState]) -> None:
+        """Set some names of the task state: see `SessionStore.update_task_state`."""
+        self._troupe._run(self._handle.update_task_state(changes))  # pyright: ignore[reportPrivateUsage]
+
+    def delete(self) -> bool:
+        """Forget the session; its open jobs are cancelled. False when there is none."""
+        return self._troupe._run(self._handle.delete())  # pyright: ignore[reportPrivateUsage]
+
+
 class JobHandle:
     """One job. Its methods are those of `AsyncJobHandle`, without `await`."""
 
@@ -269,6 +340,18 @@ class JobHandle:
     def record(self) -> Recording:
         """All that models and tools said in the job, now that it has ended: see `AsyncJobHandle.record`."""
         return self._troupe._run(self._handle.record())  # pyright: ignore[reportPrivateUsage]
+
+    def advance(self, steps: int | None = None) -> TaskStatus:
+        """Let a job begin further steps of work: see `AsyncJobHandle.advance`."""
+        return self._troupe._run(self._handle.advance(steps))  # pyright: ignore[reportPrivateUsage]
+
+    def stand(self, timeout: float | None = None) -> JobResult:
+        """The job as soon as it is final or paused: see `AsyncJobHandle.stand`."""
+        return self._troupe._run(self._handle.stand(timeout))  # pyright: ignore[reportPrivateUsage]
+
+    def task_state(self) -> TaskState:
+        """How far the job has come, step by step of its work."""
+        return self._troupe._run(self._handle.task_state())  # pyright: ignore[reportPrivateUsage]
 
     def cancel(self) -> TaskStatus:
         """Cancel the job on all workers: see `AsyncJobHandle.cancel`."""

@@ -1,66 +1,56 @@
 """The producer's client, asynchronous: submit jobs, follow them, get their results. One round trip a submit."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
 from random import randrange
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Self
 from zlib import crc32
 
 from pydantic import SecretStr
 
 from orchestrator.dead import AsyncDeadList
+from orchestrator.handle import AsyncJobHandle
 from orchestrator.people import AsyncPeople
 from orchestrator.place import store_settings
 from orchestrator.planning.check import first_step
 from orchestrator.recording import Recording
-from orchestrator.recording.taking import submit_replay, take
-from orchestrator.report import report
-from orchestrator.request import job_spec, length_of
+from orchestrator.recording.taking import submit_replay
+from orchestrator.request import JobOptions, job_spec, length_of
+from orchestrator.sessions import AsyncSessionHandle
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.statistics import DAY, fleet_statistics, length, tool_reports
-from tasks.errors import (
-    JobCancelled,
-    JobFailed,
-    ResultTimeout,
-    StoreUnavailable,
-    UnknownJob,
-)
-from tasks.events import JobEvent, ends_job
-from tasks.ids import JobId, new_job_id, parse_job_id
+from tasks.ids import SessionId, new_job_id, parse_job_id, session_id, session_partition
 from tasks.models import (
     DEFAULT_TIMEOUT,
     AgentDefinition,
-    Failure,
+    JobSpec,
     JobSummary,
     OrchestratorPresence,
     Plan,
     WorkerPresence,
 )
 from tasks.queues import BUILT_IN
-from tasks.results import JobResult, LedgerReport
+from tasks.sessions import Policy, SessionSummary
 from tasks.settings import StoreSettings, read_settings
 from tasks.signing import SigningSettings
 from tasks.states import FINAL_JOB, TaskStatus
-from tasks.store import Endings, EventStore, FleetStore, JobStore, Pruned, Pruning, Snapshots, Store, ToolStats
-from tasks.store.endings import until
+from tasks.store import (
+    Endings,
+    EventStore,
+    FleetStore,
+    JobStore,
+    Pruned,
+    Pruning,
+    SessionStore,
+    Snapshots,
+    Store,
+    ToolStats,
+    Turn,
+)
 from tasks.tool_figures import FleetStatistics, ToolReport
 from tasks.usage import Budget
-
-T = TypeVar("T")
-
-CANCELLED: Final = Failure(code="job_cancelled", message="cancelled on request")
-WAIT: Final = timedelta(seconds=2)
-"""Longest single wait for an event."""
-PATIENCE: Final = timedelta(seconds=60)
-"""Longest outage of the store that a waiting client sits out."""
-PAUSE_S: Final = 0.5
-"""Wait between two looks at a store that is away."""
-LOOK_AGAIN: Final = timedelta(seconds=5)
-"""How often a waited-for job is looked at, whatever was or was not heard of it."""
 
 
 class AsyncTroupe:
@@ -82,6 +72,8 @@ class AsyncTroupe:
         self._events = EventStore(self._store)
         self._fleet = FleetStore(self._store)
         self._endings = Endings(self._store)
+        self.states = SessionStore(self._store)
+        """What is kept of sessions."""
         self.dead = AsyncDeadList(self._store)
         """Steps that were given up, to be looked at, retried or dropped by hand."""
 
@@ -109,7 +101,8 @@ class AsyncTroupe:
         tenant: str = "default",
         priority: int = 5,
         max_in_flight: int | None = None,
-    ) -> "AsyncJobHandle":
+        max_steps: int | None = None,
+    ) -> AsyncJobHandle:
         """Submit a job; it is accepted when this returns, and reaches a final status whatever happens.
 
         Args:
@@ -124,6 +117,7 @@ class AsyncTroupe:
             tenant: On whose behalf; limits and fair shares are counted by it.
             priority: 0 to 9: its share of free slots while others wait too, doubled by each point.
             max_in_flight: Steps of it that may be dispatched or running at once.
+            max_steps: Steps of work that may begin before it stands still, until `advance` lets it go on.
 
         Raises:
             InvalidTask: empty, or longer than 100,000 characters.
@@ -146,11 +140,11 @@ class AsyncTroupe:
             tenant=tenant,
             priority=priority,
             max_in_flight=max_in_flight,
+            max_steps=max_steps,
         )
-        first = None if plan is not None else first_step(spec.task, BUILT_IN, self.limits)
-        return AsyncJobHandle(self, await self._jobs.submit(spec, first))
+        return await self._submit(spec)
 
-    async def replay(self, recording: Recording, *, timeout: float | timedelta = DEFAULT_TIMEOUT) -> "AsyncJobHandle":
+    async def replay(self, recording: Recording, *, timeout: float | timedelta = DEFAULT_TIMEOUT) -> AsyncJobHandle:
         """Submit the replay of a recorded job: neither models nor tools are called, plain code of agents is run.
 
         `recording.difference` tells whether its outcome is what was recorded.
@@ -166,13 +160,29 @@ class AsyncTroupe:
         job = new_job_id(self._partition(None))
         return AsyncJobHandle(self, await submit_replay(self._store, recording, job, length_of(timeout), self.limits))
 
-    def job(self, job_id: str) -> "AsyncJobHandle":
+    def job(self, job_id: str) -> AsyncJobHandle:
         """A handle on a job that was submitted before, here or elsewhere.
 
         Raises:
             InvalidId: it has not the form of a job id.
         """
         return AsyncJobHandle(self, parse_job_id(job_id))
+
+    def session(self, session: str | None = None) -> AsyncSessionHandle:
+        """A conversation that outlives its jobs: see `AsyncSessionHandle.send`. Nothing is stored before that.
+
+        Args:
+            session: Its id, or a name of your own, as `customer-17`; a new one unless given.
+
+        Raises:
+            InvalidId: it is neither.
+        """
+        name = self.states.fresh_id() if session is None else session_id(session, self.settings.partitions)
+        return AsyncSessionHandle(self, name)
+
+    async def sessions(self, limit: int = 20) -> list[SessionSummary]:
+        """The sessions that were used last, newest first."""
+        return await self.states.list(limit)
 
     async def jobs(self, limit: int = 20) -> list[JobSummary]:
         """The newest jobs, newest first."""
@@ -247,148 +257,15 @@ class AsyncTroupe:
     ) -> None:
         await self.close()
 
+    async def _submit(self, spec: JobSpec, turn: Turn | None = None) -> AsyncJobHandle:
+        first = None if spec.plan is not None else first_step(spec.task, BUILT_IN, self.limits)
+        return AsyncJobHandle(self, await self._jobs.submit(spec, first, turn))
+
+    async def _send(self, session: SessionId, text: str, policy: Policy, options: JobOptions) -> AsyncJobHandle:
+        spec = job_spec(new_job_id(session_partition(session)), text, **options, session=session)
+        return await self._submit(spec, Turn.of(spec.task, policy))
+
     def _partition(self, idempotency_key: str | None) -> int:
         """Any partition; with a key always the same one, where the key is remembered."""
         count = self.settings.partitions
         return randrange(count) if idempotency_key is None else crc32(idempotency_key.encode()) % count
-
-
-class AsyncJobHandle:
-    """One job."""
-
-    def __init__(self, troupe: AsyncTroupe, job_id: JobId) -> None:
-        self._troupe = troupe
-        self.id = job_id
-
-    def __repr__(self) -> str:
-        return f"<job {self.id}>"
-
-    async def status(self) -> TaskStatus:
-        """Where the job stands.
-
-        Raises:
-            UnknownJob: never submitted here, or past its retention.
-        """
-        status, _ = await self._troupe._snapshots.status(self.id)  # pyright: ignore[reportPrivateUsage]
-        return status
-
-    async def snapshot(self) -> JobResult:
-        """All that is known of the job now, final or not.
-
-        Raises:
-            UnknownJob: never submitted here, or past its retention.
-        """
-        return report(await self._troupe._snapshots.job(self.id))  # pyright: ignore[reportPrivateUsage]
-
-    async def wait(self, timeout: float | None = None) -> JobResult:
-        """The job's outcome, as soon as it is final, whatever it is.
-
-        Raises:
-            ResultTimeout: not final within `timeout` seconds; also a TimeoutError. The job goes on.
-            StoreUnavailable: the store was away for a minute, or at the end of `timeout`.
-            UnknownJob: never submitted here, or past its retention.
-        """
-        snapshots, endings = self._troupe._snapshots, self._troupe._endings  # pyright: ignore[reportPrivateUsage]
-        end = None if timeout is None else time.monotonic() + timeout
-        ended = endings.watch(self.id)
-        try:
-            await endings.placed(self.id)
-            status, _ = await snapshots.status(self.id)  # a store that is away from the start is said at once
-            while status not in FINAL_JOB:
-                left = LOOK_AGAIN if end is None else timedelta(seconds=end - time.monotonic())
-                if left <= timedelta(0):
-                    raise ResultTimeout(f"job {self.id} is still {status.value} after {timeout:g} s; it goes on")
-                await until(ended, min(left, LOOK_AGAIN))
-                status, _ = await patiently(lambda: snapshots.status(self.id), end)
-        finally:
-            ended.cancel()
-        return await patiently(self.snapshot, end)
-
-    async def result(self, timeout: float | None = None) -> JobResult:
-        """The job's outcome, once it has completed.
-
-        Raises:
-            JobFailed, JobCancelled: it ended without an answer; `wait` returns the details.
-            ResultTimeout: not final within `timeout` seconds; also a TimeoutError. The job goes on.
-            UnknownJob: never submitted here, or past its retention.
-        """
-        outcome = await self.wait(timeout)
-        if outcome.status is TaskStatus.COMPLETED:
-            return outcome
-        reason = f"{outcome.error.code}: {outcome.error.message}" if outcome.error else "no reason was stored"
-        kind = JobCancelled if outcome.status is TaskStatus.CANCELLED else JobFailed
-        raise kind(f"job {self.id}: {reason}")
-
-    async def ledger(self) -> LedgerReport:
-        """What the job has consumed until now, by step, agent and model: killed and repeated attempts included.
-
-        Raises:
-            UnknownJob: never submitted here, or past its retention.
-        """
-        record = await self._troupe._snapshots.job(self.id)  # pyright: ignore[reportPrivateUsage]
-        return LedgerReport.of(self.id, record.ledger)
-
-    async def events(self, since: int = 0) -> AsyncIterator[JobEvent]:
-        """Events with a number above `since`, in order, until the job's last one; waits for those to come.
-
-        Raises:
-            StoreUnavailable: the store was away for a minute; go on later with the last number seen.
-            UnknownJob: never submitted here, or past its retention.
-        """
-        snapshots, events = self._troupe._snapshots, self._troupe._events  # pyright: ignore[reportPrivateUsage]
-        status, last = await snapshots.status(self.id)
-        seen = since
-        while status not in FINAL_JOB or seen < last:
-            batch = await patiently(lambda after=seen: events.read(self.id, after, wait=WAIT))
-            for event in batch:
-                yield event
-                seen = event.seq
-                if ends_job(event):
-                    status, last = await patiently(lambda: snapshots.status(self.id))
-                    if status in FINAL_JOB and seen >= last:
-                        return  # else it was reopened: there is more
-            if not batch:
-                status, last = await patiently(lambda: snapshots.status(self.id))
-
-    async def record(self) -> Recording:
-        """All that models and tools said in the job, now that it has ended, to be written to a file and replayed.
-
-        Raises:
-            BadRecording: it has not ended, was ended from outside, or its exchanges are not known whole.
-            UnknownJob: never submitted here, or past its retention.
-        """
-        return await take(self._troupe._store, self.id)  # pyright: ignore[reportPrivateUsage]
-
-    async def cancel(self) -> TaskStatus:
-        """Cancel the job on all workers. A job that is final stays what it is.
-
-        Returns:
-            The job's status after it.
-
-        Raises:
-            UnknownJob: never submitted here, or past its retention.
-        """
-        jobs = self._troupe._jobs  # pyright: ignore[reportPrivateUsage]
-        status = await jobs.end_job(self.id, TaskStatus.CANCELLED, CANCELLED)
-        if status is None:
-            raise UnknownJob(f"there is no job {self.id!r} here: never submitted, or past its retention")
-        return status
-
-
-async def patiently(call: Callable[[], Awaitable[T]], end: float | None = None) -> T:
-    """Read again while the store is away: its restart is no reason to give a job up.
-
-    Args:
-        end: Time of `time.monotonic` at which to stop trying; at the latest after PATIENCE.
-
-    Raises:
-        StoreUnavailable: still away then.
-    """
-    last = time.monotonic() + PATIENCE.total_seconds()
-    while True:
-        try:
-            return await call()
-        except StoreUnavailable:
-            if time.monotonic() + PAUSE_S > (last if end is None else min(end, last)):
-                raise
-        await asyncio.sleep(PAUSE_S)

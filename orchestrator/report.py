@@ -27,7 +27,14 @@ def report(record: JobRecord) -> JobResult:
         started_at=record.started_at,
         finished_at=record.finished_at,
         error=ErrorReport.of(record.failure) if record.failure else None,
+        paused=_is_paused(record),
     )
+
+
+def _is_paused(record: JobRecord) -> bool:
+    """Whether nothing of it is under way, and some of it is held."""
+    under_way = {one.status for one in record.steps} - FINAL_STEP - {StepStatus.BLOCKED}
+    return bool(record.held) and not record.final and not under_way
 
 
 def _used(record: JobRecord) -> dict[str, Usage]:

@@ -4,15 +4,33 @@ from collections.abc import Sequence
 from datetime import timedelta
 from math import isfinite
 from pathlib import Path
+from typing import TypedDict
 
 from pydantic import ValidationError
 
 from tasks.errors import ContractError, InvalidTask
-from tasks.ids import JobId
+from tasks.ids import JobId, SessionId
 from tasks.models import DEFAULT_TIMEOUT, MAX_TASK_CHARS, MAX_TIMEOUT, JobSpec, Plan
 from tasks.results import MICROUSD
 from tasks.tables import table_refs
 from tasks.usage import Budget
+
+
+class JobOptions(TypedDict, total=False):
+    """What a submit may say beside the task: see `AsyncTroupe.submit`."""
+
+    model: str | None
+    knowledge: Sequence[str]
+    data: Sequence[str | Path]
+    plan: Plan | None
+    budget_usd: float | None
+    budget: Budget | None
+    timeout: float | timedelta
+    idempotency_key: str | None
+    tenant: str
+    priority: int
+    max_in_flight: int | None
+    max_steps: int | None
 
 
 def job_spec(
@@ -30,6 +48,8 @@ def job_spec(
     tenant: str = "default",
     priority: int = 5,
     max_in_flight: int | None = None,
+    max_steps: int | None = None,
+    session: SessionId | None = None,
 ) -> JobSpec:
     """What is asked for, checked as far as that can be done without asking anybody: see `AsyncTroupe.submit`.
 
@@ -50,6 +70,8 @@ def job_spec(
         tenant=tenant,
         priority=priority,
         max_in_flight=max_in_flight,
+        max_steps=max_steps,
+        session=session,
     )
 
 

@@ -3,8 +3,9 @@
 TroupeError
 ├── ContractError                 fix the call; a retry cannot help
 │   ├── InvalidId · InvalidTask · InvalidPlan · InvalidTool
-│   ├── UnknownJob · NotDead · NotAsked · UnknownAgent · UnknownModel · UnknownKnowledge · UnknownTool
-│   ├── BadSetting · BadDocument · BadTable · BadRecording · PayloadTooLarge · IdempotencyConflict
+│   ├── UnknownJob · UnknownSession · NotDead · NotAsked · UnknownAgent · UnknownModel · UnknownKnowledge · UnknownTool
+│   ├── BadSetting · BadDocument · BadTable · BadRecording
+│   ├── PayloadTooLarge · IdempotencyConflict · StateConflict
 │   ├── SpendLimitReached         carries resets_in where it is known
 │   └── IncompatibleVersion · DamagedRecord
 ├── TransientError                try again later, with backoff
@@ -12,6 +13,7 @@ TroupeError
 │   │   └── StoreFull             a StoreUnavailable; carries retry_after
 │   ├── AttemptOver · BudgetHeld
 │   ├── FleetFull                 carries retry_after
+│   ├── SessionBusy               carries the job whose turn it is
 │   ├── ModelUnavailable          carries retry_after where the provider gave one
 │   └── ResultTimeout             also a TimeoutError
 └── WorkFailed                    the work was tried and did not succeed: settle and report
@@ -79,6 +81,18 @@ class UnknownJob(ContractError):
     """Never submitted here, or past its retention."""
 
     code = "unknown_job"
+
+
+class UnknownSession(ContractError):
+    """Never begun here, deleted, or unused for longer than sessions are kept."""
+
+    code = "unknown_session"
+
+
+class StateConflict(ContractError):
+    """The session was changed since it was loaded: load it again, and change that."""
+
+    code = "state_conflict"
 
 
 class NotDead(ContractError):
@@ -234,6 +248,17 @@ class FleetFull(TransientError):
     def __init__(self, message: str, *, retry_after: timedelta) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class SessionBusy(TransientError):
+    """Another request of the session is being answered, and this one was not to wait, or too many wait already."""
+
+    code = "session_busy"
+
+    def __init__(self, message: str, *, job: str) -> None:
+        super().__init__(message)
+        self.job = job
+        """The job whose turn it is."""
 
 
 class ResultTimeout(TransientError, TimeoutError):

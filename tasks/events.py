@@ -185,6 +185,20 @@ class TextDelta(BaseEvent):
     """What came since the event before."""
 
 
+class JobPaused(BaseEvent):
+    """As many steps of work have begun as were asked for: the others are held until the job is told to go on."""
+
+    type: Literal["job_paused"] = "job_paused"
+
+
+class JobContinued(BaseEvent):
+    """The job may begin further steps."""
+
+    type: Literal["job_continued"] = "job_continued"
+    steps: int | None = None
+    """How many more; None: all."""
+
+
 class JobReopened(BaseEvent):
     """Steps that had been given up are tried again by hand; the job goes on, with a new deadline."""
 
@@ -220,6 +234,8 @@ JobEvent = Annotated[
     | ToolCalled
     | StepProgress
     | TextDelta
+    | JobPaused
+    | JobContinued
     | JobReopened
     | JobFinished,
     Field(discriminator="type"),

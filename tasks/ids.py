@@ -8,12 +8,14 @@ import re
 import secrets
 import time
 from typing import NamedTuple, NewType
+from zlib import crc32
 
 from tasks.errors import InvalidId
 
 JobId = NewType("JobId", str)
 StepId = NewType("StepId", str)
 WorkerName = NewType("WorkerName", str)
+SessionId = NewType("SessionId", str)
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32 in lower case: no i, l, o, u, so an id survives being read aloud."""
@@ -25,6 +27,10 @@ JOB_ID = re.compile(rf"j[{ALPHABET}]{{{TIME_CHARS + RANDOM_CHARS + 1}}}")
 STEP_ID = re.compile(r"[a-z][a-z0-9_-]{0,47}")
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,47}")
 """Names of agents, queues and capabilities: also Celery task and queue names, so no blanks and no colons."""
+
+SESSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+SESSION_ID = re.compile(rf"{SESSION_NAME.pattern}\.[{ALPHABET}]")
+"""A name and, behind a dot, the partition: jobs of a session live in its slot."""
 
 ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -81,6 +87,46 @@ def parse_job_id(text: str) -> JobId:
 def partition_of(job: JobId) -> int:
     """The partition that the id was made in."""
     return ALPHABET.index(job[-1])
+
+
+def new_session_id(partition: int) -> SessionId:
+    """A fresh session id in the given partition, 0 to 31."""
+    stamp = _base32(time.time_ns() // 1_000_000, TIME_CHARS)
+    return SessionId(f"s{stamp}{_base32(secrets.randbits(5 * RANDOM_CHARS), RANDOM_CHARS)}.{ALPHABET[partition]}")
+
+
+def session_id(name: str, partitions: int) -> SessionId:
+    """The id of a session that somebody names: `customer-17` is `customer-17.0` in a fleet of one partition.
+
+    A whole id is taken as it is. Names find their session as long as the number of partitions stays; ids always.
+
+    Raises:
+        InvalidId: it has not the form of a name or of an id, or names a partition that this fleet does not have.
+    """
+    if SESSION_NAME.fullmatch(name) is not None:
+        return SessionId(f"{name}.{ALPHABET[crc32(name.encode()) % partitions]}")
+    found = parse_session_id(name)
+    if session_partition(found) >= partitions:
+        raise InvalidId(f"session {name!r} is of partition {session_partition(found)}; this fleet has {partitions}")
+    return found
+
+
+def parse_session_id(text: str) -> SessionId:
+    """Check the form of a session id that came from outside.
+
+    Raises:
+        InvalidId: it has not the form of a session id.
+    """
+    if SESSION_ID.fullmatch(text) is None:
+        raise InvalidId(
+            f"{text!r} is no session: letters, digits, - and _, at most 64, then maybe a dot and a partition"
+        )
+    return SessionId(text)
+
+
+def session_partition(session: SessionId) -> int:
+    """The partition that the session is in."""
+    return ALPHABET.index(session[-1])
 
 
 def _base32(value: int, width: int) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, AwareDatetime, Field, JsonValue
 from pydantic.json_schema import SkipJsonSchema
 
-from tasks.ids import NAME, STEP_ID, JobId, StepId, WorkerName
+from tasks.ids import NAME, SESSION_ID, STEP_ID, JobId, SessionId, StepId, WorkerName
 from tasks.states import StepStatus, TaskStatus
 from tasks.usage import Budget, Usage
 from tasks.wire import Wire
@@ -39,6 +39,7 @@ def _check_step_id(text: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
+SessionName = Annotated[SessionId, Field(pattern=rf"^(?:{SESSION_ID.pattern})\z")]
 StepName = Annotated[StepId, AfterValidator(_check_step_id)]
 
 
@@ -250,6 +251,10 @@ class JobSpec(Wire):
     """Share of free slots while others wait too: each point doubles it. None starves."""
     max_in_flight: int | None = Field(default=None, ge=1)
     """Steps of this job that may be dispatched or running at once."""
+    session: SessionName | None = None
+    """The conversation that it answers; its partition is that of the id."""
+    max_steps: int | None = Field(default=None, ge=1)
+    """Steps of work that may begin before it stands still until it is told to go on."""
 
     @property
     def budget(self) -> Budget:

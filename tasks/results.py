@@ -183,3 +183,5 @@ class JobResult(Wire):
     """When the first worker began."""
     finished_at: AwareDatetime | None
     error: ErrorReport | None
+    paused: bool = False
+    """Whether it stands still, with as many steps of work begun as were asked for, until it is told to go on."""

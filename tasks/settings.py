@@ -89,6 +89,14 @@ class StoreSettings(RoomSettings):
     """How long a silent worker counts as alive in lists."""
     retention_s: float = Field(default=7 * 86_400.0, gt=0)
     """How long a finished job is kept."""
+    session_ttl_s: float = Field(default=7 * 86_400.0, gt=0)
+    """How long a session is kept after its last use; while a job of it is open, until after that."""
+    session_messages_max: int = Field(default=20_000, ge=100)
+    """Messages kept of one session; the oldest are dropped."""
+    session_calls_max: int = Field(default=5_000, ge=100)
+    """The same for its tool calls."""
+    session_line_max: int = Field(default=100, ge=1)
+    """Requests of one session that may wait for their turn; one more is refused with `session_busy`."""
     events_max: int = Field(default=10_000, ge=100)
     """Events kept for one job; older ones are dropped."""
 

@@ -5,17 +5,20 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tasks.errors import BudgetSpent, ContractError
+from tasks.ids import SessionId
 from tasks.models import Plan, StepKind
 from tasks.settings import read_settings
-from tasks.store import AccountStore, Store
+from tasks.store import AccountStore, SessionStore, Store
 from tasks.store.limits import LimitStore
 from tasks.store.prefixes import PrefixStore
 from workers.agents.base import Agent, AgentReply
 from workers.agents.built_in import prompt
-from workers.agents.conversation import Conversation
+from workers.agents.conversation import Conversation, Executor
 from workers.agents.fitness import Fitness
 from workers.agents.gathered import gathered
 from workers.agents.prompt import opening, shared_chars
+from workers.agents.remembered import NEWEST, before, talk
+from workers.agents.session_calls import RememberingExecutor
 from workers.context import StepContext
 from workers.journal.account import Account
 from workers.journal.governed import Counting
@@ -58,6 +61,7 @@ class Answering:
         self.given: dict[str, tuple[Tool, ...]] = {}
         """Tools that MCP servers last gave to agents, by agent."""
         self._store = store
+        self._sessions = None if store is None else SessionStore(store)
         self._models: dict[str, Model] = {}
         self._counters: dict[str, Counting] = {}
         self._fitness = Fitness(settings)
@@ -89,12 +93,15 @@ class Answering:
         if account.replay:
             await account.open()
             await begin_as_recorded(account.recorded, context)
+        else:
+            await self._look_back(context)
         if agent.run is not None:
             return _reply(agent, await agent.run(context))
         model = self._recorded_model(account) if account.replay else await self._asked_model(account)
         bases = shelf.in_use(context.knowledge, read_settings(KnowledgeSettings).home)
         try:
-            opened = await account.opening(opening(context.claim, context.agents, bases))
+            said = talk(context.conversation, self.settings.session_tokens)
+            opened = await account.opening(opening(context.claim, context.agents, bases, said))
             reply = await self._conversation(account, model, opened).run(opened)
             account.check_end()
             return reply
@@ -123,17 +130,35 @@ class Answering:
 
     def _conversation(self, account: Account, model: Model, opened: str) -> Conversation:
         agent, claim = account.agent, account.context.claim
+        if claim.job.session is not None and claim.step.kind is StepKind.SYNTHESIS:
+            agent = replace(agent, stream=True)  # somebody is waiting to read it
         executor = ToolExecutor(agent.toolbox, self.controls, within=timedelta(milliseconds=claim.deadline_ms))
         return Conversation(
             agent=agent,
             context=account.context,
             model=account.model(model),
-            executor=account.executor(executor, model.name),
+            executor=self._remembering(account.executor(executor, model.name), claim.job.session),
             system=system_prompt(agent, claim.step.kind),
             max_tokens=self.settings.max_tokens,
             limits=self._fitness.limits(model.name),
             shared_chars=shared_chars(opened, claim.step.kind),
         )
+
+    async def _look_back(self, context: StepContext) -> None:
+        """Read what was said before in the job's session.
+
+        Raises:
+            StoreUnavailable: the store is away.
+        """
+        job = context.claim.job
+        if job.session is not None and self._sessions is not None:
+            context.conversation = tuple(before(await self._sessions.newest(job.session, NEWEST), job.id))
+
+    def _remembering(self, executor: Executor, session: SessionId | None) -> Executor:
+        """The executor; of a session's job one that remembers its calls with the session."""
+        if session is None or self._sessions is None:
+            return executor
+        return RememberingExecutor(executor, self._sessions, session)
 
     def _purse(self) -> Purse:
         return Purse(self._fitness.pricing, hour=self.settings.cache == "1h")

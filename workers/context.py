@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from tasks.errors import ContractError
 from tasks.models import AgentDefinition, Claim, PlannedStep, Source, StepInput
 from tasks.redaction import Secrets, excerpt, hide_here
+from tasks.sessions import Message
 from tasks.store.waits import Wait, WaitKind, Wanted
 from tasks.usage import Usage
 from workers import delegation
@@ -32,6 +33,8 @@ class StepContext:
     claim: Claim
     agents: tuple[AgentDefinition, ...] = ()
     """Living agents that a plan may use; filled for the planner only."""
+    conversation: tuple[Message, ...] = ()
+    """What was said in the job's session before its own message, oldest first; the newest part of it."""
     found: dict[str, Source] = field(default_factory=dict[str, Source])
     """Every source that a tool has shown to the model in this attempt, by id; only these can be cited."""
     kept: set[str] = field(default_factory=set[str])

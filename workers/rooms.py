@@ -4,6 +4,7 @@ from typing import Final
 
 from tasks.logs import LogSettings
 from tasks.settings import RoomSettings, StoreSettings, read_settings
+from tasks.signing import SigningSettings
 from workers.knowledge.settings import KnowledgeSettings
 from workers.llm.settings import ModelSettings
 from workers.settings import WorkerSettings
@@ -18,6 +19,7 @@ ROOMS: Final[tuple[type[RoomSettings], ...]] = (
     KnowledgeSettings,
     McpSettings,
     TableSettings,
+    SigningSettings,
 )
 
 

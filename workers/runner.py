@@ -30,6 +30,7 @@ from tasks.errors import (
 from tasks.ids import AttemptRef, WorkerName
 from tasks.models import MAX_TEXT_CHARS, Claim, Failure, StepKind, StepResult
 from tasks.redaction import excerpt
+from tasks.sessions import Message
 from tasks.store import AttemptStore, FleetStore, Refusal, Unbooked
 from tasks.store.attempts import HANDED_BACK, MAX_FOUND_CHARS, MAX_FOUND_SOURCES
 from tasks.store.jobs import LOST
@@ -230,7 +231,8 @@ class Runner:
             if isinstance(fact, Failure):
                 anew = context is not None and begins_anew(fact, context)
                 return await self.attempts.fail(ref, fact, usage, rest, found=found, anew=anew)
-            return await self.attempts.succeed(ref, fact, usage, rest)
+            said = answer_of(context, fact) if context else None
+            return await self.attempts.succeed(ref, fact, usage, rest, said=said)
 
         try:
             refusal = await _patiently(settle, self.settle_within)
@@ -274,6 +276,15 @@ def begins_anew(failure: Failure, context: StepContext) -> bool:
     if failure.deferred or failure.code in GOES_ON or context.broken_off:
         return False
     return failure.code != RAISED or not context.grew
+
+
+def answer_of(context: StepContext, result: StepResult) -> Message | None:
+    """What the job's session is told with the answer; None where there is no session, or this is not the answer."""
+    claim = context.claim
+    if claim.job.session is None or claim.step.kind is not StepKind.SYNTHESIS:
+        return None
+    metadata: dict[str, JsonValue] = {"model": result.model, "sources": [source.title for source in result.sources]}
+    return Message.model_validate({"role": "assistant", "content": result.text, "metadata": metadata})
 
 
 def consumed(context: StepContext) -> tuple[Usage, Unbooked]:

@@ -13,8 +13,10 @@ from rich.tree import Tree
 from orchestrator.blocking import JobHandle
 from tasks.events import (
     ChildrenAccepted,
+    JobContinued,
     JobEvent,
     JobFinished,
+    JobPaused,
     JobReopened,
     JobSubmitted,
     PlanAccepted,
@@ -95,6 +97,13 @@ class JobView:
                     if line.state not in {"succeeded", "queued", "running", "retrying"}:
                         line.state, line.note, line.ended = "waiting", "", None
                 return f"job goes on: {', '.join(event.steps)}"
+            case JobPaused():
+                self.status = "paused"
+                return "paused: as many steps as were asked for have begun"
+            case JobContinued():
+                self.status = "in_progress"
+                more = "all steps" if event.steps is None else f"{event.steps} more step{'s'[: event.steps > 1]}"
+                return f"job goes on with {more}"
             case JobFinished():
                 self.status = event.status.value
                 return f"job {event.status.value}" + (f": {event.failure.message}" if event.failure else "")
@@ -113,7 +122,9 @@ class JobView:
         return tree
 
     def _apply_step(self, event: JobEvent) -> str | None:
-        if isinstance(event, JobSubmitted | PlanAccepted | PlanRejected | JobReopened | JobFinished):
+        if isinstance(
+            event, JobSubmitted | PlanAccepted | PlanRejected | JobPaused | JobContinued | JobReopened | JobFinished
+        ):
             return None
         line = self.steps.setdefault(event.step, StepLine())
         match event:

@@ -22,7 +22,10 @@ from tasks.results import JobResult, StepOutput
 from tasks.states import StepStatus
 from tasks.store import JournalEntry
 
-NOT_HELD = ("id", "idempotency_key", "budget_microusd", "limits", "max_in_flight", "timeout_ms", "replay")
+NOT_HELD = (
+    *("id", "idempotency_key", "budget_microusd", "limits", "max_in_flight", "timeout_ms", "replay"),
+    *("session", "max_steps"),
+)
 """Parts of a job's spec that do not hold for its replay: it calls nothing, and has an id and a time of its own."""
 
 

@@ -9,6 +9,7 @@ from tasks.store.fleet import FleetStore
 from tasks.store.jobs import JobStore, Made, NewStep, Swept
 from tasks.store.outbox import Entry, Notice, Outbox
 from tasks.store.pruning import Pruned, Pruning
+from tasks.store.sessions import SessionStore, Turn
 from tasks.store.snapshot import JobRecord, Snapshots, StepRecord
 from tasks.store.store import Store
 from tasks.store.tool_stats import Counted, ToolStats
@@ -34,10 +35,12 @@ __all__ = [
     "Pruning",
     "Refusal",
     "Scope",
+    "SessionStore",
     "Snapshots",
     "StepRecord",
     "Store",
     "Swept",
     "ToolStats",
+    "Turn",
     "Unbooked",
 ]

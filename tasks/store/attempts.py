@@ -1,5 +1,6 @@
 """The doer's door: claim an attempt, keep it alive, report from it, settle it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -9,11 +10,13 @@ from typing import Final, NamedTuple, cast
 from tasks.errors import PayloadTooLarge
 from tasks.ids import AttemptRef, StepId, WorkerName, partition_of
 from tasks.models import AttemptOutcome, Claim, Failure, JobSpec, Step, StepInput, StepResult
+from tasks.sessions import Message
 from tasks.states import Move, StepStatus, sources
 from tasks.store.failures import translated
 from tasks.store.payload import is_apart, pack, unpack
 from tasks.store.reading import known, readable
 from tasks.store.scripts import CLAIM, HEARTBEAT, PARK, REPORT, SETTLE
+from tasks.store.sessions import stored_content
 from tasks.store.store import Store
 from tasks.store.waits import ASKED, Wanted
 from tasks.usage import Usage
@@ -116,13 +119,20 @@ class AttemptStore:
         return {ref: refusal(status) for ref, status in zip(refs, reply, strict=True) if status}
 
     async def succeed(
-        self, ref: AttemptRef, result: StepResult, usage: Usage, rest: Unbooked | None = None
+        self,
+        ref: AttemptRef,
+        result: StepResult,
+        usage: Usage,
+        rest: Unbooked | None = None,
+        *,
+        said: Message | None = None,
     ) -> Refusal | None:
         """Commit the attempt's result; dependents become ready in the same move. None when accepted.
 
         Args:
             usage: All that the attempt consumed.
             rest: As much of it as the ledger does not have yet; all of it unless given.
+            said: What the job's session is told with it, if the job ends with this step and has one.
 
         Raises:
             PayloadTooLarge: it has more bytes or sources than are stored; settle the attempt as failed instead.
@@ -131,7 +141,9 @@ class AttemptStore:
             count = f"{len(result.sources):,}"
             raise PayloadTooLarge(f"the result has {count} sources; at most {MAX_SOURCES:,} are allowed")
         held, apart = pack("the result", result.model_dump_json(exclude_defaults=True))
-        return await self._settle(Move.SUCCEED, ref, AttemptOutcome.SUCCEEDED, held, usage, rest, apart=apart)
+        return await self._settle(
+            Move.SUCCEED, ref, AttemptOutcome.SUCCEEDED, held, usage, rest, apart=apart, said=said
+        )
 
     async def fail(
         self,
@@ -227,6 +239,7 @@ class AttemptStore:
         apart: str = "",
         anew: bool = False,
         found: StepResult | None = None,
+        said: Message | None = None,
     ) -> Refusal | None:
         rest = rest or Unbooked(usage)
         args = [
@@ -243,6 +256,8 @@ class AttemptStore:
             "" if rest.usage == Usage() else amounts(rest.usage),
             "1" if anew else "",
             _bounded(found).model_dump_json(exclude_defaults=True) if found else "",
+            stored_content(said.content) if said else "",
+            json.dumps(said.metadata, ensure_ascii=False) if said else "",
         ]
         status = await self.store.move(SETTLE, partition_of(ref.job), args)
         return refusal(str(status)) if status else None

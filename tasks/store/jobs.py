@@ -9,13 +9,14 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, cast
 
-from tasks.errors import DamagedRecord, FleetFull, IdempotencyConflict
+from tasks.errors import DamagedRecord, FleetFull, IdempotencyConflict, SessionBusy
 from tasks.ids import AttemptRef, JobId, StepId, partition_of
 from tasks.models import MAX_TIMEOUT, Failure, JobSpec, Step
 from tasks.states import Move, StepStatus, TaskStatus, sources
 from tasks.store.payload import pack
 from tasks.store.reading import readable
-from tasks.store.scripts import DISPATCH, END_JOB, EXTEND, FALL_BACK, GIVE_UP, POSTPONE, SUBMIT, SWEEP
+from tasks.store.scripts import DISPATCH, END_JOB, EXTEND, FALL_BACK, GIVE_UP, GO_ON, POSTPONE, SUBMIT, SWEEP
+from tasks.store.sessions import REPLACED, Turn
 from tasks.store.store import Store
 
 SWEEP_BATCH: Final = 200
@@ -86,11 +87,12 @@ class JobStore:
         self.store = store
         self.settings = store.settings
 
-    async def submit(self, spec: JobSpec, first: Step | None) -> JobId:
+    async def submit(self, spec: JobSpec, first: Step | None, turn: Turn | None = None) -> JobId:
         """Accept a job: it, its first step and the outbox entry are written together.
 
         Args:
             first: The planning step; None when the job brings its plan.
+            turn: What its session is told; given when the job has one. It is written together with the job.
 
         Returns:
             The job's id: an earlier one's when the idempotency key was used for the same request before, and that job
@@ -99,46 +101,20 @@ class JobStore:
         Raises:
             IdempotencyConflict: the key was used for a different request.
             PayloadTooLarge: request or plan have more bytes than are stored.
+            SessionBusy: another job of the session is open, and this one was not to wait; or too many wait.
             StoreUnavailable: no answer in time; submit again with the same id or key.
         """
         fingerprint, key = "", None
-        partition = partition_of(spec.id)
-        stored, spec_apart = pack("the request", _stored(spec))
-        plan, plan_apart = pack("the plan", spec.plan.model_dump_json(exclude_defaults=True)) if spec.plan else ("", "")
         if spec.idempotency_key is not None:
             fingerprint = sha256(spec.model_dump_json(exclude={"id"}, exclude_defaults=True).encode()).hexdigest()[:32]
-            key = self.store.keys.idempotency(partition, spec.idempotency_key)
+            key = self.store.keys.idempotency(partition_of(spec.id), spec.idempotency_key)
+        args = [*self._of_job(spec, first, fingerprint), *self._of_session(spec, turn), spec.max_steps or ""]
         reply = cast(
             "list[str]",
-            await self.store.move(
-                SUBMIT,
-                partition,
-                [
-                    spec.id,
-                    stored,
-                    first.id if first else "",
-                    first.model_dump_json(exclude_defaults=True) if first else "",
-                    spec.timeout_ms,
-                    int(self.settings.retention_s * 1000),
-                    fingerprint,
-                    self._longest_kept_ms,
-                    self.settings.max_open_jobs,
-                    self.settings.max_open_jobs_of_tenant,
-                    spec.tenant,
-                    spec.priority,
-                    spec.max_in_flight or 0,
-                    first.queue if first else "",
-                    plan,
-                    first.queue_ms if first else 0,
-                    first.total_ms if first else 0,
-                    spec_apart,
-                    plan_apart,
-                    _stored(spec.model_copy(update={"task": spec.task[:MAX_BRIEF_CHARS]})) if spec_apart else "",
-                    "1" if spec.replay else "",
-                ],
-                key=key or self.store.keys.job(spec.id),
-            ),
+            await self.store.move(SUBMIT, partition_of(spec.id), args, key=key or self.store.keys.job(spec.id)),
         )
+        if int(reply[1]) < 0 and reply[2] == "busy":
+            raise SessionBusy(f"session {spec.session!r} is busy with job {reply[0]}", job=reply[0])
         if int(reply[1]) < 0:
             raise fleet_full(reply[2], spec.tenant)
         if reply[2] != fingerprint:
@@ -236,6 +212,18 @@ class JobStore:
         )
         return TaskStatus(str(reply)) if reply else None
 
+    async def go_on(self, job: JobId, steps: int | None, timeout_ms: int) -> TaskStatus | None:
+        """Let a job begin further steps of work, those first that were held; all unless told how many.
+
+        Args:
+            timeout_ms: Its time from now.
+
+        Returns:
+            The job's status; a final one was not changed. None when there is no such job.
+        """
+        reply = await self.store.move(GO_ON, partition_of(job), [job, "" if steps is None else steps, timeout_ms])
+        return TaskStatus(str(reply)) if reply else None
+
     async def sweep(self, partition: int, windows: Mapping[str, int] = NO_WINDOWS, tenant_limit: int = 0) -> Swept:
         """Act on due timers of a partition, and let waiting steps into free slots; several replicas may do it at once.
 
@@ -261,6 +249,40 @@ class JobStore:
         due, next_ms, *wrong = cast("list[str]", await self.store.move(SWEEP, partition, args))
         next_due = None if int(next_ms) < 0 else timedelta(milliseconds=int(next_ms))
         return Swept(int(due), next_due, tuple(_damage(*wrong[at : at + 3]) for at in range(0, len(wrong), 3)))
+
+    def _of_job(self, spec: JobSpec, first: Step | None, fingerprint: str) -> list[str | int]:
+        settings = self.settings
+        stored, spec_apart = pack("the request", _stored(spec))
+        plan, plan_apart = pack("the plan", spec.plan.model_dump_json(exclude_defaults=True)) if spec.plan else ("", "")
+        return [
+            spec.id,
+            stored,
+            first.id if first else "",
+            first.model_dump_json(exclude_defaults=True) if first else "",
+            spec.timeout_ms,
+            int(settings.retention_s * 1000),
+            fingerprint,
+            self._longest_kept_ms,
+            settings.max_open_jobs,
+            settings.max_open_jobs_of_tenant,
+            spec.tenant,
+            spec.priority,
+            spec.max_in_flight or 0,
+            first.queue if first else "",
+            plan,
+            first.queue_ms if first else 0,
+            first.total_ms if first else 0,
+            spec_apart,
+            plan_apart,
+            _stored(spec.model_copy(update={"task": spec.task[:MAX_BRIEF_CHARS]})) if spec_apart else "",
+            "1" if spec.replay else "",
+        ]
+
+    def _of_session(self, spec: JobSpec, turn: Turn | None) -> list[str | int]:
+        settings = self.settings
+        told = ["", "", "", ""] if turn is None else [spec.session or "", turn.policy, turn.content, turn.metadata]
+        bounds = [int(settings.session_ttl_s * 1000), settings.session_messages_max, settings.session_line_max]
+        return [*told, *bounds, REPLACED.model_dump_json(exclude_defaults=True)]
 
     @property
     def _longest_kept_ms(self) -> int:

@@ -24,6 +24,10 @@
 | `<p>:{N}:job:<id>:events` | stream, ids `<seq>-0` | moves, report | as the job |
 | `<p>:{N}:job:<id>:ledger` | hash: lua/accounts.lua | reserve, book, settle | as the job |
 | `<p>:{N}:job:<id>:journal` | hash: lua/accounts.lua | book, seed | as the job; 15 min until that is submitted |
+| `<p>:{N}:session:<id>` | hash: lua/sessions.lua | session_write, submit, settle | `session_ttl_s` after its last use |
+| `…:messages`, `…:calls` of it | streams, ids `<number>-0`; trimmed | the same | with the hash |
+| `…:once:<minute>` of it | hash: token of a write → its reply | session_write | 3 min |
+| `<p>:{N}:session:index` | sorted set: session → its end, Unix ms | the same | permanent; pruned past their ends |
 | `<p>:{N}:idem:<sha256>` | string: `job fingerprint` | submit, moves | as the job, whose field `idem` names it |
 | `<p>:{fleet}:workers`, `…:orchestrators`, `…:tools` | hash: process → announcement | announce | permanent |
 | `…:until` of these | sorted set: process → end, Unix ms | announce | permanent; silent ones go from both |
@@ -43,7 +47,7 @@ Fields of `:steps`, each followed by the step's id: s status · a attempt · n f
 t started · f finished · q dispatched (Unix ms) · k kind · j join · i dependencies · d dependents · r dependencies
 not yet ended · o dependencies that succeeded · Q queue · g holds a slot · c token of the claim · y most ms in the
 queue · e end of its time there · z most ms of the whole step · T end of it · u attempt numbers that were left out ·
-l token of the last report · p parent of a child step, and its wait.
+l token of the last report · p parent of a child step, and its wait · b may begin: counted · h held.
 Fields of `:results`: r:<step> result · f:<step> failure · a:<step>:<attempt> record of an ended attempt.
 """
 
@@ -51,7 +55,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.ids import JobId, partition_of
+from tasks.ids import JobId, SessionId, partition_of, session_partition
 
 GROUP: Final = "orchestrators"
 """Consumer group of the control streams."""
@@ -70,6 +74,7 @@ PERMANENT: Final = (
     "job:damaged",
     "job:load",
     "job:waits",
+    "session:index",
     "line",
     "workers",
     "workers:until",
@@ -122,6 +127,14 @@ class Keys:
     def events(self, job: JobId) -> str:
         """The job's event stream."""
         return f"{self.job(job)}:events"
+
+    def session(self, session: SessionId) -> str:
+        """The session's hash; `:messages` and `:calls` follow it."""
+        return f"{self.partition(session_partition(session))}session:{session}"
+
+    def sessions(self, partition: int) -> str:
+        """The partition's sessions by the end of their lifetime."""
+        return f"{self.partition(partition)}session:index"
 
     def idempotency(self, partition: int, key: str) -> str:
         """Where the first job under an idempotency key is remembered."""

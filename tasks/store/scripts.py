@@ -8,17 +8,19 @@ from typing import Final, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-READING: Final = frozenset({"read", "read_step", "recall", "awaited", "survey", "calls_window"})
+READING: Final = frozenset({"read", "read_step", "recall", "awaited", "survey", "calls_window", "session_read"})
 """Scripts that write nothing."""
 ALONE: Final = READING | {"announce", "alive", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate"}
 """Scripts that stand without the prelude of the job scripts."""
 
-BEFORE: Final = ("prelude", "admission", "accounts", "waits", "steps")
+BEFORE: Final = ("prelude", "admission", "accounts", "waits", "sessions", "steps")
 """What stands before the text of every other script."""
 LIMITING: Final = frozenset({"limit_book", "limit_correct"})
 """Scripts that have a prelude of their own, `limit_bucket`, instead."""
 
-REFUSED_WHEN_FULL: Final = frozenset({"submit", "seed", "report", "reopen", "count_calls", "lead", "warm"})
+REFUSED_WHEN_FULL: Final = frozenset(
+    {"submit", "seed", "report", "reopen", "count_calls", "lead", "warm", "session_write"}
+)
 """Scripts that Redis refuses at `maxmemory`, whole, before their first line. All others pass: what was accepted goes on
 to its end, leases are kept, and jobs can be cancelled. So memory grows by the open jobs at most."""
 
@@ -73,6 +75,10 @@ PARK: Final = Script("park")
 ADOPT: Final = Script("adopt")
 OUTCOME: Final = Script("outcome")
 SEED: Final = Script("seed")
+GO_ON: Final = Script("go_on")
+SESSION_WRITE: Final = Script("session_write")
+SESSION_READ: Final = Script("session_read")
+SESSION_DELETE: Final = Script("session_delete")
 ANNOUNCE: Final = Script("announce")
 ALIVE: Final = Script("alive")
 COUNT_CALLS: Final = Script("count_calls")

@@ -71,6 +71,8 @@ class JobRecord:
     steps: tuple[StepRecord, ...]
     ledger: Ledger = field(default_factory=Ledger)
     """What it has consumed, call by call added up. Empty for a job of an older release."""
+    held: tuple[str, ...] = ()
+    """Steps that may not begin before the job is told to go on."""
 
     @property
     def final(self) -> bool:
@@ -193,6 +195,7 @@ def _job(job: Hash, steps: Hash, specs: Hash, results: Hash, ledger: Ledger) -> 
         failure=Failure.model_validate_json(failure) if failure else None,
         steps=tuple(_step(step, steps, specs[step], results) for step in job["order"].split()),
         ledger=ledger,
+        held=tuple(job.get("held", "").split()),
     )
 
 

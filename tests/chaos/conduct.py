@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from pydantic import SecretStr
 
 from orchestrator import AsyncTroupe
-from orchestrator.client import AsyncJobHandle
+from orchestrator.handle import AsyncJobHandle
 from tasks.errors import TransientError
 from tasks.settings import StoreSettings
 from tests.chaos import workload

@@ -27,11 +27,13 @@ from tasks.models import (
     WorkerPresence,
 )
 from tasks.results import JobResult
+from tasks.sessions import AgentState, SessionSummary, TaskState
 from tasks.usage import Usage
 
 GOLDEN = Path(__file__).parent / "golden"
 MODELS: dict[str, type[BaseModel]] = {
     "agent_definition": AgentDefinition,
+    "agent_state": AgentState,
     "attempt": Attempt,
     "attempt_least": Attempt,
     "failure": Failure,
@@ -42,6 +44,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "job_summary": JobSummary,
     "orchestrator_presence": OrchestratorPresence,
     "plan": Plan,
+    "session_summary": SessionSummary,
     "source_paged": Source,
     "source_passage": Source,
     "source_table": Source,
@@ -50,6 +53,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "step_message": StepMessage,
     "step_result": StepResult,
     "step_result_least": StepResult,
+    "task_state": TaskState,
     "usage": Usage,
     "worker_presence": WorkerPresence,
 }
@@ -62,6 +66,11 @@ BEFORE: dict[str, type[BaseModel]] = {
     "job_result_before_budgets": JobResult,
     "job_spec_before_budgets": JobSpec,
     "job_spec_least_before_budgets": JobSpec,
+    "job_spec_before_sessions": JobSpec,
+    "job_spec_least_before_sessions": JobSpec,
+    "job_result_before_sessions": JobResult,
+    "step_before_delegation": Step,
+    "agent_definition_before_delegation": AgentDefinition,
 }
 """Forms of earlier releases, each without what came after it: read, and in the same words by default."""
 EVENTS = sorted(

@@ -16,15 +16,25 @@ from orchestrator.dead import AsyncDeadList
 
 PUBLIC: dict[ModuleType, list[str]] = {
     orchestrator: [
+        "AgentState",
+        "AgentStateManager",
         "AsyncJobHandle",
+        "AsyncSessionHandle",
         "AsyncTroupe",
         "Budget",
         "JobCancelled",
         "JobFailed",
         "JobHandle",
         "JobResult",
+        "Message",
+        "Policy",
         "Recording",
         "ResultTimeout",
+        "SessionBusy",
+        "SessionHandle",
+        "StateConflict",
+        "StatefulAgent",
+        "TaskState",
         "Troupe",
         "TroupeError",
     ],
@@ -60,11 +70,13 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "Pruning",
         "Refusal",
         "Scope",
+        "SessionStore",
         "Snapshots",
         "StepRecord",
         "Store",
         "Swept",
         "ToolStats",
+        "Turn",
         "Unbooked",
     ],
 }
@@ -101,7 +113,10 @@ def test_the_check_would_see_a_forbidden_package() -> None:
 
 
 def test_the_handle_of_a_job_can_do_these() -> None:
-    methods = ["cancel", "events", "ledger", "record", "result", "snapshot", "status", "wait"]
+    methods = [
+        *("advance", "cancel", "events", "ledger", "record", "result", "snapshot", "stand", "status", "task_state"),
+        "wait",
+    ]
     assert public(orchestrator.AsyncJobHandle) == methods
     assert public(orchestrator.JobHandle) == sorted([*methods, "id"])
 
@@ -113,8 +128,11 @@ def test_the_client_can_do_these() -> None:
         "job",
         "jobs",
         "orchestrators",
+        "people",
         "prune",
         "replay",
+        "session",
+        "sessions",
         "stats",
         "submit",
         "tools",
@@ -128,24 +146,30 @@ def test_the_list_of_the_dead_can_do_these() -> None:
     assert public(AsyncDeadList) == public(DeadList) == ["drop", "list", "retry", "show"]
 
 
-@pytest.mark.parametrize("name", ["submit", "replay", "job", "jobs", "prune", "stats", "tools"])
+@pytest.mark.parametrize("name", ["submit", "replay", "job", "jobs", "session", "sessions", "prune", "stats", "tools"])
 def test_the_blocking_client_takes_what_the_other_one_takes(name: str) -> None:
     ours, theirs = getattr(orchestrator.Troupe, name), getattr(orchestrator.AsyncTroupe, name)
     assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters
 
 
+def test_the_handle_of_a_session_can_do_these() -> None:
+    methods = ["append", "delete", "interact", "messages", "save", "send", "state", "update_task_state"]
+    assert public(orchestrator.AsyncSessionHandle) == methods
+    assert public(orchestrator.SessionHandle) == sorted([*methods, "id"])
+
+
 def test_submitting_takes_these() -> None:
     assert list(inspect.signature(orchestrator.Troupe.submit).parameters) == [
         "self", "task", "model", "knowledge", "data", "plan", "budget_usd", "budget", "timeout",
-        "idempotency_key", "tenant", "priority", "max_in_flight",
+        "idempotency_key", "tenant", "priority", "max_in_flight", "max_steps",
     ]  # fmt: skip
 
 
 def test_an_agent_takes_these() -> None:
     assert list(inspect.signature(workers.Agent).parameters) == [
         "name", "description", "capabilities", "tools", "mcp", "server_tools", "tool_choice", "instructions", "queue",
-        "version", "model", "thinking", "effort", "stream", "output", "max_turns", "budget", "plannable", "run",
-        "retry", "fallback", "timeout", "total_timeout", "queue_timeout", "idle_timeout", "prompt_cache",
+        "version", "model", "thinking", "effort", "stream", "output", "max_turns", "budget", "sub_agents", "asks",
+        "plannable", "run", "retry", "fallback", "timeout", "total_timeout", "queue_timeout", "idle_timeout", "prompt_cache",
     ]  # fmt: skip
 
 

@@ -221,8 +221,8 @@ GUARDS: Final = (
     _lua(
         "an ended step gives its slot back",
         "steps",
-        "lose_calls(job, step)\n  release(job, step)\nend",
-        "lose_calls(job, step)\nend",
+        "lose_calls(job, step)\n  release(job, step)\n  part_family",
+        "lose_calls(job, step)\n  part_family",
     ),
     _lua(
         "an ended attempt gives its slot back",

@@ -5,6 +5,7 @@ from typing import cast
 
 from tasks.ids import AttemptRef, JobId, StepId, WorkerName
 from tasks.models import Claim, Failure, JobSpec, Source, Step, StepInput, StepKind, StepResult
+from tasks.sessions import Message
 from tasks.states import StepStatus
 from tasks.store import AttemptStore, Refusal, Unbooked
 from tasks.usage import Usage
@@ -61,6 +62,8 @@ class FakeAttempts:
         self.refusal: Refusal | None = None
         self.found: list[tuple[StepResult | None, bool]] = []
         """What each failure had found, and whether the next attempt converses anew."""
+        self.said: list[Message] = []
+        """What sessions were told with the results."""
         self.errors: list[Exception] = []
         """Raised one by one by the next calls."""
 
@@ -83,8 +86,16 @@ class FakeAttempts:
         return {ref: self.refused[ref] for ref in refs if ref in self.refused}
 
     async def succeed(
-        self, ref: AttemptRef, result: StepResult, usage: Usage, rest: Unbooked | None = None
+        self,
+        ref: AttemptRef,
+        result: StepResult,
+        usage: Usage,
+        rest: Unbooked | None = None,
+        *,
+        said: Message | None = None,
     ) -> Refusal | None:
+        if said is not None:
+            self.said.append(said)
         return self._settle("succeeded", ref, result, usage)
 
     async def fail(

@@ -14,7 +14,7 @@ from tasks.errors import BadTable, ContractError, InvalidId, InvalidTask
 from tasks.ids import JobId, partition_of
 from tasks.models import JobSpec, Plan, PlannedStep, Step
 from tasks.settings import StoreSettings
-from tasks.store import JobStore, Store
+from tasks.store import JobStore, Store, Turn
 
 JOB = JobId("j0123456789abcdefgh3")
 
@@ -24,9 +24,11 @@ class FakeJobs:
 
     def __init__(self) -> None:
         self.submitted: list[tuple[JobSpec, Step | None]] = []
+        self.turns: list[Turn | None] = []
 
-    async def submit(self, one: JobSpec, first: Step | None) -> JobId:
+    async def submit(self, one: JobSpec, first: Step | None, turn: Turn | None) -> JobId:
         self.submitted.append((one, first))
+        self.turns.append(turn)
         return one.id
 
 

@@ -275,10 +275,10 @@ async def test_a_finished_attempt_is_not_stopped_while_it_settles() -> None:
     scene = Scene(run, settle_within=5.0)
     succeed = scene.attempts.succeed
 
-    async def stopped_meanwhile(*arguments: object) -> Refusal | None:
+    async def stopped_meanwhile(*arguments: object, **named: object) -> Refusal | None:
         scene.leases.stop_all(DRAINING)
         await asyncio.sleep(0)
-        return await succeed(*arguments)  # pyright: ignore[reportArgumentType]
+        return await succeed(*arguments, **named)  # pyright: ignore[reportArgumentType]
 
     scene.attempts.succeed = stopped_meanwhile  # pyright: ignore[reportAttributeAccessIssue]
     assert await scene.run() == "succeeded"

@@ -1,8 +1,8 @@
 """The first message of every agent's conversation: the step and all it rests on, piece by piece in envelopes.
 
-Order, from stable to particular: knowledge, tables, agents, task, inputs, faults, step. `unwrap` reads it back, which
-is how the offline model understands what it is asked. What comes before the step is the same for steps of a plan that
-rest on the same inputs, so the provider's cache can keep it for all of them.
+Order, from stable to particular: knowledge, tables, agents, conversation, task, inputs, faults, step. `unwrap` reads
+it back, which is how the offline model understands what it is asked. What comes before the step is the same for steps
+of a plan that rest on the same inputs, so the provider's cache can keep it for all of them.
 """
 
 import json
@@ -12,12 +12,15 @@ from tasks.models import AgentDefinition, Claim, StepInput, StepKind, TableRef
 from workers.agents.envelope import wrap
 
 
-def opening(claim: Claim, agents: Sequence[AgentDefinition] = (), knowledge: Sequence[str] = ()) -> str:
+def opening(
+    claim: Claim, agents: Sequence[AgentDefinition] = (), knowledge: Sequence[str] = (), conversation: str = ""
+) -> str:
     """The user message that opens the conversation about one attempt.
 
     Args:
         agents: Living agents that a plan may use; given to the planner only.
         knowledge: Knowledge bases that the job searches.
+        conversation: What was said before in the job's session; nothing where it is the first message, or has none.
     """
     job, step = claim.job, claim.step
     pieces = [
@@ -26,6 +29,8 @@ def opening(claim: Claim, agents: Sequence[AgentDefinition] = (), knowledge: Seq
     ]
     if step.kind is StepKind.PLAN:
         pieces.append(wrap("agents", json.dumps([_about(agent) for agent in agents], ensure_ascii=False)))
+    if conversation:
+        pieces.append(wrap("conversation", conversation))
     pieces.append(wrap("task", job.task))
     pieces.extend(_input(item) for item in claim.inputs)
     if isinstance(step.input, dict) and "faults" in step.input:

@@ -24,6 +24,9 @@ class ModelSettings(RoomSettings):
     """Longest wait for an answer, or between two pieces of a streamed one. The SDK's own default is 600 s."""
     max_tokens: int = Field(default=8192, ge=1, le=128_000)
     """Longest answer of one call, thinking included; capped by what the model can."""
+    session_tokens: int = Field(default=4_000, ge=100, le=500_000)
+    """What agents are shown of a session's earlier messages, in tokens (estimated): the newest whole, older ones
+    shortened."""
     prompt_cache: bool = True
     """Whether prompts are kept in the provider's cache, and steps that begin alike wait for the first of them."""
     prompt_cache_ttl: Literal["5m", "1h"] = "5m"

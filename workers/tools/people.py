@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import JsonValue, SecretStr
 
-from tasks.signing import digest, is_signed
+from tasks.signing import approval_parts, digest, is_signed
 from tasks.store.waits import WaitKind, Wanted
 from workers.context import StepContext, running_step
 from workers.tools.base import ToolError, tool
@@ -78,8 +78,7 @@ class StoreDesk:
         edited: JsonValue = outcome.get("input")
         what = request.digest if edited is None else digest(edited)
         claim = context.claim
-        if not is_signed(
-            self._secret, outcome.get("signature"), str(claim.job.id), str(claim.step.id), key, name, what
-        ):
+        parts = approval_parts(claim.job.id, claim.step.id, key, name, what)
+        if not is_signed(self._secret, outcome.get("signature"), *parts):
             return Verdict(approved=False, reason=f"the approval of this call of {name} is not signed by this fleet")
         return Verdict(approved=True, input=edited)

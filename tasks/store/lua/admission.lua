@@ -146,7 +146,29 @@ local function start_clocks(job, step, wait, total, ends)
   else redis.call('ZREM', timers, job.id .. ':' .. step) end
 end
 
+-- A job may be told to begin so many steps of work and no more: the others are held, blocked, until it goes on.
+-- Counts a step when it begins; what was begun is tried again, and wakes, freely.
+local function is_held(job, step)
+  local allowed = redis.call('HGET', job.key, 'allow')
+  if not allowed then return false end
+  local facts = redis.call('HMGET', job.steps, 'k:' .. step, 'b:' .. step, 'h:' .. step)
+  if facts[1] ~= 'work' or facts[2] then return false end
+  if not facts[3] and tonumber(allowed) > 0 then
+    redis.call('HINCRBY', job.key, 'allow', -1)
+    redis.call('HSET', job.steps, 'b:' .. step, 1)
+    return false
+  end
+  redis.call('HSET', job.steps, 'h:' .. step, 1, 's:' .. step, 'blocked')
+  if not facts[3] then
+    local held = redis.call('HGET', job.key, 'held')
+    redis.call('HSET', job.key, 'held', held and held .. ' ' .. step or step)
+    if not held then emit(job, 'job_paused') end
+  end
+  return true
+end
+
 local function to_ready(job, step)
+  if is_held(job, step) then return end
   redis.call('HSET', job.steps, 's:' .. step, 'ready')
   local facts = redis.call('HMGET', job.steps, 'Q:' .. step, 'y:' .. step, 'z:' .. step, 'T:' .. step)
   start_clocks(job, step, facts[2], facts[3], facts[4])

@@ -93,6 +93,7 @@ if final then
   redis.call('HINCRBY', load, 'J:' .. (of_job[4] or ''), 1)
   for _, key in ipairs(keys_of(job)) do redis.call('PEXPIREAT', key, ms(expires)) end
   if KEYS[3] ~= job.key and is_remembered(job, KEYS[3]) then redis.call('PEXPIREAT', KEYS[3], ms(expires)) end
+  reopen_turn(job, now + tonumber(ARGV[6]))
 else
   status = of_job[1]
 end

@@ -2,7 +2,7 @@
 -- ARGV[3] sources, [4] job id, [5] step, [6] attempt, [7] outcome: succeeded | failed | returned,
 -- [8] result or failure, [9] usage, [10] cost (for older releases), [11] what of the result is kept apart, or '',
 -- [12] leaf: agent and model, [13] usage that is not in the ledger yet, or '', [14] '1': the next attempt converses anew,
--- [15] what was found before it failed, or ''
+-- [15] what was found before it failed, or '', [16], [17] what the session is told and its metadata, or ''
 -- Reply: '' when accepted, else the status that refused it (superseded: a later attempt was begun; gone: no such job)
 local job, step, attempt, outcome = open_job(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
 local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'k:' .. step, 'w:' .. step, 't:' .. step)
@@ -28,7 +28,9 @@ keep(job, 'a:' .. step .. ':' .. attempt, '{"step":"' .. step .. '","number":' .
 close_step(job, step, 'succeeded')
 emit(job, 'step_succeeded', step, attempt, '{"usage":' .. ARGV[9] .. '}')
 if facts[3] == 'plan' then tell('plan_proposed', job, step, attempt)
-elseif facts[3] == 'synthesis' then finish_job(job, 'completed')
+elseif facts[3] == 'synthesis' then
+  if ARGV[16] ~= '' then answer_turn(job, ARGV[16], ARGV[17]) end
+  finish_job(job, 'completed')
 else
   redis.call('HINCRBY', job.key, 'won', 1)
   advance(job, step)

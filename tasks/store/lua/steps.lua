@@ -44,6 +44,7 @@ local function finish_job(job, status, failure)
   local data = '"status":"' .. status .. '"'
   if failure and failure ~= '' then data = data .. ',"failure":' .. failure end
   emit(job, 'job_finished', nil, nil, '{' .. data .. '}')
+  end_turn(job, status, failure)
   redis.call('XADD', base .. 'finished', 'MAXLEN', '~', 10000, '*', 'job', job.id)
   local kept = redis.call('HMGET', job.key, 'keep', 'idem')
   for _, key in ipairs(keys_of(job)) do redis.call('PEXPIRE', key, kept[1]) end

@@ -6,8 +6,12 @@
 -- [17] given plan or '': apart from the spec, which every claim brings,
 -- [18] the planning step's most ms in the queue, [19] of the whole step (0: any),
 -- [20], [21] what of spec and plan is kept apart, or '', [22] for lists: the spec with a short task, or '',
--- [23] '1': a replay, whose journals were filled by `seed`; they stay as they are
--- Reply: {id of the job, 1 created | 0 there before | -1 refused, fingerprint of the one there | what is full}
+-- [23] '1': a replay, whose journals were filled by `seed`; they stay as they are,
+-- [24] session or '', [25] what to do when another job of it is open: reject | queue | interrupt | rollback,
+-- [26], [27] the user's message and its metadata, [28] ttl ms of the session, [29] most messages, [30] longest line,
+-- [31] failure of jobs that give way, [32] most steps of work that may begin, or ''
+-- Reply: {id of the job, 1 created | 0 there before | -1 refused, fingerprint of the one there | what is full:
+--   jobs | tenant | busy (then the id is that of the job whose turn it is)}
 local id, spec, step, step_spec = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local timeout, retention, fingerprint = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
 local job = open_job(id)
@@ -19,8 +23,16 @@ if fingerprint ~= '' then
   end
 end
 if redis.call('EXISTS', job.key) == 1 then return { id, 0, fingerprint } end
+local session = ARGV[24] ~= '' and open_session(ARGV[24])
+local running = session and running_turn(session)
+if running and (ARGV[25] == 'reject' or (ARGV[25] == 'queue' and #line_of(session) >= tonumber(ARGV[30]))) then
+  return { running, -1, 'busy' }
+end
 local full = is_full(ARGV[13], ARGV[11], ARGV[12])
 if full then return { id, -1, full } end
+if running and ARGV[25] ~= 'queue' then
+  for _, other in ipairs(clear_turns(session, ARGV[25] == 'rollback')) do finish_job(other, 'cancelled', ARGV[31]) end
+end
 redis.call('HINCRBY', load, 'jobs', 1)
 redis.call('HINCRBY', load, 'J:' .. ARGV[13], 1)
 if fingerprint ~= '' then
@@ -37,17 +49,23 @@ keep_apart(job, 'spec', ARGV[20])
 keep_apart(job, 'plan', ARGV[21])
 if ARGV[22] ~= '' then redis.call('HSET', job.key, 'brief', ARGV[22]) end
 if ARGV[23] ~= '' then redis.call('HSET', job.key, 'replay', ARGV[23]) end
+if ARGV[32] ~= '' then redis.call('HSET', job.key, 'allow', ARGV[32]) end
+local begins = true
+if session then
+  make_session(session, 'troupe', ARGV[28], ARGV[29])
+  begins = take_turn(session, job, ARGV[26], ARGV[27], now + timeout)
+end
 emit(job, 'job_submitted')
 if step ~= '' then
   redis.call('HSET', job.key, 'open', 1, 'total', 1)
   redis.call('HSET', job.steps, 'k:' .. step, 'plan', 'q:' .. step, ms(now), 'Q:' .. step, ARGV[16])
   limit(job, step, ARGV[18], ARGV[19])
   redis.call('HSET', job.specs, step, step_spec)
-  to_ready(job, step)
+  if begins then to_ready(job, step) else redis.call('HSET', job.steps, 's:' .. step, 'blocked') end
 else
   redis.call('HSET', job.steps, 'v', 1)
   redis.call('HSET', job.specs, ' ', '')
-  tell('plan_proposed', job, '', 0)
+  if begins then tell('plan_proposed', job, '', 0) end
 end
 for _, key in ipairs({ job.key, job.steps, job.specs, job.events, job.journal }) do redis.call('PEXPIREAT', key, expires) end
 redis.call('ZADD', timers, ms(now + timeout), id)

@@ -1,0 +1,223 @@
+"""A producer's handle on one job: follow it, wait for it, let it go on, cancel it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from orchestrator.recording import Recording
+from orchestrator.recording.taking import take
+from orchestrator.report import report
+from tasks.errors import ContractError, JobCancelled, JobFailed, ResultTimeout, StoreUnavailable, UnknownJob
+from tasks.events import JobEvent, ends_job
+from tasks.ids import JobId
+from tasks.models import Failure
+from tasks.results import JobResult, LedgerReport
+from tasks.sessions import TaskState
+from tasks.states import FINAL_JOB, TaskStatus
+from tasks.store.endings import until
+
+if TYPE_CHECKING:
+    from orchestrator.client import AsyncTroupe
+
+T = TypeVar("T")
+
+CANCELLED: Final = Failure(code="job_cancelled", message="cancelled on request")
+WAIT: Final = timedelta(seconds=2)
+"""Longest single wait for an event."""
+PATIENCE: Final = timedelta(seconds=60)
+"""Longest outage of the store that a waiting client sits out."""
+PAUSE_S: Final = 0.5
+"""Wait between two looks at a store that is away."""
+LOOK_AGAIN: Final = timedelta(seconds=5)
+"""How often a waited-for job is looked at, whatever was or was not heard of it."""
+
+
+class AsyncJobHandle:
+    """One job."""
+
+    def __init__(self, troupe: "AsyncTroupe", job_id: JobId) -> None:
+        self._troupe = troupe
+        self.id = job_id
+
+    def __repr__(self) -> str:
+        return f"<job {self.id}>"
+
+    async def status(self) -> TaskStatus:
+        """Where the job stands.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        status, _ = await self._troupe._snapshots.status(self.id)  # pyright: ignore[reportPrivateUsage]
+        return status
+
+    async def snapshot(self) -> JobResult:
+        """All that is known of the job now, final or not.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        return report(await self._troupe._snapshots.job(self.id))  # pyright: ignore[reportPrivateUsage]
+
+    async def wait(self, timeout: float | None = None) -> JobResult:
+        """The job's outcome, as soon as it is final, whatever it is.
+
+        Raises:
+            ResultTimeout: not final within `timeout` seconds; also a TimeoutError. The job goes on.
+            StoreUnavailable: the store was away for a minute, or at the end of `timeout`.
+            UnknownJob: never submitted here, or past its retention.
+        """
+        snapshots, endings = self._troupe._snapshots, self._troupe._endings  # pyright: ignore[reportPrivateUsage]
+        end = None if timeout is None else time.monotonic() + timeout
+        ended = endings.watch(self.id)
+        try:
+            await endings.placed(self.id)
+            status, _ = await snapshots.status(self.id)  # a store that is away from the start is said at once
+            while status not in FINAL_JOB:
+                left = LOOK_AGAIN if end is None else timedelta(seconds=end - time.monotonic())
+                if left <= timedelta(0):
+                    raise ResultTimeout(f"job {self.id} is still {status.value} after {timeout:g} s; it goes on")
+                await until(ended, min(left, LOOK_AGAIN))
+                status, _ = await patiently(lambda: snapshots.status(self.id), end)
+        finally:
+            ended.cancel()
+        return await patiently(self.snapshot, end)
+
+    async def result(self, timeout: float | None = None) -> JobResult:
+        """The job's outcome, once it has completed.
+
+        Raises:
+            JobFailed, JobCancelled: it ended without an answer; `wait` returns the details.
+            ResultTimeout: not final within `timeout` seconds; also a TimeoutError. The job goes on.
+            UnknownJob: never submitted here, or past its retention.
+        """
+        outcome = await self.wait(timeout)
+        if outcome.status is TaskStatus.COMPLETED:
+            return outcome
+        reason = f"{outcome.error.code}: {outcome.error.message}" if outcome.error else "no reason was stored"
+        kind = JobCancelled if outcome.status is TaskStatus.CANCELLED else JobFailed
+        raise kind(f"job {self.id}: {reason}")
+
+    async def ledger(self) -> LedgerReport:
+        """What the job has consumed until now, by step, agent and model: killed and repeated attempts included.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        record = await self._troupe._snapshots.job(self.id)  # pyright: ignore[reportPrivateUsage]
+        return LedgerReport.of(self.id, record.ledger)
+
+    async def events(self, since: int = 0) -> AsyncIterator[JobEvent]:
+        """Events with a number above `since`, in order, until the job's last one; waits for those to come.
+
+        Raises:
+            StoreUnavailable: the store was away for a minute; go on later with the last number seen.
+            UnknownJob: never submitted here, or past its retention.
+        """
+        snapshots, events = self._troupe._snapshots, self._troupe._events  # pyright: ignore[reportPrivateUsage]
+        status, last = await snapshots.status(self.id)
+        seen = since
+        while status not in FINAL_JOB or seen < last:
+            batch = await patiently(lambda after=seen: events.read(self.id, after, wait=WAIT))
+            for event in batch:
+                yield event
+                seen = event.seq
+                if ends_job(event):
+                    status, last = await patiently(lambda: snapshots.status(self.id))
+                    if status in FINAL_JOB and seen >= last:
+                        return  # else it was reopened: there is more
+            if not batch:
+                status, last = await patiently(lambda: snapshots.status(self.id))
+
+    async def record(self) -> Recording:
+        """All that models and tools said in the job, now that it has ended, to be written to a file and replayed.
+
+        Raises:
+            BadRecording: it has not ended, was ended from outside, or its exchanges are not known whole.
+            UnknownJob: never submitted here, or past its retention.
+        """
+        return await take(self._troupe._store, self.id)  # pyright: ignore[reportPrivateUsage]
+
+    async def advance(self, steps: int | None = None) -> TaskStatus:
+        """Let a job that was submitted with `max_steps` begin further steps of work; any worker goes on with it.
+
+        Its time begins anew: its timeout counts from now. A job that is final stays what it is.
+
+        Args:
+            steps: How many more; all of them unless given.
+
+        Returns:
+            The job's status.
+
+        Raises:
+            ContractError: less than one step.
+            UnknownJob: never submitted here, or past its retention.
+        """
+        if steps is not None and steps < 1:
+            raise ContractError(f"steps: {steps} are none to go on with")
+        record = await self._troupe._snapshots.job(self.id)  # pyright: ignore[reportPrivateUsage]
+        jobs = self._troupe._jobs  # pyright: ignore[reportPrivateUsage]
+        status = await jobs.go_on(self.id, steps, record.spec.timeout_ms)
+        if status is None:
+            raise UnknownJob(f"there is no job {self.id!r} here: never submitted, or past its retention")
+        return status
+
+    async def stand(self, timeout: float | None = None) -> JobResult:
+        """The job as soon as it stands still: when it is final, or paused by its `max_steps`.
+
+        Raises:
+            ResultTimeout: neither within `timeout` seconds; also a TimeoutError. The job goes on.
+            StoreUnavailable: the store was away for a minute, or at the end of `timeout`.
+            UnknownJob: never submitted here, or past its retention.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        events = self._troupe._events  # pyright: ignore[reportPrivateUsage]
+        while True:
+            _, seen = await patiently(lambda: self._troupe._snapshots.status(self.id), end)  # pyright: ignore[reportPrivateUsage]
+            outcome = await patiently(self.snapshot, end)
+            if outcome.paused or outcome.status in FINAL_JOB:
+                return outcome
+            left = WAIT if end is None else min(WAIT, timedelta(seconds=end - time.monotonic()))
+            if left <= timedelta(0):
+                raise ResultTimeout(f"job {self.id} is still {outcome.status.value} after {timeout:g} s; it goes on")
+            await patiently(lambda after=seen, wait=left: events.read(self.id, after, wait=wait), end)
+
+    async def task_state(self) -> TaskState:
+        """How far the job has come, step by step of its work."""
+        return TaskState.of(await self.snapshot())
+
+    async def cancel(self) -> TaskStatus:
+        """Cancel the job on all workers. A job that is final stays what it is.
+
+        Returns:
+            The job's status after it.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        jobs = self._troupe._jobs  # pyright: ignore[reportPrivateUsage]
+        status = await jobs.end_job(self.id, TaskStatus.CANCELLED, CANCELLED)
+        if status is None:
+            raise UnknownJob(f"there is no job {self.id!r} here: never submitted, or past its retention")
+        return status
+
+
+async def patiently(call: Callable[[], Awaitable[T]], end: float | None = None) -> T:
+    """Read again while the store is away: its restart is no reason to give a job up.
+
+    Args:
+        end: Time of `time.monotonic` at which to stop trying; at the latest after PATIENCE.
+
+    Raises:
+        StoreUnavailable: still away then.
+    """
+    last = time.monotonic() + PATIENCE.total_seconds()
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable:
+            if time.monotonic() + PAUSE_S > (last if end is None else min(end, last)):
+                raise
+        await asyncio.sleep(PAUSE_S)

@@ -1,0 +1,114 @@
+"""A producer's handle on one session: say something, and get the job that answers it."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Unpack
+
+from pydantic import JsonValue
+
+from orchestrator.handle import AsyncJobHandle
+from orchestrator.request import JobOptions
+from tasks.errors import ContractError, UnknownSession
+from tasks.ids import SessionId
+from tasks.sessions import AgentState, Block, Message, Policy, Role, TaskState
+from tasks.store import SessionStore
+from tasks.store.sessions import NEWEST, PAGE
+
+if TYPE_CHECKING:
+    from orchestrator.client import AsyncTroupe
+
+
+class AsyncSessionHandle:
+    """One session. It need not exist yet: the first message begins it."""
+
+    def __init__(self, troupe: "AsyncTroupe", session: SessionId) -> None:
+        self._troupe = troupe
+        self.id = session
+
+    def __repr__(self) -> str:
+        return f"<session {self.id}>"
+
+    async def send(
+        self, text: str, *, policy: Policy | str = Policy.QUEUE, **options: Unpack[JobOptions]
+    ) -> AsyncJobHandle:
+        """Say something; the job that answers it knows the conversation.
+
+        The message is added in the move that accepts the job, the answer in the one that ends it: each is there once,
+        whatever is killed. With an idempotency key the same holds for a producer that is killed and sends again.
+
+        Args:
+            policy: What becomes of it while an earlier message is being answered: `reject`, `queue`, `interrupt`,
+                `rollback`.
+            options: As for `AsyncTroupe.submit`. The timeout counts from now, also while it waits for its turn.
+
+        Raises:
+            SessionBusy: an earlier message is being answered, and this one was not to wait; or too many wait.
+            ContractError: an argument is wrong.
+            IdempotencyConflict, FleetFull, StoreUnavailable: as `AsyncTroupe.submit`.
+        """
+        return await self._troupe._send(self.id, text, _policy(policy), options)  # pyright: ignore[reportPrivateUsage]
+
+    async def interact(self, text: str, *, wait: float | None = None, **options: Unpack[JobOptions]) -> str:
+        """Say something and wait for the answer's text.
+
+        Args:
+            wait: Most seconds to wait for it; the job goes on then.
+            options: As for `send`.
+
+        Raises:
+            JobFailed, JobCancelled, ResultTimeout: as `AsyncJobHandle.result`.
+        """
+        job = await self.send(text, **options)
+        return (await job.result(wait)).answer or ""
+
+    async def append(
+        self, role: Role, content: str | Sequence[Block], metadata: Mapping[str, JsonValue] | None = None
+    ) -> int:
+        """Add a message that no job is to answer; its number."""
+        return await self._store.append_message(self.id, role, content, metadata)
+
+    async def messages(self, after: int = 0) -> AsyncIterator[Message]:
+        """Messages with a number above `after`, oldest first, until the newest one there is."""
+        while page := await self._store.messages(self.id, after, PAGE):
+            for message in page:
+                yield message
+                after = message.seq or after
+
+    async def state(self, *, newest: int = NEWEST) -> AgentState:
+        """All that is known of the session, with its newest messages.
+
+        Raises:
+            UnknownSession: never begun here, deleted, or unused for longer than sessions are kept.
+        """
+        state = await self._store.load(self.id, newest=newest)
+        if state is None:
+            raise UnknownSession(f"there is no session {self.id!r}: never begun here, deleted, or long unused")
+        return state
+
+    async def save(self, state: AgentState) -> AgentState:
+        """Store a changed state: see `SessionStore.save`."""
+        return await self._store.save(state)
+
+    async def update_task_state(self, changes: Mapping[str, JsonValue | TaskState]) -> None:
+        """Set some names of the task state: see `SessionStore.update_task_state`."""
+        await self._store.update_task_state(self.id, changes)
+
+    async def delete(self) -> bool:
+        """Forget the session; its open jobs are cancelled. False when there is none."""
+        return await self._store.delete(self.id)
+
+    @property
+    def _store(self) -> SessionStore:
+        return self._troupe.states
+
+
+def _policy(policy: Policy | str) -> Policy:
+    try:
+        return Policy(policy)
+    except ValueError:
+        raise ContractError(f"policy: {policy!r} is none; there are: {', '.join(Policy)}") from None
+
+
+AgentStateManager = SessionStore
+"""The store of sessions, by its name in *Agent orchestration patterns*."""
+StatefulAgent = AsyncSessionHandle
+"""The handle of a session, by its name in *Agent orchestrator engineer*."""
