@@ -11,9 +11,11 @@ from orchestrator.cli.answer import as_text, spent
 from orchestrator.cli.place import connect
 from orchestrator.cli.tree import JobView, Refresh, follow
 from orchestrator.place import home
+from orchestrator.request import JobOptions
 from tasks.errors import JobCancelled, JobFailed
 from tasks.results import JobResult, LedgerReport
-from tasks.states import TaskStatus
+from tasks.sessions import Policy, TaskState
+from tasks.states import FINAL_JOB, TaskStatus
 from tasks.usage import Budget
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help="Job id, as submit printed it.", show_default=False)]
@@ -47,6 +49,12 @@ MaxInFlight = Annotated[
     int | None,
     typer.Option("--max-in-flight", min=1, metavar="N", help="Steps of it at work at the same time, at most."),
 ]
+MaxSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--max-steps", min=1, metavar="N", help="Steps of work that may begin before it stands still (troupe advance)."
+    ),
+]
 Concurrency = Annotated[int, typer.Option(min=1, max=5000, help="Threads of each worker.")]
 DEFAULT_TIMEOUT_S: Final = 3600.0
 
@@ -68,12 +76,18 @@ def submit(
     tenant: Annotated[str, typer.Option(metavar="NAME", help="On whose behalf; shares are counted by it.")] = "default",
     priority: Annotated[int, typer.Option(min=0, max=9, metavar="0-9", help="Its share while others wait too.")] = 5,
     max_in_flight: MaxInFlight = None,
+    max_steps: MaxSteps = None,
+    session: Annotated[
+        str | None, typer.Option(metavar="SESSION", help="The conversation that it goes on with: an id or a name.")
+    ] = None,
+    policy: Annotated[
+        Policy, typer.Option(help="What becomes of it while an earlier request of the session is being answered.")
+    ] = Policy.QUEUE,
 ) -> None:
     """Submit a job and print its id."""
     knowledge = [*(kb or []), *ingested(docs or [], quiet=True)]
     with connect() as troupe:
-        job = troupe.submit(
-            task,
+        options = JobOptions(
             model=model,
             knowledge=knowledge,
             data=list(data or []),
@@ -84,7 +98,12 @@ def submit(
             tenant=tenant,
             priority=priority,
             max_in_flight=max_in_flight,
+            max_steps=max_steps,
         )
+        if session is None:
+            job = troupe.submit(task, **options)
+        else:
+            job = troupe.session(session).send(task, policy=policy, **options)
         typer.echo(job.id)
 
 
@@ -124,7 +143,12 @@ def show(
         outcome = troupe.job(job).snapshot()
     if json:
         typer.echo(outcome.model_dump_json(indent=2))
-        return
+    else:
+        print_job(outcome)
+
+
+def print_job(outcome: JobResult) -> None:
+    """Print a job with all its steps."""
     table = Table("step", "agent", "status", "attempts", "worker", "seconds", "depends on", box=None)
     for step in outcome.steps:
         seconds = ""
@@ -134,7 +158,8 @@ def show(
         needs = ", ".join(step.depends_on)
         table.add_row(step.id, step.agent, step.status.value, str(step.attempts), worker, seconds, needs)
     console = wide_console()
-    console.print(f"job {outcome.job_id}  {outcome.status.value}\n{outcome.task}\n", markup=False, highlight=False)
+    status = f"{outcome.status.value}{', paused' if outcome.paused else ''}"
+    console.print(f"job {outcome.job_id}  {status}\n{outcome.task}\n", markup=False, highlight=False)
     console.print(table)
     console.print(spent(outcome), markup=False, highlight=False)
     if outcome.error:
@@ -158,6 +183,28 @@ def print_ledger(ledger: LedgerReport, *, json: bool) -> None:
     console.print(table)
     if ledger.unanswered:
         console.print(f"{ledger.unanswered} calls went unanswered; what they cost only the provider knows")
+
+
+def advance(
+    job: Job,
+    steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many more; all unless given.")] = None,
+    wait: Annotated[float, typer.Option(min=0, metavar="S", help="Wait up to this many seconds until it stands.")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Let a job that was submitted with --max-steps go on, and print how far it has come."""
+    with connect() as troupe:
+        handle = troupe.job(job)
+        status = handle.advance(steps)
+        outcome = handle.stand(wait) if wait > 0 else handle.snapshot()
+    state = TaskState.of(outcome)
+    if json:
+        typer.echo(state.model_dump_json(indent=2))
+    elif outcome.status is TaskStatus.COMPLETED and wait > 0:
+        typer.echo(as_text(outcome))
+    else:
+        typer.echo(f"job {job} {outcome.status.value}: {len(state.completed_steps)} of {len(state.steps)} steps done")
+    if status in FINAL_JOB:
+        raise JobFailed(f"job {job} was {status.value} before; there is nothing to go on with")
 
 
 def cancel(job: Job) -> None:
@@ -213,4 +260,6 @@ def print_outcome(outcome: JobResult, *, json: bool) -> None:
         raise (JobFailed if outcome.status is TaskStatus.FAILED else JobCancelled)(as_text(outcome))
     else:
         done = sum(1 for step in outcome.steps if step.finished_at)
-        typer.echo(f"job {outcome.job_id} {outcome.status.value}: {done} of {len(outcome.steps)} steps ended")
+        so_far = f"{done} of {len(outcome.steps)} steps ended"
+        paused = f"; paused, `troupe advance {outcome.job_id}` lets it go on" if outcome.paused else ""
+        typer.echo(f"job {outcome.job_id} {outcome.status.value}: {so_far}{paused}")
