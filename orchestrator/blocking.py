@@ -353,6 +353,14 @@ class JobHandle:
         """How far the job has come, step by step of its work."""
         return self._troupe._run(self._handle.task_state())  # pyright: ignore[reportPrivateUsage]
 
+    def pause(self) -> TaskStatus:
+        """Stop the job on all workers, to go on later: see `AsyncJobHandle.pause`."""
+        return self._troupe._run(self._handle.pause())  # pyright: ignore[reportPrivateUsage]
+
+    def resume(self) -> TaskStatus:
+        """Let a paused job go on: see `AsyncJobHandle.resume`."""
+        return self._troupe._run(self._handle.resume())  # pyright: ignore[reportPrivateUsage]
+
     def cancel(self) -> TaskStatus:
         """Cancel the job on all workers: see `AsyncJobHandle.cancel`."""
         return self._troupe._run(self._handle.cancel())  # pyright: ignore[reportPrivateUsage]

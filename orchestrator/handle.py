@@ -159,10 +159,7 @@ class AsyncJobHandle:
             raise ContractError(f"steps: {steps} are none to go on with")
         record = await self._troupe._snapshots.job(self.id)  # pyright: ignore[reportPrivateUsage]
         jobs = self._troupe._jobs  # pyright: ignore[reportPrivateUsage]
-        status = await jobs.go_on(self.id, steps, record.spec.timeout_ms)
-        if status is None:
-            raise UnknownJob(f"there is no job {self.id!r} here: never submitted, or past its retention")
-        return status
+        return self._known(await jobs.go_on(self.id, steps, record.spec.timeout_ms))
 
     async def stand(self, timeout: float | None = None) -> JobResult:
         """The job as soon as it stands still: when it is final, or paused by its `max_steps`.
@@ -188,6 +185,31 @@ class AsyncJobHandle:
         """How far the job has come, step by step of its work."""
         return TaskState.of(await self.snapshot())
 
+    async def pause(self) -> TaskStatus:
+        """Let nothing of the job begin, on any worker, and stop what runs: calls on their way are broken off.
+
+        What was finished is kept, and steps go on later where their conversations stopped. Its clocks stand still; one
+        that nobody resumes within the retention ends with its deadline. Pausing twice changes nothing.
+
+        Returns:
+            The job's status; a final one was not changed.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        return self._known(await self._troupe._jobs.pause(self.id))  # pyright: ignore[reportPrivateUsage]
+
+    async def resume(self) -> TaskStatus:
+        """Let a paused job go on, on any worker. One that is not paused stays as it is.
+
+        Returns:
+            The job's status; a final one was not changed.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        return self._known(await self._troupe._jobs.resume(self.id))  # pyright: ignore[reportPrivateUsage]
+
     async def cancel(self) -> TaskStatus:
         """Cancel the job on all workers. A job that is final stays what it is.
 
@@ -198,7 +220,9 @@ class AsyncJobHandle:
             UnknownJob: never submitted here, or past its retention.
         """
         jobs = self._troupe._jobs  # pyright: ignore[reportPrivateUsage]
-        status = await jobs.end_job(self.id, TaskStatus.CANCELLED, CANCELLED)
+        return self._known(await jobs.end_job(self.id, TaskStatus.CANCELLED, CANCELLED))
+
+    def _known(self, status: TaskStatus | None) -> TaskStatus:
         if status is None:
             raise UnknownJob(f"there is no job {self.id!r} here: never submitted, or past its retention")
         return status

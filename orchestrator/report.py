@@ -1,5 +1,8 @@
 """From a job as stored to `JobResult` as users get it. Pure."""
 
+from collections.abc import Mapping
+
+from tasks.ids import StepId
 from tasks.models import Failure, StepKind, StepResult
 from tasks.results import ErrorReport, JobResult, Missing, StepOutput, StepReport, UsageReport
 from tasks.states import FINAL_STEP, StepStatus, TaskStatus
@@ -12,7 +15,9 @@ def report(record: JobRecord) -> JobResult:
     closing = next((one for one in record.steps if one.step.kind is StepKind.SYNTHESIS), None)
     result = closing.result if closing is not None and record.status is TaskStatus.COMPLETED else None
     used = _used(record)
-    steps = tuple(_step(one, used[one.step.id]) for one in record.steps)
+    ended = {one.step.id: one.status for one in record.steps}
+    why = {one.step.id: _why(one, record, ended) for one in record.steps}
+    steps = tuple(_step(one, used[one.step.id], why[one.step.id]) for one in record.steps)
     return JobResult(
         job_id=record.spec.id,
         task=record.spec.task,
@@ -21,7 +26,7 @@ def report(record: JobRecord) -> JobResult:
         sources=result.sources if result else (),
         steps=steps,
         usage=UsageReport.of(sum(used.values(), Usage())),
-        missing=tuple(_missing(one) for one in record.steps if _is_missing(one)),
+        missing=tuple(_missing(one, why[one.step.id]) for one in record.steps if _is_missing(one)),
         model=result.model if result else record.spec.model,
         created_at=record.created_at,
         started_at=record.started_at,
@@ -32,7 +37,9 @@ def report(record: JobRecord) -> JobResult:
 
 
 def _is_paused(record: JobRecord) -> bool:
-    """Whether nothing of it is under way, and some of it is held."""
+    """Whether nothing of it is under way, and some of it is held; or somebody has paused it."""
+    if record.paused:
+        return not record.final
     under_way = {one.status for one in record.steps} - FINAL_STEP - {StepStatus.BLOCKED}
     return bool(record.held) and not record.final and not under_way
 
@@ -54,8 +61,22 @@ def failure(record: StepRecord) -> Failure | None:
     return record.attempts[-1].failure if record.attempts else None
 
 
-def _step(record: StepRecord, used: Usage) -> StepReport:
-    step, why = record.step, failure(record)
+def _why(step: StepRecord, job: JobRecord, ended: Mapping[StepId, StepStatus]) -> Failure | None:
+    """Why a step has no result, also where nothing of its own went wrong."""
+    if step.status is StepStatus.SKIPPED:
+        before = [one for one in step.step.depends_on if ended.get(one) in FINAL_STEP - {StepStatus.SUCCEEDED}]
+        named = f"{', '.join(before)}, which it depends on," if before else "what it depends on"
+        return Failure(code=step.status.value, message=f"{named} did not succeed")
+    if step.status is StepStatus.CANCELLED:
+        if job.status is TaskStatus.COMPLETED or not job.final:
+            return Failure(code=step.status.value, message="what it was done for has ended")
+        reason = f": {job.failure.message}" if job.failure else ""
+        return Failure(code=step.status.value, message=f"its job was ended ({job.status.value}){reason}")
+    return failure(step)
+
+
+def _step(record: StepRecord, used: Usage, why: Failure | None) -> StepReport:
+    step = record.step
     return StepReport(
         id=step.id,
         kind=step.kind,
@@ -86,18 +107,11 @@ def _is_missing(record: StepRecord) -> bool:
     return ended and record.step.kind is StepKind.WORK and record.step.parent is None
 
 
-def _missing(record: StepRecord) -> Missing:
-    why = failure(record)
+def _missing(record: StepRecord, why: Failure | None) -> Missing:
     return Missing(
         step=record.step.id,
         description=record.step.description,
         status=record.status,
         code=why.code if why else record.status.value,
-        message=why.message if why else _reason(record.status),
+        message=why.message if why else "it has no result",
     )
-
-
-def _reason(status: StepStatus) -> str:
-    if status is StepStatus.SKIPPED:
-        return "a step that it depends on did not succeed"
-    return "its job ended first"

@@ -186,9 +186,13 @@ class TextDelta(BaseEvent):
 
 
 class JobPaused(BaseEvent):
-    """As many steps of work have begun as were asked for: the others are held until the job is told to go on."""
+    """Nothing of the job begins until it is told to go on."""
 
     type: Literal["job_paused"] = "job_paused"
+    by: Literal["steps", "request"] = "steps"
+    """As many steps of work have begun as were asked for; or somebody asked for it, and what ran was stopped."""
+    steps: tuple[str, ...] = ()
+    """Steps that were stopped, or that wait."""
 
 
 class JobContinued(BaseEvent):

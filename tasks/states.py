@@ -8,6 +8,7 @@ Step:  blocked ─► ready ─► dispatched ─► running ─► succeeded
        skipped         │
                        └─► failed                 any open state ─► cancelled
 
+       Its job is paused:           dispatched, running ─► ready
        A fallback agent takes over: ready, dispatched, delayed ─► ready
        Retried by hand:             failed ─► ready, and what waited for it ─► blocked
 
@@ -83,6 +84,8 @@ class Move(StrEnum):
     """It waits for children or a person: running → parked."""
     WAKE = "wake"
     """What it waited for has come: parked → ready."""
+    HOLD = "hold"
+    """Its job was paused; a new attempt begins when it goes on: ready, dispatched or running → ready."""
     GIVE_UP = "give_up"
     """No further attempt: ready, dispatched, delayed or parked → failed."""
     FALL_BACK = "fall_back"
@@ -113,6 +116,7 @@ MOVES: Final[dict[Move, tuple[frozenset[StepStatus], StepStatus]]] = {
     Move.RESUME: (frozenset({StepStatus.DELAYED}), StepStatus.READY),
     Move.PARK: (frozenset({StepStatus.RUNNING}), StepStatus.PARKED),
     Move.WAKE: (frozenset({StepStatus.PARKED}), StepStatus.READY),
+    Move.HOLD: (frozenset({StepStatus.READY, StepStatus.DISPATCHED, StepStatus.RUNNING}), StepStatus.READY),
     Move.GIVE_UP: (
         frozenset({StepStatus.READY, StepStatus.DISPATCHED, StepStatus.DELAYED, StepStatus.PARKED}),
         StepStatus.FAILED,

@@ -29,6 +29,8 @@ COMMANDS: Final = {
     "sessions": "orchestrator.cli.sessions:sessions",
     "jobs": "orchestrator.cli.listing:jobs",
     "record": "orchestrator.cli.recording:record",
+    "pause": "orchestrator.cli.jobs:pause",
+    "resume": "orchestrator.cli.jobs:resume",
     "cancel": "orchestrator.cli.jobs:cancel",
     "approvals": "orchestrator.cli.people:approvals",
     "approve": "orchestrator.cli.people:approve",

@@ -207,6 +207,24 @@ def advance(
         raise JobFailed(f"job {job} was {status.value} before; there is nothing to go on with")
 
 
+def pause(job: Job) -> None:
+    """Stop a job on all workers; `troupe resume` lets it go on where it was."""
+    with connect() as troupe:
+        status = troupe.job(job).pause()
+    if status in FINAL_JOB:
+        raise JobFailed(f"job {job} was {status.value} before; there is nothing to pause")
+    typer.echo(f"job {job} paused")
+
+
+def resume(job: Job) -> None:
+    """Let a paused job go on."""
+    with connect() as troupe:
+        status = troupe.job(job).resume()
+    if status in FINAL_JOB:
+        raise JobFailed(f"job {job} was {status.value} before; there is nothing to resume")
+    typer.echo(f"job {job} {status.value}")
+
+
 def cancel(job: Job) -> None:
     """Cancel a job on all workers."""
     with connect() as troupe:

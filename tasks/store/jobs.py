@@ -15,7 +15,7 @@ from tasks.models import MAX_TIMEOUT, Failure, JobSpec, Step
 from tasks.states import Move, StepStatus, TaskStatus, sources
 from tasks.store.payload import pack
 from tasks.store.reading import readable
-from tasks.store.scripts import DISPATCH, END_JOB, EXTEND, FALL_BACK, GIVE_UP, GO_ON, POSTPONE, SUBMIT, SWEEP
+from tasks.store.scripts import DISPATCH, END_JOB, EXTEND, FALL_BACK, GIVE_UP, GO_ON, PAUSE, POSTPONE, SUBMIT, SWEEP
 from tasks.store.sessions import REPLACED, Turn
 from tasks.store.store import Store
 
@@ -222,6 +222,24 @@ class JobStore:
             The job's status; a final one was not changed. None when there is no such job.
         """
         reply = await self.store.move(GO_ON, partition_of(job), [job, "" if steps is None else steps, timeout_ms])
+        return TaskStatus(str(reply)) if reply else None
+
+    async def pause(self, job: JobId) -> TaskStatus | None:
+        """Let nothing of a job begin, and stop what runs; a later attempt goes on from there.
+
+        Returns:
+            The job's status; a final one was not changed. None when there is no such job.
+        """
+        reply = await self.store.move(PAUSE, partition_of(job), [sources(Move.HOLD), job])
+        return TaskStatus(str(reply)) if reply else None
+
+    async def resume(self, job: JobId) -> TaskStatus | None:
+        """Let a paused job go on.
+
+        Returns:
+            As for `pause`.
+        """
+        reply = await self.store.move(GO_ON, partition_of(job), [job, "0", 0])
         return TaskStatus(str(reply)) if reply else None
 
     async def sweep(self, partition: int, windows: Mapping[str, int] = NO_WINDOWS, tenant_limit: int = 0) -> Swept:

@@ -73,6 +73,8 @@ class JobRecord:
     """What it has consumed, call by call added up. Empty for a job of an older release."""
     held: tuple[str, ...] = ()
     """Steps that may not begin before the job is told to go on."""
+    paused: bool = False
+    """Whether nothing of it may."""
 
     @property
     def final(self) -> bool:
@@ -196,6 +198,7 @@ def _job(job: Hash, steps: Hash, specs: Hash, results: Hash, ledger: Ledger) -> 
         steps=tuple(_step(step, steps, specs[step], results) for step in job["order"].split()),
         ledger=ledger,
         held=tuple(job.get("held", "").split()),
+        paused="paused" in job,
     )
 
 

@@ -114,7 +114,20 @@ def test_the_check_would_see_a_forbidden_package() -> None:
 
 def test_the_handle_of_a_job_can_do_these() -> None:
     methods = [
-        *("advance", "cancel", "events", "ledger", "record", "result", "snapshot", "stand", "status", "task_state"),
+        *(
+            "advance",
+            "cancel",
+            "events",
+            "ledger",
+            "pause",
+            "record",
+            "result",
+            "resume",
+            "snapshot",
+            "stand",
+            "status",
+        ),
+        "task_state",
         "wait",
     ]
     assert public(orchestrator.AsyncJobHandle) == methods

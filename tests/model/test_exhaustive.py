@@ -72,7 +72,7 @@ GUARDS: Final = {
     "postpone.attempt": (Faults(crashes=2, take_overs=1), "a stale attempt was heard: postpone"),
     "give_up.status": (Faults(failures=1, take_overs=1), "a final job changed"),
     "give_up.attempt": (Faults(absences=1, waits=1, crashes=1), "a stale attempt was heard: give_up"),
-    "fall_back.status": (Faults(overdues=1), "no move leads from running to ready"),
+    "fall_back.status": (Faults(overdues=1), "no move leads from succeeded to ready"),
     "fall_back.attempt": (Faults(absences=1, waits=1, crashes=1), "a stale attempt was heard: fall_back"),
     "reopen.status": (Faults(retries=1), "a retry changed a step"),
     "left_out": (Faults(failures=1, take_overs=1, retries=1), "not stale"),

@@ -30,7 +30,8 @@ def make_step(name: str, status: StepStatus, kind: StepKind = StepKind.WORK, **v
         "attempt": 1, "failures": 0, "losses": 0, "worker": "w", "started_at": AT, "finished_at": AT, "result": None,
         "failure": None, "attempts": (), **values,
     }  # fmt: skip
-    step = Step(id=StepId(name), kind=kind, description=f"Do {name}.", agent="search", queue="search")
+    needs = facts.pop("needs", ())
+    step = Step(id=StepId(name), kind=kind, description=f"Do {name}.", agent="search", queue="search", depends_on=needs)
     return StepRecord(step=step, status=status, **facts)
 
 

@@ -29,7 +29,7 @@ def test_an_answer_comes_with_sources_and_with_what_is_missing() -> None:
     assert as_text(completed()).split("\n\n") == [
         "So [1], so [2].",
         "Sources\n[1] Law › Part › One — /law.md:3-9\n[2] /sales.csv: SELECT 1 FROM sales",
-        "Missing\n- find: a step that it depends on did not succeed",
+        "Missing\n- find: what it depends on did not succeed",
     ]
 
 

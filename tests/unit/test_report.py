@@ -68,15 +68,29 @@ def test_a_step_that_succeeded_at_last_has_no_error() -> None:
 @pytest.mark.parametrize(
     ("status", "code", "message"),
     [
-        (StepStatus.FAILED, "failed", "its job ended first"),
-        (StepStatus.SKIPPED, "skipped", "a step that it depends on did not succeed"),
-        (StepStatus.CANCELLED, "cancelled", "its job ended first"),
+        (StepStatus.FAILED, "failed", "it has no result"),
+        (StepStatus.SKIPPED, "skipped", "what it depends on did not succeed"),
+        (StepStatus.CANCELLED, "cancelled", "what it was done for has ended"),
     ],
 )
 def test_work_that_ended_without_a_result_is_missing(status: StepStatus, code: str, message: str) -> None:
     (missing,) = report(make_job(TaskStatus.COMPLETED, make_step("a", status))).missing
     assert (missing.step, missing.description, missing.status) == ("a", "Do a.", status)
     assert (missing.code, missing.message) == (code, message)
+
+
+def test_a_step_that_ended_with_its_job_says_why() -> None:
+    job = make_job(TaskStatus.CANCELLED, make_step("a", StepStatus.CANCELLED), failure=BUSY)
+    (step,) = report(job).steps
+    assert step.error is not None
+    assert (step.error.code, step.error.message) == ("cancelled", "its job was ended (cancelled): busy")
+
+
+def test_a_step_that_was_skipped_names_what_failed_before_it() -> None:
+    failed, skipped = make_step("a", StepStatus.FAILED, failure=BUSY), make_step("b", StepStatus.SKIPPED, needs=("a",))
+    step = report(make_job(TaskStatus.IN_PROGRESS, failed, skipped)).steps[1]
+    assert step.error is not None
+    assert step.error.message == "a, which it depends on, did not succeed"
 
 
 def test_a_missing_part_says_what_it_met() -> None:

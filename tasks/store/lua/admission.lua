@@ -170,6 +170,7 @@ end
 local function to_ready(job, step)
   if is_held(job, step) then return end
   redis.call('HSET', job.steps, 's:' .. step, 'ready')
+  if is_paused(job) then return redis.call('ZREM', timers, job.id .. ':' .. step) end -- `go_on` finds it
   local facts = redis.call('HMGET', job.steps, 'Q:' .. step, 'y:' .. step, 'z:' .. step, 'T:' .. step)
   start_clocks(job, step, facts[2], facts[3], facts[4])
   local queue = facts[1]

@@ -8,7 +8,8 @@ for at = 6, #ARGV, 3 do
   local job, step, attempt = open_job(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
   local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'e:' .. step, 'T:' .. step)
   local spec = ''
-  if may(ARGV[3], facts[1]) and tonumber(facts[2] or '0') + 1 == tonumber(attempt) then
+  if is_paused(job) then spec = ''
+  elseif may(ARGV[3], facts[1]) and tonumber(facts[2] or '0') + 1 == tonumber(attempt) then
     redis.call('HSET', job.steps, 's:' .. step, 'dispatched', 'a:' .. step, attempt, 'q:' .. step, ms(now))
     local due = earliest(now + tonumber(ARGV[5]), facts[3], facts[4])
     redis.call('ZADD', timers, ms(due), job.id .. ':' .. step)

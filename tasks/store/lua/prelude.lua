@@ -63,6 +63,8 @@ local function is_open(status)
   return status and status ~= 'succeeded' and status ~= 'failed' and status ~= 'skipped' and status ~= 'cancelled'
 end
 
+local function is_paused(job) return redis.call('HEXISTS', job.key, 'paused') == 1 end
+
 -- Keeps a large payload apart, in place of which only a mark stands in its hash: tasks/store/payload.py.
 local function keep_apart(job, field, value)
   if value == '' then return end

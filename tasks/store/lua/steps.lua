@@ -38,6 +38,7 @@ local function finish_job(job, status, failure)
     end
   end
   redis.call('HSET', job.key, 'status', status, 'finished', ms(now), 'failure', failure or '')
+  redis.call('HDEL', job.key, 'paused', 'left')
   uncount('jobs', 1)
   uncount('J:' .. (redis.call('HGET', job.key, 'tenant') or ''), 1)
   redis.call('ZREM', timers, job.id)
@@ -49,6 +50,16 @@ local function finish_job(job, status, failure)
   local kept = redis.call('HMGET', job.key, 'keep', 'idem')
   for _, key in ipairs(keys_of(job)) do redis.call('PEXPIRE', key, kept[1]) end
   if is_remembered(job, kept[2]) then redis.call('PEXPIRE', kept[2], kept[1]) end
+end
+
+-- The job has until then, and is kept for so long after it. idem: its idempotency key, if any. O(1)
+local function live_until(job, deadline, keeps, idem)
+  local expires = ms(deadline + keeps)
+  redis.call('HSET', job.key, 'deadline', ms(deadline), 'expires', expires)
+  redis.call('ZADD', timers, ms(deadline), job.id)
+  for _, key in ipairs(keys_of(job)) do redis.call('PEXPIREAT', key, expires) end
+  if is_remembered(job, idem) then redis.call('PEXPIREAT', idem, expires) end
+  reopen_turn(job, deadline)
 end
 
 local function no_result(job, step)
