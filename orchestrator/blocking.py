@@ -20,7 +20,8 @@ from orchestrator.sessions import AsyncSessionHandle
 from orchestrator.statistics import DAY
 from tasks.events import JobEvent
 from tasks.ids import JobId, SessionId
-from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, OrchestratorPresence, Plan, WorkerPresence
+from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, Plan
+from tasks.presence import OrchestratorPresence, WorkerPresence
 from tasks.results import Asked, DeadStep, JobResult, LedgerReport
 from tasks.sessions import AgentState, Block, Message, Policy, Role, SessionSummary, TaskState
 from tasks.settings import StoreSettings

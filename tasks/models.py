@@ -377,33 +377,6 @@ class AgentDefinition(Wire):
     """The most that all its steps of one job may consume together, with those that they delegate."""
 
 
-class WorkerPresence(Wire):
-    """One worker process, as announced with a TTL."""
-
-    name: WorkerName
-    pid: int
-    host: str
-    queues: tuple[Name, ...]
-    agents: tuple[AgentDefinition, ...]
-    concurrency: int
-    running: int = 0
-    """Attempts in flight when it was announced."""
-    model: str
-    version: str
-    """Release of Troupe."""
-
-
-class OrchestratorPresence(Wire):
-    """One orchestrator process, as announced with a TTL."""
-
-    name: WorkerName
-    pid: int
-    host: str
-    partitions: int
-    version: str
-    """Release of Troupe."""
-
-
 class JobSummary(Wire):
     """One line of a list of jobs."""
 

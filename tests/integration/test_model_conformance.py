@@ -201,7 +201,7 @@ def _step(fields: dict[str, str], name: str, timer: bool) -> StepState | None:
         timer=timer,
         slot=f"g:{name}" in fields,
         left_out=left,
-        bad=int(fields.get(f"b:{name}", "0")),
+        bad=int(fields.get(f"B:{name}", "0")),
         late=f"L:{name}" in fields,
     )
 

@@ -4,18 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tasks.ids import PLAN_STEP, SYNTHESIS_STEP, StepId, WorkerName, new_job_id
-from tasks.models import (
-    AgentDefinition,
-    Failure,
-    JobSpec,
-    Join,
-    Plan,
-    PlannedStep,
-    Step,
-    StepKind,
-    StepResult,
-    WorkerPresence,
-)
+from tasks.models import AgentDefinition, Failure, JobSpec, Join, Plan, PlannedStep, Step, StepKind, StepResult
+from tasks.presence import WorkerPresence
 from tasks.store import NewStep
 from tasks.usage import Usage
 
