@@ -262,6 +262,13 @@ class SessionHandle:
         """Say something and wait for the answer's text: see `AsyncSessionHandle.interact`."""
         return self._troupe._run(self._handle.interact(text, wait=wait, **options))  # pyright: ignore[reportPrivateUsage]
 
+    def run_task_with_state(
+        self, task: str, *, request_id: str | None = None, wait: float | None = None, **options: Unpack[JobOptions]
+    ) -> TaskState:
+        """Do the next step of a task with several steps: see `AsyncSessionHandle.run_task_with_state`."""
+        running = self._handle.run_task_with_state(task, request_id=request_id, wait=wait, **options)
+        return self._troupe._run(running)  # pyright: ignore[reportPrivateUsage]
+
     def append(
         self, role: Role, content: str | Sequence[Block], metadata: Mapping[str, JsonValue] | None = None
     ) -> int:

@@ -160,6 +160,11 @@ class AgentState(BaseModel):
         """Add a tool call; it is stored with the next save."""
         self.tool_calls.append(call)
 
+    @property
+    def conversation_history(self) -> list[dict[str, Any]]:
+        """As `get_conversation_history`."""
+        return self.get_conversation_history()
+
     def get_conversation_history(self) -> list[dict[str, Any]]:
         """The messages in the form of the Messages API, without those of the system."""
         spoken = [one for one in self.messages if one.role != "system"]

@@ -12,7 +12,7 @@ from tasks.ids import PLAN_STEP, SYNTHESIS_STEP, JobId, new_job_id, partition_of
 from tasks.models import StepResult
 from tasks.sessions import Message
 from tasks.settings import StoreSettings
-from tasks.states import TaskStatus
+from tasks.states import StepStatus, TaskStatus
 from tasks.store import SessionStore
 from tests.support.builders import COST, OUT_OF_LUCK, WORKER, a_graph, a_plan
 from tests.support.doing import ScriptedAnswering, code_agent
@@ -165,6 +165,38 @@ async def test_a_job_is_advanced_and_looked_at_where_it_stands(troupe: AsyncTrou
         await troupe.job(new_job_id(0)).advance()
 
 
+async def test_a_task_is_done_step_by_step_and_gone_on_with_elsewhere(troupe: AsyncTroupe, moves: Moves) -> None:
+    talk = troupe.session("talk")
+    with pytest.raises(ResultTimeout):
+        await talk.run_task_with_state("Do it.", wait=0.01)
+    (job,) = [one.job_id for one in await troupe.jobs()]
+    ref = await moves.running(job, PLAN_STEP)
+    assert await moves.attempts.succeed(ref, StepResult(text="plan"), COST) is None
+    assert await moves.extend(job, a_graph({"a": (), "b": ("a",)}))
+    await moves.succeed(job, "a", "found a")
+    state = await talk.run_task_with_state("Do it.", wait=20)
+    assert (state.task_id, state.completed_steps, state.results, state.paused) == (job, (0,), {0: "found a"}, True)
+    assert (await talk.state()).task_state["task"] == state.model_dump(mode="json")
+    going = asyncio.create_task(talk.run_task_with_state(" Do it. ", wait=20))
+    await moves.wait_for(job, "b", StepStatus.READY, attempt=0)
+    await moves.succeed(job, "b", "found b")
+    await moves.succeed(job, SYNTHESIS_STEP)
+    state = await going
+    assert (state.status, state.current_step) == (TaskStatus.COMPLETED, 2)
+    assert await talk.run_task_with_state("Do it.") == state
+    assert [one.job_id for one in await troupe.jobs()] == [job]
+    with pytest.raises(ResultTimeout):
+        await talk.run_task_with_state("Do something else.", wait=0.01)
+    assert len(await troupe.jobs()) == 2
+
+
+async def test_a_task_whose_state_was_not_written_is_not_begun_twice(troupe: AsyncTroupe) -> None:
+    for _ in range(2):
+        with pytest.raises(ResultTimeout):
+            await troupe.session("talk").run_task_with_state("Do it.", wait=0.01)
+    assert len(await troupe.jobs()) == 1
+
+
 def test_ordinary_code_talks_too(blocking: Troupe) -> None:
     talk = blocking.session("talk")
     job = talk.send("What is it?", policy="reject")
@@ -182,6 +214,8 @@ def test_ordinary_code_talks_too(blocking: Troupe) -> None:
         talk.interact("And?", wait=0.01)
     with pytest.raises(ResultTimeout):
         job.stand(0.01)
+    with pytest.raises(ResultTimeout):
+        talk.run_task_with_state("Do it.", wait=0.01)
     assert talk.delete() is True
 
 

@@ -97,7 +97,10 @@ async def test_its_deadline_passes_also_while_it_stands(moves: Moves) -> None:
     record = await moves.snapshots.job(job)
     assert record.status is TaskStatus.FAILED
     assert not report(record).paused
+    told = await moves.kinds(job)
     assert await moves.jobs.go_on(job, 1, HOUR_MS) is TaskStatus.FAILED
+    assert await moves.kinds(job) == told
+    assert job not in await moves.timers()
     assert await moves.status(job, "b") is StepStatus.CANCELLED
 
 

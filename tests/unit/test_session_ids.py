@@ -65,6 +65,7 @@ def test_the_history_for_a_model_is_without_what_the_system_said() -> None:
         {"role": "user", "content": [{"type": "text", "text": "Why?"}]},
         {"role": "assistant", "content": [{"type": "text", "text": "So."}]},
     ]
+    assert state.conversation_history == state.get_conversation_history()
     assert state.messages[1].metadata == {"source": "web"}
     assert [one.seq for one in state.messages] == [None] * 3
     assert state.created_at.tzinfo is not None
