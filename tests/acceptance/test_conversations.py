@@ -15,6 +15,7 @@ from tasks.models import Plan, PlannedStep
 from tasks.states import TaskStatus
 from tests.acceptance.conftest import Fleet, start_fleet
 from tests.acceptance.stage import Stages, copy_actors
+from tests.unit.pages import others
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,15 @@ def test_a_job_is_carried_on_by_a_worker_that_did_not_begin_it(own: Fleet) -> No
     result = job.wait(60)
     assert result.status is TaskStatus.COMPLETED
     assert len({step.worker for step in result.steps if step.agent == "napper"}) == 2
+
+
+def test_the_example_of_the_page_works(own: Fleet) -> None:
+    (example,) = others("docs/sessions.md")
+    done = own.stage.start_program([sys.executable, "-c", example.text], TROUPE_REDIS_URL=own.url).wait(90)
+    assert (done.code, done.stderr) == (0, "")
+    roles = [role for role, _ in said(own, "customer-17")]
+    assert roles == ["user", "assistant", "user", "assistant", "system"]
+    assert "5 system The customer is in a hurry. None" in done.stdout
 
 
 def test_a_chat_through_a_pipe(own: Fleet) -> None:
