@@ -85,7 +85,7 @@ class TaskState(Wire):
     """The job."""
     description: str
     steps: tuple[str, ...]
-    """What its steps of work do, in order."""
+    """What its steps of work do, in order; those that a step delegates are part of it."""
     completed_steps: tuple[int, ...]
     """Places in `steps` of those that succeeded."""
     current_step: int
@@ -99,7 +99,7 @@ class TaskState(Wire):
     @classmethod
     def of(cls, result: JobResult) -> "TaskState":
         """The state of a job's task."""
-        work = [step for step in result.steps if step.kind is StepKind.WORK]
+        work = [step for step in result.steps if step.kind is StepKind.WORK and step.parent is None]
         good = [at for at, step in enumerate(work) if step.status is StepStatus.SUCCEEDED]
         return cls(
             task_id=result.job_id,

@@ -448,14 +448,20 @@ GUARDS: Final = (
     _held(
         "what was begun is not held",
         "admission",
-        "if facts[1] ~= 'work' or facts[2] then return false end",
-        "if facts[1] ~= 'work' then return false end",
+        "if facts[1] ~= 'work' or facts[2] or facts[4] then return false end",
+        "if facts[1] ~= 'work' or facts[4] then return false end",
     ),
     _held(
         "the answer is not held",
         "admission",
+        "if facts[1] ~= 'work' or facts[2] or facts[4] then return false end",
+        "if facts[2] or facts[4] then return false end",
+    ),
+    _held(
+        "children of a step are not held",
+        "admission",
+        "if facts[1] ~= 'work' or facts[2] or facts[4] then return false end",
         "if facts[1] ~= 'work' or facts[2] then return false end",
-        "if facts[2] then return false end",
     ),
     _held(
         "what is held is held once",
