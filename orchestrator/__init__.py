@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from orchestrator.client import AsyncTroupe
     from orchestrator.handle import AsyncJobHandle
     from orchestrator.recording import Recording
-    from orchestrator.sessions import AgentStateManager, AsyncSessionHandle, StatefulAgent
+    from orchestrator.sessions import AgentStateManager, AsyncSessionHandle, StatefulAgent, StateStore
     from tasks.errors import JobCancelled, JobFailed, ResultTimeout, SessionBusy, StateConflict, TroupeError
     from tasks.results import JobResult
     from tasks.sessions import AgentState, Message, Policy, TaskState
@@ -36,6 +36,7 @@ __all__ = [
     "SessionBusy",
     "SessionHandle",
     "StateConflict",
+    "StateStore",
     "StatefulAgent",
     "TaskState",
     "Troupe",
@@ -47,7 +48,7 @@ _PLACES: Final = {
     "orchestrator.client": ("AsyncTroupe",),
     "orchestrator.handle": ("AsyncJobHandle",),
     "orchestrator.recording": ("Recording",),
-    "orchestrator.sessions": ("AgentStateManager", "AsyncSessionHandle", "StatefulAgent"),
+    "orchestrator.sessions": ("AgentStateManager", "AsyncSessionHandle", "StatefulAgent", "StateStore"),
     "tasks.errors": ("JobCancelled", "JobFailed", "ResultTimeout", "SessionBusy", "StateConflict", "TroupeError"),
     "tasks.results": ("JobResult",),
     "tasks.sessions": ("AgentState", "Message", "Policy", "TaskState"),

@@ -20,7 +20,8 @@ from orchestrator.sessions import AsyncSessionHandle
 from orchestrator.statistics import DAY
 from tasks.events import JobEvent
 from tasks.ids import JobId, SessionId
-from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, OrchestratorPresence, Plan, WorkerPresence
+from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, Plan
+from tasks.presence import OrchestratorPresence, WorkerPresence
 from tasks.results import Asked, DeadStep, JobResult, LedgerReport
 from tasks.sessions import AgentState, Block, Message, Policy, Role, SessionSummary, TaskState
 from tasks.settings import StoreSettings
@@ -260,6 +261,13 @@ class SessionHandle:
     def interact(self, text: str, *, wait: float | None = None, **options: Unpack[JobOptions]) -> str:
         """Say something and wait for the answer's text: see `AsyncSessionHandle.interact`."""
         return self._troupe._run(self._handle.interact(text, wait=wait, **options))  # pyright: ignore[reportPrivateUsage]
+
+    def run_task_with_state(
+        self, task: str, *, request_id: str | None = None, wait: float | None = None, **options: Unpack[JobOptions]
+    ) -> TaskState:
+        """Do the next step of a task with several steps: see `AsyncSessionHandle.run_task_with_state`."""
+        running = self._handle.run_task_with_state(task, request_id=request_id, wait=wait, **options)
+        return self._troupe._run(running)  # pyright: ignore[reportPrivateUsage]
 
     def append(
         self, role: Role, content: str | Sequence[Block], metadata: Mapping[str, JsonValue] | None = None

@@ -22,15 +22,8 @@ from orchestrator.sessions import AsyncSessionHandle
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.statistics import DAY, fleet_statistics, length, tool_reports
 from tasks.ids import SessionId, new_job_id, parse_job_id, session_id, session_partition
-from tasks.models import (
-    DEFAULT_TIMEOUT,
-    AgentDefinition,
-    JobSpec,
-    JobSummary,
-    OrchestratorPresence,
-    Plan,
-    WorkerPresence,
-)
+from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSpec, JobSummary, Plan
+from tasks.presence import OrchestratorPresence, WorkerPresence
 from tasks.queues import BUILT_IN
 from tasks.sessions import Policy, SessionSummary
 from tasks.settings import StoreSettings, read_settings

@@ -15,7 +15,7 @@ from orchestrator.progress import progress_findings
 from tasks.address import hide_password
 from tasks.app import make_app
 from tasks.errors import BadSetting, TroupeError
-from tasks.models import WorkerPresence
+from tasks.presence import WorkerPresence
 from tasks.queues import QUEUES
 from tasks.settings import StoreSettings
 from tasks.store import FleetStore, Store

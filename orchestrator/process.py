@@ -22,7 +22,7 @@ from orchestrator.settings import OrchestratorSettings
 from tasks.app import make_app
 from tasks.errors import DamagedRecord, TransientError, TroupeError
 from tasks.ids import WorkerName
-from tasks.models import OrchestratorPresence
+from tasks.presence import OrchestratorPresence
 from tasks.settings import StoreSettings
 from tasks.store import FleetStore, JobStore, Outbox, Pruning, Store
 from tasks.store.fleet import agents_of

@@ -1,6 +1,7 @@
 """A producer's handle on one session: say something, and get the job that answers it."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, Unpack
 
 from pydantic import JsonValue
@@ -9,7 +10,8 @@ from orchestrator.handle import AsyncJobHandle
 from orchestrator.request import JobOptions
 from tasks.errors import ContractError, UnknownSession
 from tasks.ids import SessionId
-from tasks.sessions import AgentState, Block, Message, Policy, Role, TaskState
+from tasks.sessions import TASK, AgentState, Block, Message, Policy, Role, TaskState
+from tasks.states import FINAL_JOB
 from tasks.store import SessionStore
 from tasks.store.sessions import NEWEST, PAGE
 
@@ -59,6 +61,40 @@ class AsyncSessionHandle:
         """
         job = await self.send(text, **options)
         return (await job.result(wait)).answer or ""
+
+    async def run_task_with_state(
+        self, task: str, *, request_id: str | None = None, wait: float | None = None, **options: Unpack[JobOptions]
+    ) -> TaskState:
+        """Do the next step of a task with several steps; called again, also elsewhere and much later, the one after it.
+
+        How far it has come stands in the session's task state, under `task`. The first call plans it and does the first
+        step; the one that does the last step gives the answer too. A task that has ended stays what it is.
+
+        Args:
+            task: What is to be done, in the same words each time; other words begin another task.
+            request_id: An idempotency key for the task's job in place of one made of session and task.
+            wait: Most seconds to wait for the step; the next call waits on then.
+            options: As for `send`, with the first call.
+
+        Raises:
+            ResultTimeout: the step has not ended within `wait` seconds.
+            SessionBusy, ContractError, StoreUnavailable: as for `send`.
+        """
+        known = (await self._store.get_or_create(self.id)).task_state.get(TASK)
+        state = None if known is None else TaskState.model_validate(known)
+        if state is None or state.description != task.strip():
+            key = request_id or f"task-{sha256(f'{self.id} {task.strip()}'.encode()).hexdigest()[:32]}"
+            options.update(max_steps=1, idempotency_key=key)
+            job = await self.send(task, **options)
+        else:
+            job = self._troupe.job(state.task_id)
+            if state.status in FINAL_JOB:
+                return state
+            if (await job.snapshot()).paused:
+                await job.advance(1)
+        state = TaskState.of(await job.stand(wait))
+        await self.update_task_state({TASK: state})
+        return state
 
     async def append(
         self, role: Role, content: str | Sequence[Block], metadata: Mapping[str, JsonValue] | None = None
@@ -110,5 +146,7 @@ def _policy(policy: Policy | str) -> Policy:
 
 AgentStateManager = SessionStore
 """The store of sessions, by its name in *Agent orchestration patterns*."""
+StateStore = SessionStore
+"""The store of sessions, by its name in *Agent orchestrator engineer*."""
 StatefulAgent = AsyncSessionHandle
 """The handle of a session, by its name in *Agent orchestrator engineer*."""

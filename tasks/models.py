@@ -93,14 +93,19 @@ class Failure(Wire):
 
 
 class Join(StrEnum):
-    """When a step with several dependencies may run, and when it is skipped."""
+    """When a step with several dependencies may run. It is skipped when all have ended and it may not.
+
+    An optional dependency that did not succeed counts as if the step did not depend on it.
+    """
 
     ALL = "all"
-    """When all succeeded; skipped as soon as one did not."""
+    """When all succeeded."""
     ANY = "any"
-    """As soon as one succeeded; skipped when none did."""
+    """As soon as one succeeded."""
+    QUORUM = "quorum"
+    """As soon as `quorum` of them succeeded."""
     BEST_EFFORT = "best_effort"
-    """When all have ended and at least one succeeded; skipped when none did."""
+    """When all have ended and at least one succeeded."""
 
 
 class StepKind(StrEnum):
@@ -179,6 +184,13 @@ class Step(Wire):
     """Budgets of its parents, which it spends from too."""
     tools: tuple[str, ...] | None = None
     """The only tools that its agent may use; None: all that it has. Children never get more than their parents."""
+    quorum: int = Field(default=0, ge=0)
+    """How many of its dependencies must succeed, where they join by quorum."""
+    optional: bool = False
+    """Whether those that depend on it do without it when it does not succeed."""
+    join_ms: int = Field(default=0, ge=0)
+    """Longest time that it waits for its dependencies, from when it is written: then it runs on what there is, as soon
+    as there is one result. 0: no limit."""
 
 
 class PlannedStep(Wire):
@@ -203,6 +215,15 @@ class PlannedStep(Wire):
     """Longest time from ready until an attempt is claimed."""
     idle_ms: SkipJsonSchema[int] = Field(default=0, ge=0)
     """Longest time without a sign of life from the agent."""
+    input: SkipJsonSchema[JsonValue] = None
+    """What an agent that is code is told beside the description."""
+    quorum: SkipJsonSchema[int] = Field(default=0, ge=0)
+    """How many of its dependencies must succeed, where they join by quorum; 0: more than half of them."""
+    optional: SkipJsonSchema[bool] = False
+    """Whether those that depend on it do without it when it does not succeed."""
+    join_ms: SkipJsonSchema[int] = Field(default=0, ge=0)
+    """Longest time that it waits for its dependencies, from when the plan is accepted: then it runs on what there is,
+    as soon as there is one result. 0: no limit."""
 
 
 class Plan(Wire):
@@ -354,33 +375,6 @@ class AgentDefinition(Wire):
     """Agents that it may delegate to."""
     budget: Budget | None = None
     """The most that all its steps of one job may consume together, with those that they delegate."""
-
-
-class WorkerPresence(Wire):
-    """One worker process, as announced with a TTL."""
-
-    name: WorkerName
-    pid: int
-    host: str
-    queues: tuple[Name, ...]
-    agents: tuple[AgentDefinition, ...]
-    concurrency: int
-    running: int = 0
-    """Attempts in flight when it was announced."""
-    model: str
-    version: str
-    """Release of Troupe."""
-
-
-class OrchestratorPresence(Wire):
-    """One orchestrator process, as announced with a TTL."""
-
-    name: WorkerName
-    pid: int
-    host: str
-    partitions: int
-    version: str
-    """Release of Troupe."""
 
 
 class JobSummary(Wire):

@@ -85,7 +85,7 @@ class TaskState(Wire):
     """The job."""
     description: str
     steps: tuple[str, ...]
-    """What its steps of work do, in order."""
+    """What its steps of work do, in order; those that a step delegates are part of it."""
     completed_steps: tuple[int, ...]
     """Places in `steps` of those that succeeded."""
     current_step: int
@@ -99,7 +99,7 @@ class TaskState(Wire):
     @classmethod
     def of(cls, result: JobResult) -> "TaskState":
         """The state of a job's task."""
-        work = [step for step in result.steps if step.kind is StepKind.WORK]
+        work = [step for step in result.steps if step.kind is StepKind.WORK and step.parent is None]
         good = [at for at, step in enumerate(work) if step.status is StepStatus.SUCCEEDED]
         return cls(
             task_id=result.job_id,
@@ -159,6 +159,11 @@ class AgentState(BaseModel):
     def add_tool_call(self, call: SessionCall) -> None:
         """Add a tool call; it is stored with the next save."""
         self.tool_calls.append(call)
+
+    @property
+    def conversation_history(self) -> list[dict[str, Any]]:
+        """As `get_conversation_history`."""
+        return self.get_conversation_history()
 
     def get_conversation_history(self) -> list[dict[str, Any]]:
         """The messages in the form of the Messages API, without those of the system."""

@@ -90,7 +90,7 @@ class StoreSettings(RoomSettings):
     retention_s: float = Field(default=7 * 86_400.0, gt=0)
     """How long a finished job is kept."""
     session_ttl_s: float = Field(default=7 * 86_400.0, gt=0)
-    """How long a session is kept after its last use; while a job of it is open, until after that."""
+    """How long a session is kept after its last change; while a job of it is open, until after that."""
     session_messages_max: int = Field(default=20_000, ge=100)
     """Messages kept of one session; the oldest are dropped."""
     session_calls_max: int = Field(default=5_000, ge=100)

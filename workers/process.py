@@ -15,7 +15,7 @@ import structlog
 
 from tasks.errors import TroupeError
 from tasks.ids import AttemptRef, WorkerName
-from tasks.models import WorkerPresence
+from tasks.presence import WorkerPresence
 from tasks.settings import StoreSettings, read_settings
 from tasks.signing import SigningSettings
 from tasks.store import AttemptStore, FleetStore, Store, ToolStats

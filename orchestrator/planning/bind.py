@@ -39,7 +39,16 @@ def bound(
         queue_ms=_queue_ms(planned, agent, limits),
         idle_ms=_idle_ms(planned, agent, limits),
         fallbacks=_fallbacks(planned, agent, agents, limits),
+        input=planned.input,
+        quorum=_quorum(planned, len(needs)),
+        optional=planned.optional,
+        join_ms=planned.join_ms if needs else 0,
     )
+
+
+def _quorum(planned: PlannedStep, needs: int) -> int:
+    """How many must succeed: more than half, unless the plan says."""
+    return (planned.quorum or needs // 2 + 1) if planned.join is Join.QUORUM else 0
 
 
 def own_step(

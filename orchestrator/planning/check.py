@@ -1,5 +1,6 @@
 """Is this plan allowed to run? Pure: from the proposal, the living agents and the limits to faults or steps."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from tasks.models import AgentDefinition, Join, Plan, PlannedStep, Step, StepKin
 from tasks.store import NewStep
 
 MAX_DESCRIPTION_CHARS = 20_000
+MAX_INPUT_CHARS = 500_000
+"""Longest input of one step, as JSON: patterns within patterns are described there."""
 MAX_FAULTS = 20
 """Faults that are named; a planner mends no more at a time."""
 MAX_FAULT_CHARS = 500
@@ -89,6 +92,12 @@ def step_faults(at: int, step: PlannedStep, able: Sequence[AgentDefinition]) -> 
         yield f"{path}.description: {len(step.description)} characters are more than {MAX_DESCRIPTION_CHARS}"
     if step.agent is None and step.capability is None:
         yield f"{path}: give an agent ({_names(able)}) or a capability"
+    if step.quorum and step.join is not Join.QUORUM:
+        yield f"{path}.quorum: its dependencies do not join by quorum"
+    if step.join is Join.QUORUM and step.quorum > len(set(step.depends_on)):
+        yield f"{path}.quorum: {step.quorum} is more than the {len(set(step.depends_on))} steps that it depends on"
+    if step.input is not None and len(json.dumps(step.input)) > MAX_INPUT_CHARS:
+        yield f"{path}.input: as JSON it is longer than {MAX_INPUT_CHARS} characters"
     if step.fallback is not None and step.fallback == step.agent:
         yield f"{path}.fallback: {step.fallback!r} is the step's own agent"
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from tasks.models import WorkerPresence
+from tasks.presence import WorkerPresence
 
 AHEAD: Final = 1.25
 """Steps in flight for each thread: a quarter as many again wait in the queue, so that no thread waits for

@@ -6,7 +6,8 @@ from typing import TypeVar, cast
 
 from pydantic import ValidationError
 
-from tasks.models import AgentDefinition, OrchestratorPresence, WorkerPresence
+from tasks.models import AgentDefinition
+from tasks.presence import OrchestratorPresence, WorkerPresence
 from tasks.store.failures import translated
 from tasks.store.keys import ORCHESTRATORS, TOOLS, WORKERS
 from tasks.store.scripts import ALIVE, ANNOUNCE

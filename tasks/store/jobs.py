@@ -144,6 +144,9 @@ class JobStore:
                 step.queue,
                 step.queue_ms,
                 step.total_ms,
+                step.quorum,
+                "1" if step.optional else "",
+                step.join_ms,
             ]
         return await self.store.move(EXTEND, partition_of(job), args) == 1
 
@@ -261,6 +264,7 @@ class JobStore:
             sources(Move.GIVE_UP),
             DAMAGED.model_dump_json(exclude_defaults=True),
             sources(Move.WAKE),
+            sources(Move.UNBLOCK),
         ]
         for queue, window in windows.items():
             args += [queue, window]

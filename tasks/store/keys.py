@@ -47,7 +47,9 @@ Fields of `:steps`, each followed by the step's id: s status · a attempt · n f
 t started · f finished · q dispatched (Unix ms) · k kind · j join · i dependencies · d dependents · r dependencies
 not yet ended · o dependencies that succeeded · Q queue · g holds a slot · c token of the claim · y most ms in the
 queue · e end of its time there · z most ms of the whole step · T end of it · u attempt numbers that were left out ·
-l token of the last report · p parent of a child step, and its wait · b may begin: counted · h held.
+l token of the last report · p parent of a child step, and its wait · b may begin: counted · h held · B dependencies
+that ended without success and are not optional · K how many must succeed · O is optional · J most ms of waiting for
+them · L that time has passed.
 Fields of `:results`: r:<step> result · f:<step> failure · a:<step>:<attempt> record of an ended attempt.
 """
 

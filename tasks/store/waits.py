@@ -116,6 +116,9 @@ class WaitStore:
                 step.queue,
                 step.queue_ms,
                 step.total_ms,
+                step.quorum,
+                "1" if step.optional else "",
+                step.join_ms,
             ]
         reply = cast(int, await self.store.move(ADOPT, partition_of(job), args))
         return None if reply == 2 else reply == 1

@@ -18,18 +18,8 @@ from orchestrator.local.redis_server import RedisServer
 from tasks.events import EVENT
 from tasks.ids import AttemptRef, JobId, StepId, WorkerName
 from tasks.messages import Dispatch, StepMessage
-from tasks.models import (
-    AgentDefinition,
-    Attempt,
-    Failure,
-    JobSpec,
-    OrchestratorPresence,
-    Plan,
-    Source,
-    Step,
-    StepResult,
-    WorkerPresence,
-)
+from tasks.models import AgentDefinition, Attempt, Failure, JobSpec, Plan, Source, Step, StepResult
+from tasks.presence import OrchestratorPresence, WorkerPresence
 from tasks.settings import StoreSettings
 from tasks.states import TaskStatus
 from tasks.store import NewStep, Store

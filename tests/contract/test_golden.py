@@ -13,19 +13,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from tasks import events
 from tasks.events import EVENT, BaseEvent, JobEvent
 from tasks.messages import StepMessage
-from tasks.models import (
-    AgentDefinition,
-    Attempt,
-    Failure,
-    JobSpec,
-    JobSummary,
-    OrchestratorPresence,
-    Plan,
-    Source,
-    Step,
-    StepResult,
-    WorkerPresence,
-)
+from tasks.models import AgentDefinition, Attempt, Failure, JobSpec, JobSummary, Plan, Source, Step, StepResult
+from tasks.presence import OrchestratorPresence, WorkerPresence
 from tasks.results import JobResult
 from tasks.sessions import AgentState, SessionSummary, TaskState
 from tasks.usage import Usage
@@ -71,6 +60,9 @@ BEFORE: dict[str, type[BaseModel]] = {
     "job_result_before_sessions": JobResult,
     "step_before_delegation": Step,
     "agent_definition_before_delegation": AgentDefinition,
+    "plan_before_patterns": Plan,
+    "job_spec_before_patterns": JobSpec,
+    "step_before_patterns": Step,
 }
 """Forms of earlier releases, each without what came after it: read, and in the same words by default."""
 EVENTS = sorted(

@@ -33,6 +33,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "SessionBusy",
         "SessionHandle",
         "StateConflict",
+        "StateStore",
         "StatefulAgent",
         "TaskState",
         "Troupe",
@@ -166,7 +167,10 @@ def test_the_blocking_client_takes_what_the_other_one_takes(name: str) -> None:
 
 
 def test_the_handle_of_a_session_can_do_these() -> None:
-    methods = ["append", "delete", "interact", "messages", "save", "send", "state", "update_task_state"]
+    methods = [
+        *("append", "delete", "interact", "messages", "run_task_with_state", "save", "send", "state"),
+        "update_task_state",
+    ]
     assert public(orchestrator.AsyncSessionHandle) == methods
     assert public(orchestrator.SessionHandle) == sorted([*methods, "id"])
 

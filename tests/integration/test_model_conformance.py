@@ -35,6 +35,15 @@ PLANS: Final[dict[str, list[NewStep]]] = {
     "join": a_graph({"a": (), "b": (), "c": ("a", "b")}, joins={"c": Join.ALL}),
     "any": a_graph({"a": (), "b": (), "c": ("a", "b")}, joins={"c": Join.ANY}),
     "best effort": a_graph({"a": (), "b": (), "c": ("a", "b")}, joins={"c": Join.BEST_EFFORT}),
+    "quorum": a_graph(
+        {"a": (), "b": (), "x": (), "c": ("a", "b", "x")}, joins={"c": Join.QUORUM}, each={"c": {"quorum": 2}}
+    ),
+    "optional": a_graph({"a": (), "b": (), "c": ("a", "b")}, each={"a": {"optional": True}}),
+    "late": a_graph(
+        {"a": (), "b": (), "c": ("a", "b"), "d": ("c",)},
+        joins={"c": Join.BEST_EFFORT},
+        each={"c": {"join_ms": 3_600_000}, "d": {"join_ms": 3_600_000}},
+    ),
 }
 HEIR: Final = '{"agent":"worker","fallback":"heir","failure":{"code":"bad","message":"x"}}'
 STEPWISE: Final = ("settle", "postpone", "give_up", "fall_back")
@@ -183,7 +192,17 @@ def _step(fields: dict[str, str], name: str, timer: bool) -> StepState | None:
         return None
     attempt, failures, losses, rest, good, left = (int(fields.get(f"{field}:{name}", "0")) for field in "anxrou")
     return StepState(
-        StepStatus(fields[f"s:{name}"]), attempt, failures, losses, rest, good, timer, f"g:{name}" in fields, left
+        status=StepStatus(fields[f"s:{name}"]),
+        attempt=attempt,
+        failures=failures,
+        losses=losses,
+        rest=rest,
+        good=good,
+        timer=timer,
+        slot=f"g:{name}" in fields,
+        left_out=left,
+        bad=int(fields.get(f"B:{name}", "0")),
+        late=f"L:{name}" in fields,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tasks.ids import WorkerName
-from tasks.models import OrchestratorPresence
+from tasks.presence import OrchestratorPresence
 from tasks.tool_figures import ToolDefinition, ToolPresence
 from tests.support.builders import a_worker
 from tests.support.moves import Moves

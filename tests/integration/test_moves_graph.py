@@ -39,8 +39,8 @@ async def end(moves: Moves, job: JobId, step: str, *, well: bool) -> None:
     [
         (Join.ALL, True, True, S.BLOCKED, S.READY),
         (Join.ALL, True, False, S.BLOCKED, S.SKIPPED),
-        (Join.ALL, False, True, S.SKIPPED, S.SKIPPED),
-        (Join.ALL, False, False, S.SKIPPED, S.SKIPPED),
+        (Join.ALL, False, True, S.BLOCKED, S.SKIPPED),
+        (Join.ALL, False, False, S.BLOCKED, S.SKIPPED),
         (Join.ANY, True, True, S.READY, S.READY),
         (Join.ANY, True, False, S.READY, S.READY),
         (Join.ANY, False, True, S.BLOCKED, S.READY),

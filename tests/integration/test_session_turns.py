@@ -202,6 +202,16 @@ async def test_a_job_that_is_gone_holds_nobody_up(moves: Moves, sessions: Sessio
     assert await moves.status(second, PLAN_STEP) is StepStatus.READY
 
 
+async def test_a_turn_is_not_given_to_a_job_that_is_gone(moves: Moves, sessions: SessionStore) -> None:
+    first, second, third = [await send(moves, text) for text in ("One?", "Two?", "Three?")]
+    key = moves.store.keys.job(second)
+    await moves.redis.delete(key, f"{key}:steps", f"{key}:specs", f"{key}:events")
+    await answer(moves, first, "1.")
+    state = await sessions.get_or_create(TALK)
+    assert (state.running, state.waiting) == (third, ())
+    assert await moves.status(third, PLAN_STEP) is StepStatus.READY
+
+
 async def test_a_reopened_job_says_its_answer_in_place_of_its_failure(moves: Moves, sessions: SessionStore) -> None:
     job = await send(moves, "Why?")
     await moves.fail(job, PLAN_STEP)

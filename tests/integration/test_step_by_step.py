@@ -8,7 +8,8 @@ from tasks.ids import SYNTHESIS_STEP, new_job_id
 from tasks.models import Join
 from tasks.sessions import TaskState
 from tasks.states import StepStatus, TaskStatus
-from tests.support.builders import BAD, OUT_OF_LUCK
+from tasks.store.waits import WaitKind, WaitStore, Wanted
+from tests.support.builders import BAD, COST, OUT_OF_LUCK, a_step
 from tests.support.moves import Moves
 
 ROW = {"a": (), "b": ("a",), "c": ("b",)}
@@ -97,7 +98,10 @@ async def test_its_deadline_passes_also_while_it_stands(moves: Moves) -> None:
     record = await moves.snapshots.job(job)
     assert record.status is TaskStatus.FAILED
     assert not report(record).paused
+    told = await moves.kinds(job)
     assert await moves.jobs.go_on(job, 1, HOUR_MS) is TaskStatus.FAILED
+    assert await moves.kinds(job) == told
+    assert job not in await moves.timers()
     assert await moves.status(job, "b") is StepStatus.CANCELLED
 
 
@@ -111,6 +115,18 @@ async def test_a_job_without_a_bound_is_not_given_one(moves: Moves) -> None:
     await moves.succeed(job, "a")
     await moves.succeed(job, "b")
     assert await moves.status(job, "c") is StepStatus.READY
+
+
+async def test_steps_that_a_step_delegates_are_no_further_steps(moves: Moves) -> None:
+    job = await moves.planned(ROW, max_steps=1)
+    ref = await moves.running(job, "a")
+    assert await moves.attempts.park(ref, [Wanted("c1", WaitKind.CHILDREN, "{}")], COST) is None
+    steps = [(a_step("a_1", parent="a"), ())]
+    assert await WaitStore(moves.store).adopt(job, ref.step, "c1", steps, '{"steps":["a_1"]}')
+    assert await moves.status(job, "a_1") is StepStatus.READY
+    state = TaskState.of(report(await moves.snapshots.job(job)))
+    assert len(state.steps) == len(ROW)
+    assert not state.paused
 
 
 async def test_it_can_be_cancelled_while_it_stands(moves: Moves) -> None:

@@ -97,20 +97,24 @@ def _whole(graph: Graph, store: StoreState) -> Iterator[str]:
     for at, step in enumerate(store.steps):
         if step.status in BEGUN and not _may_run(graph, store, at):
             yield "a step began before its parents had ended"
-        if not _has_a_way_on(store, at):
+        if not _has_a_way_on(graph, store, at):
             yield f"a {step.status.value} step is forgotten"
 
 
 def _may_run(graph: Graph, store: StoreState, at: int) -> bool:
-    ends = [store.steps[parent].status for parent in graph[at].needs]
-    if not ends:
-        return True
-    if graph[at].join is Join.ALL:
-        return all(end is StepStatus.SUCCEEDED for end in ends)
-    if graph[at].kind is StepKind.SYNTHESIS:  # it hands on whatever has succeeded
-        return all(end in FINAL_STEP for end in ends) and any(one.status is StepStatus.SUCCEEDED for one in store.steps)
-    good = StepStatus.SUCCEEDED in ends
-    return good if graph[at].join is Join.ANY else good and all(end in FINAL_STEP for end in ends)
+    node, ends = graph[at], {parent: store.steps[parent].status for parent in graph[at].needs}
+    good = sum(end is StepStatus.SUCCEEDED for end in ends.values())
+    # One that is tried again by hand had ended when this step began.
+    ended = all(end in FINAL_STEP or store.steps[parent].left_out for parent, end in ends.items())
+    # Those that it can do without, and had to, count as if it had not asked for them.
+    whole = ended and all(end is StepStatus.SUCCEEDED or graph[parent].optional for parent, end in ends.items())
+    if node.kind is StepKind.SYNTHESIS:  # it hands on whatever has succeeded
+        return ended and any(one.status is StepStatus.SUCCEEDED for one in store.steps)
+    if store.steps[at].late or node.join is Join.ANY:
+        return whole or good > 0
+    if node.join is Join.QUORUM:
+        return whole or good >= node.quorum
+    return whole or (node.join is Join.BEST_EFFORT and ended and good > 0)
 
 
 def _holds(store: StoreState, at: int) -> bool:
@@ -119,7 +123,7 @@ def _holds(store: StoreState, at: int) -> bool:
     return status in FLYING or (status is StepStatus.READY and at not in store.line)
 
 
-def _has_a_way_on(store: StoreState, at: int) -> bool:
+def _has_a_way_on(graph: Graph, store: StoreState, at: int) -> bool:
     """An entry or a timer is there that moves the step on, whoever dies."""
     step = store.steps[at]
     match step.status:
@@ -131,5 +135,7 @@ def _has_a_way_on(store: StoreState, at: int) -> bool:
         case StepStatus.DELAYED:
             asked = (Notice.ATTEMPT_ENDED, at, step.attempt)
             return step.timer or any(entry[:3] == asked for entry in store.control)
+        case StepStatus.BLOCKED if graph[at].waits and store.status not in FINAL_JOB:
+            return step.timer or step.late
         case _:
             return True

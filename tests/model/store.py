@@ -27,6 +27,10 @@ class Node(NamedTuple):
     join: Join
     needs: tuple[int, ...]
     children: tuple[int, ...]
+    quorum: int = 0
+    optional: bool = False
+    waits: bool = False
+    """Whether it waits for those that it needs for a time only."""
 
 
 class StepState(NamedTuple):
@@ -42,6 +46,10 @@ class StepState(NamedTuple):
     slot: bool = False
     left_out: int = 0
     """Attempt numbers that were left out: one for each time that the step was begun anew."""
+    bad: int = 0
+    """Of those that it needs: how many ended without success and are not optional."""
+    late: bool = False
+    """Whether it has waited long enough for them."""
 
 
 class Entry(NamedTuple):
@@ -82,6 +90,9 @@ def graph_of(steps: Sequence[NewStep]) -> Graph:
             new.step.join,
             tuple(at[one] for one in new.step.depends_on),
             tuple(at[one] for one in new.dependents),
+            new.step.quorum,
+            new.step.optional,
+            new.step.join_ms > 0,
         )
         for new in steps
     )
@@ -157,6 +168,8 @@ class Scripts:
         for at, node in enumerate(self.graph):
             if not node.needs:
                 self._to_ready(draft, at)
+            else:
+                self._await_join(draft, at)
         return draft.made()
 
     def dispatch(self, store: StoreState, at: int, attempt: int) -> Made:
@@ -264,27 +277,31 @@ class Scripts:
         if will is None:
             return store, STALE
         draft = Draft.of(store)
-        for number, (status, rest, good) in enumerate(will):
+        for number, (status, rest, good, bad) in enumerate(will):
             was = draft.steps[number]
-            draft.steps[number] = was._replace(rest=rest, good=good)
+            draft.steps[number] = was._replace(rest=rest, good=good, bad=bad)
             if status is was.status:
                 continue
             if was.status is not StepStatus.SKIPPED:
                 self._fresh(draft, number)
             opens = status not in FINAL_STEP
-            draft.steps[number] = draft.steps[number]._replace(status=StepStatus.BLOCKED if opens else status)
+            status_now = StepStatus.BLOCKED if opens else status
+            late = was.late and number == at
+            draft.steps[number] = draft.steps[number]._replace(status=status_now, late=late)
+            if status is StepStatus.BLOCKED:
+                self._await_join(draft, number)
             draft.open += opens
             draft.done -= opens
         if store.status in FINAL_JOB:
             draft.status, draft.deadline = TaskStatus.IN_PROGRESS, True
-        for number, (status, _, _) in enumerate(will):
+        for number, (status, *_) in enumerate(will):
             if status is StepStatus.READY and store.steps[number].status is not StepStatus.READY:
                 self._to_ready(draft, number)
         return draft.made()
 
-    def _after_reopening(self, store: StoreState, target: int) -> list[tuple[StepStatus, int, int]] | None:
+    def _after_reopening(self, store: StoreState, target: int) -> list[tuple[StepStatus, int, int, int]] | None:
         """Status and counts of every step; None when the answer is being written, or would be without the target."""
-        after: list[tuple[StepStatus, int, int]] = []
+        after: list[tuple[StepStatus, int, int, int]] = []
         answer_only = self.graph[target].kind is StepKind.SYNTHESIS
         dropped: set[int] = set()
         for at, node in enumerate(self.graph):
@@ -292,12 +309,17 @@ class Scripts:
             ends = [after[parent][0] for parent in node.needs]
             rest = sum(end not in FINAL_STEP for end in ends)
             good = ends.count(StepStatus.SUCCEEDED)
-            bad = len(ends) - rest - good > 0
+            both = zip(ends, node.needs, strict=True)
+            bad = sum(
+                end in FINAL_STEP and end is not StepStatus.SUCCEEDED and not self.graph[parent].optional
+                for end, parent in both
+            )
             won = any(
                 one.status is StepStatus.SUCCEEDED and number not in dropped and number < at
                 for number, one in enumerate(store.steps)
             )
-            undone = status is StepStatus.SUCCEEDED and rest > 0 and node.join is not Join.ANY
+            early = node.join in (Join.ANY, Join.QUORUM) or store.steps[at].late
+            undone = status is StepStatus.SUCCEEDED and rest > 0 and not early
             missed = status in (StepStatus.SKIPPED, StepStatus.CANCELLED)
             if node.kind is StepKind.SYNTHESIS:
                 if status not in (*FINAL_STEP, StepStatus.BLOCKED) or (rest == 0 and not answer_only):
@@ -309,10 +331,11 @@ class Scripts:
             elif (undone or missed) and not answer_only:
                 if undone:
                     dropped.add(at)
-                runs, skips = _join(node.join, rest, good, bad, won=False)
-                blocked = StepStatus.SKIPPED if skips else StepStatus.BLOCKED
+                runs, _ = _join(node, rest, good, bad > 0, won=False)
+                never = bad > 0 and (node.join is Join.ALL or good + rest < (node.quorum or 1))
+                blocked = StepStatus.SKIPPED if never else StepStatus.BLOCKED
                 status = StepStatus.READY if runs or not node.needs else blocked
-            after.append((status, rest, good))
+            after.append((status, rest, good, bad))
         return after
 
     def end_job(self, store: StoreState, status: TaskStatus = TaskStatus.CANCELLED) -> Made:
@@ -342,6 +365,10 @@ class Scripts:
             self._to_ready(draft, at)
         elif step.status in MOVES[Move.REPUBLISH][0]:
             draft.tell(Notice.STEP_UNCLAIMED, at, step.attempt)
+        elif step.status in MOVES[Move.UNBLOCK][0]:
+            draft.steps[at] = step._replace(timer=False, late=True)
+            if step.good > 0:
+                self._to_ready(draft, at)
         else:
             draft.steps[at] = step._replace(timer=False)
         return draft.made()
@@ -382,6 +409,10 @@ class Scripts:
             if draft.steps[at].status is StepStatus.READY and not draft.steps[at].slot:
                 draft.steps[at] = draft.steps[at]._replace(slot=True)
                 draft.tell(Notice.STEP_READY, at, draft.steps[at].attempt + 1)
+
+    def _await_join(self, draft: Draft, at: int) -> None:
+        if self.graph[at].waits:
+            draft.steps[at] = draft.steps[at]._replace(timer=True)
 
     def _leave_line(self, draft: Draft, at: int) -> None:
         if draft.steps[at].status is StepStatus.READY and at in draft.line:
@@ -427,11 +458,12 @@ class Scripts:
         while work:
             at = work.pop()
             ok = draft.steps[at].status is StepStatus.SUCCEEDED
+            excused = ok or self.graph[at].optional
             for child in self.graph[at].children:
                 step = draft.steps[child]
-                step = step._replace(rest=step.rest - 1, good=step.good + ok)
+                step = step._replace(rest=step.rest - 1, good=step.good + ok, bad=step.bad + (not excused))
                 draft.steps[child] = step
-                runs, skips = self._joined(draft, child, ok)
+                runs, skips = self._joined(draft, child)
                 if step.status is StepStatus.BLOCKED and runs:
                     self._to_ready(draft, child)
                 elif step.status is StepStatus.BLOCKED and skips:
@@ -441,19 +473,19 @@ class Scripts:
                         self._finish(draft, TaskStatus.FAILED)
                         return
 
-    def _joined(self, draft: Draft, at: int, ok: bool) -> tuple[bool, bool]:
+    def _joined(self, draft: Draft, at: int) -> tuple[bool, bool]:
         """Whether a step that lost one of those it waits for now runs, or is skipped."""
         node, step = self.graph[at], draft.steps[at]
         answer = node.kind is StepKind.SYNTHESIS
         won = answer and any(one.status is StepStatus.SUCCEEDED for one in draft.steps)
-        return _join(node.join, step.rest, step.good, not ok, won=won)
+        return _join(node, step.rest, step.good, step.bad > 0, won=won, late=step.late)
 
 
-def _join(join: Join, rest: int, good: int, bad: bool, *, won: bool) -> tuple[bool, bool]:
+def _join(node: Node, rest: int, good: int, bad: bool, *, won: bool, late: bool = False) -> tuple[bool, bool]:
     """Whether it runs, or is skipped: as `joined` in steps.lua."""
-    if join is Join.ALL:
-        return not bad and rest == 0 and good > 0, bad
-    if join is Join.ANY:
-        return good > 0, rest == 0 and good == 0
-    any_good = good > 0 or won
-    return rest == 0 and any_good, rest == 0 and not any_good
+    bad = bad or node.kind is StepKind.SYNTHESIS
+    early = late or node.join in (Join.ANY, Join.QUORUM)
+    least = node.quorum if node.join is Join.QUORUM and not late else 1
+    enough = node.join is Join.BEST_EFFORT and (good > 0 or won)
+    runs = (early and good >= least) or (rest == 0 and (enough or not bad))
+    return runs, rest == 0 and not runs

@@ -22,6 +22,11 @@ LONGER: Final = graph_of(a_graph({"a": (), "b": ("a",)}))
 PAIR: Final = graph_of(a_graph({"a": (), "b": ()}))
 """Two steps side by side, and the synthesis that joins them."""
 ANY: Final = graph_of(a_graph({"a": (), "b": (), "c": ("a", "b")}, joins={"c": Join.ANY}))
+QUORUM: Final = graph_of(
+    a_graph({"a": (), "b": (), "c": ("a", "b")}, joins={"c": Join.QUORUM}, each={"c": {"quorum": 2}})
+)
+OPTIONAL: Final = graph_of(a_graph({"a": (), "b": (), "c": ("a", "b")}, each={"a": {"optional": True}}))
+LATE: Final = graph_of(a_graph({"a": (), "b": (), "c": ("a", "b")}, each={"c": {"join_ms": 1000}}))
 
 MORE: Final = os.environ.get("MODEL_FAULTS") == "more"
 
@@ -61,6 +66,13 @@ SETTINGS: Final = {
     "a retry by hand behind a join of any": Setting(ANY, Faults(failures=1, retries=1), 2_000),
     "a join of any, a failure": Setting(ANY, Faults(failures=1), 10_000),
     "a join of any, a frozen worker": Setting(ANY, Faults(freezes=1), 13_000),
+    "a quorum, a failure": Setting(QUORUM, Faults(failures=1), 2_000),
+    "a quorum, a retry by hand": Setting(QUORUM, Faults(failures=1, retries=1), 1_000),
+    "an optional step, a failure": Setting(OPTIONAL, Faults(failures=1), 2_000),
+    "an optional step, a retry by hand": Setting(OPTIONAL, Faults(failures=1, retries=1), 1_000),
+    "a join with a deadline, a failure": Setting(LATE, Faults(failures=1), 5_000),
+    "a join with a deadline, the end of the job": Setting(LATE, Faults(ends=1), 5_000),
+    "a join with a deadline, a retry by hand": Setting(LATE, Faults(failures=1, retries=1), 1_000),
 }
 
 GUARDS: Final = {

@@ -35,6 +35,17 @@ DOING: Final = (
 )
 
 
+SESSIONS: Final = ("tests/integration/test_session_store.py", "tests/integration/test_session_turns.py")
+
+
+def _session(name: str, script: str, text: str, without: str = "") -> Guard:
+    return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, SESSIONS)
+
+
+def _held(name: str, script: str, text: str, without: str = "") -> Guard:
+    return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, ("tests/integration/test_step_by_step.py",))
+
+
 def _lua(name: str, script: str, text: str, without: str = "") -> Guard:
     return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, MOVES)
 
@@ -365,6 +376,109 @@ GUARDS: Final = (
         "        future.add_done_callback(_turn)",
         "        del future",
         ("tests/acceptance/test_busy_worker.py",),
+    ),
+    # Sessions, and jobs that go on step by step
+    _session(
+        "an old state is not saved",
+        "session_write",
+        "if version ~= '' and (redis.call('HGET', session.key, 'version') or '0') ~= version then "
+        "return standing('stale') end\n",
+    ),
+    _session("a write is made once", "session_write", "    if done then return cjson.decode(done) end\n"),
+    _session(
+        "a session is begun once", "session_write", "if there and mode == 'new' then return standing('there') end\n"
+    ),
+    _session(
+        "what is gone is not changed",
+        "session_write",
+        "if not there and mode == 'old' then return standing('gone') end\n",
+    ),
+    _session("any change makes a saved state old", "sessions", "'version', 1)\n  for", "'version', 0)\n  for"),
+    _session("a session lives on while it is used", "sessions", "PEXPIREAT', key, ms(ends)", "PERSIST', key"),
+    _session(
+        "a session lives as long as its jobs",
+        "sessions",
+        "math.max(now + tonumber(facts[1]), tonumber(facts[2] or '0'))",
+        "now + tonumber(facts[1])",
+    ),
+    _session(
+        "one job of a session runs at a time",
+        "submit",
+        "if begins then to_ready(job, step) else",
+        "to_ready(job, step) if false then",
+    ),
+    _session(
+        "a given plan waits for its turn",
+        "submit",
+        "if begins then tell('plan_proposed'",
+        "if true then tell('plan_proposed'",
+    ),
+    _session("the next one has its turn", "sessions", "    next_turn(session)\n  else redis", "  else redis"),
+    _session(
+        "one that has ended has no turn",
+        "sessions",
+        "while id and not goes_on(id) do id = table.remove(line, 1) end",
+        "",
+    ),
+    _session(
+        "one that ended unseen holds up nobody",
+        "sessions",
+        "if running and not goes_on(running) then return next_turn(session) end\n",
+    ),
+    _session(
+        "one that waits leaves the line",
+        "sessions",
+        "if id ~= without then line[#line + 1] = id end",
+        "line[#line + 1] = id",
+    ),
+    _session(
+        "what is taken back is not said", "sessions", "if of_job[3] then unsay(session, of_job[2])\n  elseif", "if"
+    ),
+    _session("a job has one answer", "sessions", "  if of_job[2] then unsay(session, of_job[2]) end\n"),
+    _session("what has no answer is told of", "sessions", "  elseif status ~= 'completed' then", "  elseif false then"),
+    _session("a reopened job has its turn", "reopen", "  reopen_turn(job, now + tonumber(ARGV[6]))\n"),
+    _session("a full fleet interrupts nobody", "submit", "if full then return { id, -1, full } end\n", ""),
+    _session("a line has its bound", "submit", "#line_of(session) >= tonumber(ARGV[30])", "false"),
+    _session(
+        "open jobs of a forgotten session end",
+        "session_delete",
+        "for _, job in ipairs(jobs) do finish_job(job, 'cancelled', ARGV[4]) end\n",
+    ),
+    _held("no more steps begin than may", "admission", "  if is_held(job, step) then return end\n"),
+    _held(
+        "what was begun is not held",
+        "admission",
+        "if facts[1] ~= 'work' or facts[2] or facts[4] then return false end",
+        "if facts[1] ~= 'work' or facts[4] then return false end",
+    ),
+    _held(
+        "the answer is not held",
+        "admission",
+        "if facts[1] ~= 'work' or facts[2] or facts[4] then return false end",
+        "if facts[2] or facts[4] then return false end",
+    ),
+    _held(
+        "children of a step are not held",
+        "admission",
+        "if facts[1] ~= 'work' or facts[2] or facts[4] then return false end",
+        "if facts[1] ~= 'work' or facts[2] then return false end",
+    ),
+    _held(
+        "what is held is held once",
+        "admission",
+        "  if not facts[3] then\n    local held",
+        "  if true then\n    local held",
+    ),
+    _held(
+        "a job that stood has its time anew",
+        "go_on",
+        "math.max(now + tonumber(ARGV[5]), tonumber(facts[5]))",
+        "tonumber(facts[5])",
+    ),
+    _held(
+        "a job that has ended does not go on",
+        "go_on",
+        "if facts[1] ~= 'pending' and facts[1] ~= 'in_progress' then return facts[1] end\n",
     ),
     # The worker
     _doing(

@@ -4,18 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tasks.ids import PLAN_STEP, SYNTHESIS_STEP, StepId, WorkerName, new_job_id
-from tasks.models import (
-    AgentDefinition,
-    Failure,
-    JobSpec,
-    Join,
-    Plan,
-    PlannedStep,
-    Step,
-    StepKind,
-    StepResult,
-    WorkerPresence,
-)
+from tasks.models import AgentDefinition, Failure, JobSpec, Join, Plan, PlannedStep, Step, StepKind, StepResult
+from tasks.presence import WorkerPresence
 from tasks.store import NewStep
 from tasks.usage import Usage
 
@@ -44,14 +34,22 @@ def a_planning_step() -> Step:
 
 
 def a_graph(
-    needs: Mapping[str, Sequence[str]], *, joins: Mapping[str, Join] | None = None, **fields: Any
+    needs: Mapping[str, Sequence[str]],
+    *,
+    joins: Mapping[str, Join] | None = None,
+    each: Mapping[str, Mapping[str, Any]] | None = None,
+    **fields: Any,
 ) -> list[NewStep]:
-    """Steps as a checked plan has them: `name -> what it depends on`, and a synthesis behind all sinks."""
+    """Steps as a checked plan has them: `name -> what it depends on`, and a synthesis behind all sinks.
+
+    Args:
+        each: Further fields of single steps.
+    """
     after = {name: [one for one, before in needs.items() if name in before] for name in needs}
     sinks = [name for name, children in after.items() if not children]
     steps = [
         NewStep(
-            a_step(name, before, join=(joins or {}).get(name, Join.ALL), **fields),
+            a_step(name, before, join=(joins or {}).get(name, Join.ALL), **fields, **(each or {}).get(name, {})),
             tuple(StepId(child) for child in after[name] or [SYNTHESIS_STEP]),
         )
         for name, before in needs.items()

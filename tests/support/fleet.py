@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from tasks.ids import AttemptRef, JobId
-from tasks.models import WorkerPresence
+from tasks.presence import WorkerPresence
 from tasks.states import FINAL_JOB
 from tests.support.builders import WORKER, a_worker
 from tests.support.deciding import Deciding

@@ -49,12 +49,17 @@ class Moves:
         return await self.jobs.submit(a_job(**fields), a_planning_step())
 
     async def planned(
-        self, needs: Mapping[str, Sequence[str]], *, joins: Mapping[str, Join] | None = None, **fields: Any
+        self,
+        needs: Mapping[str, Sequence[str]],
+        *,
+        joins: Mapping[str, Join] | None = None,
+        each: Mapping[str, Mapping[str, Any]] | None = None,
+        **fields: Any,
     ) -> JobId:
         """A job whose plan was accepted; its control entries are gone but those of its first steps."""
         job = await self.jobs.submit(a_job(**fields), None)
         await self.outbox.done(PARTITION, await self.entries())
-        assert await self.extend(job, a_graph(needs, joins=joins))
+        assert await self.extend(job, a_graph(needs, joins=joins, each=each))
         return job
 
     async def extend(self, job: JobId, steps: Sequence[NewStep], revision: int = 0) -> bool:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from orchestrator import doctor
 from orchestrator.findings import Finding, Verdict
 from tasks.ids import WorkerName
-from tasks.models import WorkerPresence
+from tasks.presence import WorkerPresence
 from tasks.queues import QUEUES
 from tasks.settings import StoreSettings
 from tasks.store.server import ServerFacts

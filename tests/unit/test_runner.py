@@ -17,7 +17,7 @@ from tasks.errors import (
     StoreUnavailable,
     TroupeError,
 )
-from tasks.ids import WorkerName
+from tasks.ids import SessionId, WorkerName
 from tasks.models import MAX_TEXT_CHARS, AgentDefinition, Claim, Failure, StepKind, StepResult
 from tasks.queues import BUILT_IN
 from tasks.store import FleetStore, Refusal
@@ -99,6 +99,22 @@ async def test_a_good_attempt_is_settled_with_result_and_usage() -> None:
     assert scene.attempts.settled == [("succeeded", REF, StepResult(text="It is so."), Usage(requests=2))]
     assert scene.attempts.events == [("step_progress", '{"message": "half way"}')]
     assert scene.leases.held == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "session"), [(StepKind.SYNTHESIS, True), (StepKind.SYNTHESIS, False), (StepKind.WORK, True)]
+)
+async def test_a_session_is_told_the_answer_and_nothing_else(kind: StepKind, session: bool) -> None:
+    async def run(_: StepContext) -> str:
+        return "So it is."
+
+    scene = Scene(run)
+    claim = make_claim(kind)
+    talk = SessionId("talk.3") if session else None
+    scene.attempts.given = claim.model_copy(update={"job": claim.job.model_copy(update={"session": talk})})
+    assert await scene.run() == "succeeded"
+    told = [("assistant", "So it is.")] if kind is StepKind.SYNTHESIS and session else []
+    assert [(one.role, one.text) for one in scene.attempts.said] == told
 
 
 async def test_a_message_without_a_claim_is_dropped() -> None:

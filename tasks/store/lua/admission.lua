@@ -147,12 +147,12 @@ local function start_clocks(job, step, wait, total, ends)
 end
 
 -- A job may be told to begin so many steps of work and no more: the others are held, blocked, until it goes on.
--- Counts a step when it begins; what was begun is tried again, and wakes, freely.
+-- Counts a step when it begins; what was begun is tried again, wakes, and has children, freely.
 local function is_held(job, step)
   local allowed = redis.call('HGET', job.key, 'allow')
   if not allowed then return false end
-  local facts = redis.call('HMGET', job.steps, 'k:' .. step, 'b:' .. step, 'h:' .. step)
-  if facts[1] ~= 'work' or facts[2] then return false end
+  local facts = redis.call('HMGET', job.steps, 'k:' .. step, 'b:' .. step, 'h:' .. step, 'p:' .. step)
+  if facts[1] ~= 'work' or facts[2] or facts[4] then return false end
   if not facts[3] and tonumber(allowed) > 0 then
     redis.call('HINCRBY', job.key, 'allow', -1)
     redis.call('HSET', job.steps, 'b:' .. step, 1)

@@ -1,26 +1,20 @@
 -- Write the checked children of a parked step: nothing → ready (no dependencies) or blocked. Once for each wait.
 -- ARGV[3] job id, [4] parent, [5] key of its wait, [6] event data,
--- then nine a child: id, kind, join, dependencies, dependents (both blank-separated), spec, queue,
--- its most ms in the queue, of the whole step (0: any)
+-- then twelve a child: see `write_step`
 -- Reply: 1 written | 0 stale: the wait has an outcome or children, or the parent is not parked | 2 a step has such an id
 local job, parent, key = open_job(ARGV[3]), ARGV[4], ARGV[5]
 local facts = redis.call('HMGET', job.steps, 's:' .. parent, 'T:' .. parent, 'i:' .. parent)
 local wait = redis.call('HMGET', job.waits, wait_field('w', parent, key), wait_field('o', parent, key), wait_field('c', parent, key))
 if facts[1] ~= 'parked' or not wait[1] or wait[2] or wait[3] then return 0 end
-for at = 7, #ARGV, 9 do if redis.call('HEXISTS', job.specs, ARGV[at]) == 1 then return 2 end end
+for at = 7, #ARGV, 12 do if redis.call('HEXISTS', job.specs, ARGV[at]) == 1 then return 2 end end
 
 local children, ready = {}, {}
-for at = 7, #ARGV, 9 do
-  local step, needs, missing = ARGV[at], ARGV[at + 3], 0
-  for _ in string.gmatch(needs, '%S+') do missing = missing + 1 end
-  redis.call('HSET', job.specs, step, ARGV[at + 5])
-  redis.call('HSET', job.steps, 's:' .. step, 'blocked', 'k:' .. step, ARGV[at + 1], 'j:' .. step, ARGV[at + 2],
-    'i:' .. step, needs, 'd:' .. step, ARGV[at + 4], 'r:' .. step, missing, 'o:' .. step, 0, 'Q:' .. step, ARGV[at + 6],
-    'p:' .. step, parent .. ' ' .. key, 'q:' .. step, ms(now))
-  limit(job, step, ARGV[at + 7], ARGV[at + 8])
+for at = 7, #ARGV, 12 do
+  local step, free = write_step(job, at)
+  redis.call('HSET', job.steps, 'p:' .. step, parent .. ' ' .. key, 'q:' .. step, ms(now))
   if facts[2] then redis.call('HSET', job.steps, 'T:' .. step, facts[2]) end
   children[#children + 1] = step
-  if missing == 0 then ready[#ready + 1] = step end
+  if free then ready[#ready + 1] = step else await_join(job, step) end
 end
 local names, order = table.concat(children, ' '), redis.call('HGET', job.key, 'order')
 redis.call('HSET', job.waits, wait_field('c', parent, key), names, wait_field('n', parent, key), #children)

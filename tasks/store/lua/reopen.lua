@@ -19,33 +19,36 @@ for at = 9, #ARGV, 2 do
 end
 
 -- First what each step will be; the order is a topological one, so what it depends on is known.
-local was, will, kinds, rests, goods, order, status = {}, {}, {}, {}, {}, {}, 'pending'
+local was, will, kinds, rests, goods, bads, order, status = {}, {}, {}, {}, {}, {}, {}, 'pending'
 local won = tonumber(of_job[3])
 for step in string.gmatch(of_job[2], '%S+') do
-  local facts = redis.call('HMGET', job.steps, 's:' .. step, 'k:' .. step, 'j:' .. step, 'i:' .. step)
-  local kind, needs, rest, good, bad = facts[2], 0, 0, 0, false
+  local facts = redis.call('HMGET', job.steps, 's:' .. step, 'k:' .. step, 'j:' .. step, 'i:' .. step, 'K:' .. step,
+    'L:' .. step)
+  local kind, needs, rest, good, bad = facts[2], 0, 0, 0, 0
   for before in string.gmatch(facts[4] or '', '%S+') do
     needs = needs + 1
     if is_open(will[before]) then rest = rest + 1
     elseif will[before] == 'succeeded' then good = good + 1
-    else bad = true end
+    elseif redis.call('HGET', job.steps, 'O:' .. before) ~= '1' then bad = bad + 1 end
   end
   order[#order + 1] = step
-  was[step], will[step], kinds[step], rests[step], goods[step] = facts[1], facts[1], kind, rest, good
-  local undone = facts[1] == 'succeeded' and rest > 0 and facts[3] ~= 'any'
+  was[step], will[step], kinds[step], rests[step], goods[step], bads[step] = facts[1], facts[1], kind, rest, good, bad
+  local early = facts[3] == 'any' or facts[3] == 'quorum' or facts[6]
+  local undone = facts[1] == 'succeeded' and rest > 0 and not early
   local missed = facts[1] == 'skipped' or facts[1] == 'cancelled'
   if kind == 'synthesis' then
     status = 'in_progress'
     if is_open(facts[1]) and facts[1] ~= 'blocked' then return 'closing' end
-    local runs = joined(facts[3], rest, good, bad, won > 0)
+    local runs = joined(facts[3], rest, good, true, won > 0)
     if wanted[step] and (answer_only or not runs) then will[step] = runs and 'ready' or 'blocked'
     elseif rest == 0 then return 'alone'
     else will[step] = 'blocked' end
   elseif wanted[step] then
     will[step] = 'ready'
   elseif may(ARGV[4], facts[1]) and (undone or missed) and not answer_only then
-    local runs, skips = joined(facts[3], rest, good, bad, false)
-    will[step] = (needs == 0 or runs) and 'ready' or skips and 'skipped' or 'blocked'
+    local runs = joined(facts[3], rest, good, bad > 0, false, facts[5])
+    local never = bad > 0 and (facts[3] == 'all' or good + rest < tonumber(facts[5] or '1'))
+    will[step] = (needs == 0 or runs) and 'ready' or never and 'skipped' or 'blocked'
     if undone and kind == 'work' then won = won - 1 end
   end
 end
@@ -62,17 +65,20 @@ end
 local opened, ready = 0, {}
 for _, step in ipairs(order) do
   redis.call('HSET', job.steps, 'r:' .. step, rests[step], 'o:' .. step, goods[step])
+  if bads[step] > 0 then redis.call('HSET', job.steps, 'B:' .. step, bads[step])
+  else redis.call('HDEL', job.steps, 'B:' .. step) end
   if will[step] ~= was[step] then
     if was[step] ~= 'skipped' then fresh(job, step) end
     if rests[step] > 0 or of_poison(step) then rewind(job, step, 0) end
     redis.call('HDEL', job.steps, 'f:' .. step, 'T:' .. step)
+    if not wanted[step] then redis.call('HDEL', job.steps, 'L:' .. step) end
     redis.call('HDEL', job.results, 'r:' .. step, 'f:' .. step, 'p:' .. step)
     redis.call('HDEL', job.big, 'r:' .. step)
     redis.call('ZREM', base .. 'dead', job.id .. ':' .. step)
     if is_open(will[step]) then
       redis.call('HSET', job.steps, 's:' .. step, 'blocked', 'q:' .. step, ms(now))
       opened = opened + 1
-      if will[step] == 'ready' then ready[#ready + 1] = step end
+      if will[step] == 'ready' then ready[#ready + 1] = step else await_join(job, step) end
     else
       redis.call('HSET', job.steps, 's:' .. step, will[step], 'f:' .. step, ms(now))
       emit(job, 'step_skipped', step)

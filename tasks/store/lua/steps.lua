@@ -7,6 +7,34 @@ local function limit(job, step, queue_ms, total_ms)
   if total_ms ~= '0' then redis.call('HSET', job.steps, 'z:' .. step, total_ms) end
 end
 
+-- Writes a checked step: nothing → ready or blocked. What it depends on and has ended before is not waited for.
+-- Twelve arguments from `at` on: id, kind, join, dependencies, dependents (both blank-separated), spec, queue, its most ms
+-- in the queue, of the whole step (0: any), how many must succeed where they join by quorum, '1': others do without it,
+-- its most ms of waiting for them (0: any). Reply: its id, whether it is to be ready
+local function write_step(job, at)
+  local step, rest, good, join_ms = ARGV[at], 0, 0, ARGV[at + 11]
+  for before in string.gmatch(ARGV[at + 3], '%S+') do
+    local status = redis.call('HGET', job.steps, 's:' .. before)
+    if status == 'succeeded' then good = good + 1
+    elseif not status or is_open(status) then rest = rest + 1 end
+  end
+  redis.call('HSET', job.specs, step, ARGV[at + 5])
+  redis.call('HSET', job.steps, 's:' .. step, 'blocked', 'k:' .. step, ARGV[at + 1], 'j:' .. step, ARGV[at + 2],
+    'i:' .. step, ARGV[at + 3], 'd:' .. step, ARGV[at + 4], 'r:' .. step, rest, 'o:' .. step, good,
+    'Q:' .. step, ARGV[at + 6])
+  if ARGV[at + 9] ~= '0' then redis.call('HSET', job.steps, 'K:' .. step, ARGV[at + 9]) end
+  if ARGV[at + 10] ~= '' then redis.call('HSET', job.steps, 'O:' .. step, '1') end
+  limit(job, step, ARGV[at + 7], ARGV[at + 8])
+  if join_ms ~= '0' then redis.call('HSET', job.steps, 'J:' .. step, join_ms) end
+  return step, rest == 0
+end
+
+-- Begins the time that a blocked step waits for those that it depends on, if it has one.
+local function await_join(job, step)
+  local most = redis.call('HGET', job.steps, 'J:' .. step)
+  if most then redis.call('ZADD', timers, ms(now + tonumber(most)), job.id .. ':' .. step) end
+end
+
 close_step = function(job, step, status)
   redis.call('HSET', job.steps, 's:' .. step, status, 'f:' .. step, ms(now))
   redis.call('HINCRBY', job.key, 'open', -1)
@@ -74,13 +102,18 @@ local function no_result(job, step)
 end
 
 -- Whether a blocked step now runs, or is skipped. rest: dependencies that have not ended; good: that succeeded;
--- bad: whether one ended without success; won: whether any step of the plan succeeded, which the answer can rest on:
--- it is written also when no last step succeeded.
-local function joined(join, rest, good, bad, won)
-  if join == 'all' then return not bad and rest == 0 and good > 0, bad end
-  if join == 'any' then return good > 0, rest == 0 and good == 0 end
-  local any = good > 0 or won
-  return rest == 0 and any, rest == 0 and not any
+-- bad: whether one that is not optional ended without success; won: whether any step of the plan succeeded, which the
+-- answer can rest on: it is written also when no last step succeeded; late: its time has passed, one success is enough.
+-- It is skipped when all have ended and not before: else the answer behind it would be written, and the job end, under
+-- those that are still at work.
+local function joined(join, rest, good, bad, won, quorum, late)
+  local early = join == 'any' or join == 'quorum' or late
+  local least = join == 'quorum' and not late and tonumber(quorum or '1') or 1
+  local runs = early and good >= least
+  if rest == 0 then
+    runs = runs or not bad or (join == 'best_effort' and (good > 0 or won))
+  end
+  return runs, rest == 0 and not runs
 end
 
 -- A step has ended: count it for those that depend on it; ready, skip (and go on from there) or wait. O(changes).
@@ -89,12 +122,16 @@ local function advance(job, ended)
   while #work > 0 do
     local step = table.remove(work)
     local ok = redis.call('HGET', job.steps, 's:' .. step) == 'succeeded'
+    local excused = ok or redis.call('HGET', job.steps, 'O:' .. step) == '1'
     for child in string.gmatch(redis.call('HGET', job.steps, 'd:' .. step) or '', '%S+') do
       local rest = redis.call('HINCRBY', job.steps, 'r:' .. child, -1)
       local good = redis.call('HINCRBY', job.steps, 'o:' .. child, ok and 1 or 0)
-      local now_is = redis.call('HMGET', job.steps, 's:' .. child, 'j:' .. child, 'k:' .. child)
-      local won = good == 0 and now_is[3] == 'synthesis' and redis.call('HGET', job.key, 'won') ~= '0'
-      local runs, skips = joined(now_is[2], rest, good, not ok, won)
+      if not excused then redis.call('HINCRBY', job.steps, 'B:' .. child, 1) end
+      local now_is = redis.call('HMGET', job.steps, 's:' .. child, 'j:' .. child, 'k:' .. child, 'B:' .. child,
+        'K:' .. child, 'L:' .. child)
+      local answers = now_is[3] == 'synthesis'
+      local won = good == 0 and answers and redis.call('HGET', job.key, 'won') ~= '0'
+      local runs, skips = joined(now_is[2], rest, good, now_is[4] or answers, won, now_is[5], now_is[6])
       if now_is[1] == 'blocked' and runs then
         to_ready(job, child)
       elseif now_is[1] == 'blocked' and skips then

@@ -1,16 +1,17 @@
 -- Act on due timers: an expired lease → delayed (lost), a due retry → ready, an unclaimed message → looked at by the
--- orchestrator, a wait that is too long → told to the orchestrator, a passed deadline → job failed.
+-- orchestrator, a wait that is too long → told to the orchestrator, a passed deadline → job failed, a join whose time has
+-- passed → ready if there is a result.
 -- ARGV[3] sources of lose, [4] sources of resume, [5] sources of republish, [6] at most this many,
 -- [7] ms until an unclaimed message is looked at again, [8] failure of a lost attempt, [9] failure of a passed deadline
 -- [10] most steps of a tenant in flight (0: any), [11] sources of give_up,
--- [12] failure of a job whose record is damaged, [13] sources of wake,
+-- [12] failure of a job whose record is damaged, [13] sources of wake, [14] of unblock,
 -- then two a queue: its name, its window of slots
 -- Reply: {how many timers were due (at most [6]); the caller comes again at once when it was the most,
 -- ms until the next one is due, -1: there is none,
 -- then three for each record that is not as we write it: its timer, ended (its job has failed) | aside (it is left as it
 -- is, in the list of the damaged), what was wrong}
 redis.call('HSET', load, 'TL', ARGV[10])
-for at = 14, #ARGV, 2 do redis.call('HSET', load, 'W:' .. ARGV[at], ARGV[at + 1]) end
+for at = 15, #ARGV, 2 do redis.call('HSET', load, 'W:' .. ARGV[at], ARGV[at + 1]) end
 grant_all()
 
 -- A step that nobody takes: tells of it when its wait, or the whole of it, has been too long.
@@ -39,6 +40,13 @@ local function look_at_waits(job, step, attempt, member)
   if first then redis.call('ZADD', timers, ms(first), member) else redis.call('ZREM', timers, member) end
 end
 
+-- A step has waited long enough for those that it depends on: from now on one result is enough.
+local function end_join(job, step, member)
+  redis.call('ZREM', timers, member)
+  redis.call('HSET', job.steps, 'L:' .. step, '1')
+  if tonumber(redis.call('HGET', job.steps, 'o:' .. step)) > 0 then to_ready(job, step) end
+end
+
 local function fail(job, failure)
   local status = redis.call('HGET', job.key, 'status')
   if status == 'pending' or status == 'in_progress' then finish_job(job, 'failed', failure) end
@@ -59,6 +67,8 @@ local function act(member)
       to_ready(job, step)
     elseif may(ARGV[13], facts[1]) then
       look_at_waits(job, step, facts[2], member)
+    elseif may(ARGV[14], facts[1]) then
+      end_join(job, step, member)
     elseif may(ARGV[11], facts[1]) and overdue(job, step, facts[1], facts[2]) then
       redis.call('ZADD', timers, ms(now + tonumber(ARGV[7])), member)
     elseif may(ARGV[5], facts[1]) then
