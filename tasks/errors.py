@@ -337,3 +337,11 @@ class IdleTimeout(StepFailed):
 
     code = "idle_timeout"
     retryable = True
+
+
+def message_of(error: BaseException) -> str:
+    """The message of an error, also of a foreign one whose own `__str__` fails."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 (foreign code; whoever reports an error must not fall over it)
+        return "(its message cannot be shown)"

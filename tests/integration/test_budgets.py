@@ -221,7 +221,7 @@ async def test_an_agents_budget_holds_for_all_its_steps_of_a_job(moves: Moves) -
     assert (await run(moves, await moves.dispatched(job, "a"), [Turn(["Good."])], own))[0] == "succeeded"
     second = await moves.dispatched(job, "b")
     outcome, _ = await run(moves, second, [], own)
-    assert outcome.startswith("failed: budget_spent: agent 'worker' may use 1 model calls; 0 of it is left")
+    assert outcome.startswith("failed: budget_spent: agent 'worker' may use 1 model call; 0 of it is left")
 
 
 async def test_of_calls_that_are_too_many_none_is_made(moves: Moves) -> None:
@@ -287,9 +287,9 @@ async def test_without_money_for_the_answer_it_is_put_together_from_what_was_fou
     assert closing.result is not None
     assert closing.result.model is None
     first, *rest = closing.result.text.split("\n\n")
-    assert first.startswith("*This answer was put together without a model: the job may use 1 model calls")
+    assert first.startswith("*This answer was put together without a model: the job may use 1 model call; 0")
     assert rest[:2] == ["**Do a.**", "The a is red."]
-    assert rest[2].startswith("**Missing:**\n- Do b.: the job may use 1 model calls")
+    assert rest[2].startswith("**Missing:**\n- Do b.: the job may use 1 model call; 0")
 
 
 async def test_a_budget_of_nothing_buys_nothing(moves: Moves) -> None:

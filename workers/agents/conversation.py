@@ -189,7 +189,8 @@ class Conversation:
     async def _run_tools(self, reply: ModelReply) -> None:
         if not reply.tool_uses:
             raise ModelNonsense(f"{reply.model} stopped for a tool call and made none")
-        if not self.history.takes(reply.tool_uses):  # before one runs: the provider would refuse the turn with its result
+        # Before one runs: the provider would refuse the turn with its results.
+        if not self.history.takes(reply.tool_uses):
             raise ModelNonsense(f"{reply.model} gave one id to two tool calls")
         self.history = self.history.reply(reply.content)
         await self._run_calls()
