@@ -392,6 +392,20 @@ GUARDS: Final = (
         "if False:",
     ),
     Guard(
+        "a replay's journal stays whole",
+        f"{LUA}accounts.lua",
+        "  if redis.call('HEXISTS', job.key, 'replay') == 1 then return end\n",
+        "",
+        ("tests/integration/test_seeded_journals.py",),
+    ),
+    Guard(
+        "seed: the job is not there yet",
+        f"{LUA}seed.lua",
+        "if redis.call('EXISTS', job.key) == 1 then return 0 end\n",
+        "",
+        ("tests/integration/test_seeded_journals.py",),
+    ),
+    Guard(
         "a silent agent is ended",
         "workers/idle.py",
         "                limit.reschedule(loop.time())\n",
