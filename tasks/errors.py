@@ -198,7 +198,13 @@ class ModelUnavailable(TransientError):
     code = "model_unavailable"
 
     def __init__(
-        self, message: str, *, retry_after: timedelta | None = None, asked: bool = True, limited: bool = False
+        self,
+        message: str,
+        *,
+        retry_after: timedelta | None = None,
+        asked: bool = True,
+        limited: bool = False,
+        begun: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
@@ -206,6 +212,8 @@ class ModelUnavailable(TransientError):
         """False: no call was made, so none can have cost anything."""
         self.limited = limited or not asked
         """A rate limit, which is nobody's failure."""
+        self.begun = begun
+        """An answer was under way, or may have been: the call may be on the bill. Another one is another purchase."""
 
 
 class BudgetHeld(TransientError):

@@ -159,6 +159,42 @@ async def test_a_call_waits_for_what_others_hold(moves: Moves, ref: AttemptRef) 
     assert inner.requests[0].max_tokens == 8_192
 
 
+async def no_pause(_: float) -> None:
+    return None
+
+
+async def test_an_answer_that_breaks_off_is_bought_anew_and_each_one_is_held_and_entered(
+    moves: Moves, ref: AttemptRef
+) -> None:
+    broke = ModelUnavailable("broke off", begun=True)
+    held: list[int] = []
+
+    async def look(_: ModelRequest) -> Turn:
+        held.append((await taken(moves, ref))[1])
+        raise broke
+
+    model, _ = governed(moves, ref, Budget(cost_microusd=1_000_000), look, look, Turn(["Good."], usage=PAID))
+    model.sleep = no_pause
+    assert (await model.reply(ask())).text == "Good."
+    assert (held[0] > 0, held[1:]) == (True, held[:1])
+    found = await moves.accounts.ledger(ref.job)
+    assert (found.total, found.unanswered) == (PAID, 2)
+    model, inner = governed(moves, ref, Budget(), broke, broke, broke)
+    model.sleep = no_pause
+    model.calls = 3  # of the same attempt
+    with pytest.raises(ModelUnavailable):
+        await model.reply(ask())
+    inner.assert_consumed()
+    assert (await moves.accounts.ledger(ref.job)).unanswered == 5
+
+
+async def test_a_call_that_was_refused_is_not_made_again_here(moves: Moves, ref: AttemptRef) -> None:
+    model, inner = governed(moves, ref, Budget(), ModelUnavailable("overloaded"))
+    with pytest.raises(ModelUnavailable):
+        await model.reply(ask())
+    inner.assert_consumed()
+
+
 # --- whole steps
 
 

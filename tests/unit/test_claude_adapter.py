@@ -329,15 +329,23 @@ async def test_no_key_gets_into_a_message(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "says"),
-    [(httpx2.ConnectError("refused"), "cannot be reached"), (httpx2.ReadTimeout("slow"), "gave no answer in time")],
+    ("error", "says", "begun"),
+    [
+        (httpx2.ConnectError("refused"), "cannot be reached", False),
+        (httpx2.ConnectTimeout("slow"), "gave no answer in time", False),
+        (httpx2.RemoteProtocolError("cut"), "cannot be reached", True),
+        (httpx2.ReadTimeout("slow"), "gave no answer in time", True),
+    ],
 )
-async def test_without_a_connection_the_model_is_unavailable(wire: Wire, error: httpx2.HTTPError, says: str) -> None:
+async def test_without_a_connection_the_model_is_unavailable_and_may_have_begun_to_answer(
+    wire: Wire, error: httpx2.HTTPError, says: str, begun: bool
+) -> None:
     def fail(_: httpx2.Request) -> httpx2.Response:
         raise error
 
-    with pytest.raises(ModelUnavailable, match=says):
+    with pytest.raises(ModelUnavailable, match=says) as caught:
         await wire.model(fail).reply(request())
+    assert caught.value.begun is begun
 
 
 async def test_without_a_key_the_first_call_says_so(monkeypatch: pytest.MonkeyPatch, wire: Wire, tmp_path: Any) -> None:
@@ -448,8 +456,9 @@ class BrokenStream(httpx2.AsyncByteStream):
 
 async def test_a_connection_lost_in_a_stream_is_unavailability(wire: Wire) -> None:
     model = wire.model(lambda _: httpx2.Response(200, stream=BrokenStream()))
-    with pytest.raises(ModelUnavailable, match="broke off"):
+    with pytest.raises(ModelUnavailable, match="broke off") as caught:
         await model.reply(request(max_tokens=20_000))
+    assert caught.value.begun
 
 
 async def test_credentials_that_cannot_be_fetched_are_a_setting_to_mend(wire: Wire) -> None:

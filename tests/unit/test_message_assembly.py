@@ -66,8 +66,15 @@ def test_unknown_events_are_skipped() -> None:
 
 @pytest.mark.parametrize("cut", [0, 1, 4, -1])
 def test_a_stream_that_ends_early_is_unavailability(cut: int) -> None:
-    with pytest.raises(ModelUnavailable, match="broke off"):
+    with pytest.raises(ModelUnavailable, match="broke off") as caught:
         assembled(*parsed(MESSAGE)[:cut])
+    assert caught.value.begun
+
+
+def test_an_answer_that_an_error_cuts_off_was_begun() -> None:
+    with pytest.raises(ModelUnavailable) as caught:
+        assembled(*parsed(MESSAGE)[:3], {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}})
+    assert caught.value.begun
 
 
 @pytest.mark.parametrize(

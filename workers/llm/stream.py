@@ -96,7 +96,7 @@ class MessageAssembly:
             ModelNonsense: the input of a tool call is not JSON.
         """
         if self._message is None or not self._stopped:
-            raise ModelUnavailable(f"the answer of {self._model} broke off in the middle")
+            raise ModelUnavailable(f"the answer of {self._model} broke off in the middle", begun=True)
         for index, text in self._inputs.items():
             self._blocks[index]["input"] = self._input(text)
         return {**self._message, "content": [block for _, block in sorted(self._blocks.items())]}
@@ -112,10 +112,13 @@ class MessageAssembly:
 
     def _reported(self, error: Json) -> TroupeError:
         details: Json = error.get("details") or {}
-        return from_provider(
+        reported = from_provider(
             STATUS_OF.get(error["type"], 500),
             str(error.get("message", "")),
             model=self._model,
             error_type=error["type"],
             error_code=details.get("error_code"),
         )
+        if isinstance(reported, ModelUnavailable):
+            reported.begun = True
+        return reported
