@@ -26,6 +26,10 @@ Errors do not cross processes, facts do: what a worker stores is a `tasks.models
 """
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tasks.usage import Usage
 
 
 class TroupeError(Exception):
@@ -280,6 +284,8 @@ class ModelNonsense(StepFailed):
 
     code = "model_nonsense"
     retryable = True
+    usage: "Usage | None" = None
+    """What the answer cost, where that is known and nobody has entered it yet."""
 
 
 class InvalidOutput(ModelNonsense):

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tasks.errors import BudgetSpent, ModelUnavailable
+from tasks.errors import BudgetSpent, ModelNonsense, ModelUnavailable
 from tasks.ids import SYNTHESIS_STEP, AttemptRef
 from tasks.models import Failure, StepResult
 from tasks.states import StepStatus, TaskStatus
@@ -186,6 +186,17 @@ async def test_an_answer_that_breaks_off_is_bought_anew_and_each_one_is_held_and
         await model.reply(ask())
     inner.assert_consumed()
     assert (await moves.accounts.ledger(ref.job)).unanswered == 5
+
+
+async def test_nonsense_that_says_what_it_cost_is_paid_for(moves: Moves, ref: AttemptRef) -> None:
+    nonsense = ModelNonsense("a tool call without a name")
+    nonsense.usage = PAID
+    model, _ = governed(moves, ref, Budget(cost_microusd=1_000_000), nonsense)
+    with pytest.raises(ModelNonsense):
+        await model.reply(ask())
+    found = await moves.accounts.ledger(ref.job)
+    assert (found.total, found.unanswered) == (PAID, 0)
+    assert await taken(moves, ref) == (450, 0)
 
 
 async def test_a_call_that_was_refused_is_not_made_again_here(moves: Moves, ref: AttemptRef) -> None:

@@ -228,6 +228,7 @@ MALFORMED: list[Any] = [
     {**HELLO, "stop_reason": None},
     {**HELLO, "usage": {"input_tokens": -1, "output_tokens": 1}},
     {**HELLO, "usage": {"input_tokens": "1", "output_tokens": 1}},
+    {**HELLO, "usage": {"input_tokens": 10**30, "output_tokens": 1}},
     {**HELLO, "content": [{"type": "tool_use", "id": "toolu_1", "name": "x", "input": "text"}]},
     {**HELLO, "content": [{"type": "tool_use", "name": "x", "input": {}}]},
     {**HELLO, "content": [{"type": "text", "text": "half a pair: \ud83d"}]},
@@ -238,6 +239,12 @@ MALFORMED: list[Any] = [
 async def test_an_answer_of_another_form_is_nonsense(wire: Wire, answer: Any) -> None:
     with pytest.raises(ModelNonsense):
         await wire.ask(answer)
+
+
+async def test_nonsense_that_says_what_it_cost_tells_it(wire: Wire) -> None:
+    with pytest.raises(ModelNonsense) as caught:
+        await wire.ask({**HELLO, "content": [{"type": "tool_use", "name": "x", "input": {}}]})
+    assert caught.value.usage == (await wire.ask(HELLO)).usage
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b'{"id": ', b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}'])

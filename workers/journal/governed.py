@@ -150,7 +150,10 @@ class GovernedModel:
             raise
         except TroupeError as error:
             self.journal.broken_off = True
-            await self.journal.free(call, unknown=_may_cost(error))
+            if isinstance(error, ModelNonsense) and error.usage is not None:
+                await self.journal.book(call, leaf, error.usage, "", None)
+            else:
+                await self.journal.free(call, unknown=_may_cost(error))
             raise
         await self.journal.book(call, leaf, reply.usage, entry, Heard.of(asked, reply), self.scopes)
         self.purse.learn(request, reply.usage)
