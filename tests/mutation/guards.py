@@ -111,6 +111,13 @@ GUARDS: Final = (
     _lua("the dead are listed", "give_up", "redis.call('ZADD', base .. 'dead', ms(now), job.id .. ':' .. step)\n"),
     _lua("the status is checked", "reopen", REOPENS, "(facts[2] or '0') ~= ARGV[at + 1]"),
     _lua("the attempt is checked", "reopen", REOPENS, "not may(ARGV[3], facts[1])"),
+    _lua(
+        "what was found is answered from",
+        "give_up",
+        "redis.call('HINCRBY', job.key, 'won', 1)",
+        "local _",
+    ),
+    _lua("what a retried step found counts no more", "reopen", "if leaves_something(job, step) then won = won - 1 end"),
     _lua("a cancelled job stays", "reopen", "if of_job[1] == 'cancelled' then return 'cancelled' end\n"),
     _lua(
         "an answer that is being written stays",

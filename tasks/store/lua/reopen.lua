@@ -43,6 +43,7 @@ for step in string.gmatch(of_job[2], '%S+') do
     else will[step] = 'blocked' end
   elseif wanted[step] then
     will[step] = 'ready'
+    if leaves_something(job, step) then won = won - 1 end
   elseif may(ARGV[4], facts[1]) and (undone or missed) and not answer_only then
     local runs, skips = joined(facts[3], rest, good, bad, false)
     will[step] = (needs == 0 or runs) and 'ready' or skips and 'skipped' or 'blocked'

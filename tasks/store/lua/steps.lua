@@ -48,6 +48,12 @@ local function finish_job(job, status, failure)
   if is_remembered(job, kept[2]) then redis.call('PEXPIRE', kept[2], kept[1]) end
 end
 
+-- Whether a step that was given up had found something that the answer can rest on: it ran out of budget, not of luck.
+local function leaves_something(job, step)
+  local facts = redis.call('HMGET', job.results, 'f:' .. step, 'p:' .. step)
+  return facts[1] and facts[2] and cjson.decode(facts[1])['code'] == 'budget_spent'
+end
+
 local function no_result(job, step)
   local failure = redis.call('HGET', job.results, 'f:' .. step)
   local reason = 'nothing it depends on succeeded'
@@ -60,7 +66,7 @@ local function no_result(job, step)
 end
 
 -- Whether a blocked step now runs, or is skipped. rest: dependencies that have not ended; good: that succeeded;
--- bad: whether one ended without success; won: whether any step of the plan succeeded, which the answer can rest on:
+-- bad: whether one ended without success; won: whether any step of the plan left something for the answer to rest on:
 -- it is written also when no last step succeeded.
 local function joined(join, rest, good, bad, won)
   if join == 'all' then return not bad and rest == 0 and good > 0, bad end
