@@ -89,7 +89,7 @@ def _spec(job: JobId, task: str, **values: object) -> JobSpec:
 
 
 def _microusd(dollars: float) -> int:
-    if not isfinite(dollars):
+    if not isfinite(dollars * MICROUSD):
         raise ContractError(f"budget_usd: {dollars!r} is not an amount")
     return round(dollars * MICROUSD)
 

@@ -28,6 +28,10 @@ Errors do not cross processes, facts do: what a worker stores is a `tasks.models
 """
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tasks.usage import Usage
 
 
 class TroupeError(Exception):
@@ -218,7 +222,13 @@ class ModelUnavailable(TransientError):
     code = "model_unavailable"
 
     def __init__(
-        self, message: str, *, retry_after: timedelta | None = None, asked: bool = True, limited: bool = False
+        self,
+        message: str,
+        *,
+        retry_after: timedelta | None = None,
+        asked: bool = True,
+        limited: bool = False,
+        begun: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
@@ -226,6 +236,8 @@ class ModelUnavailable(TransientError):
         """False: no call was made, so none can have cost anything."""
         self.limited = limited or not asked
         """A rate limit, which is nobody's failure."""
+        self.begun = begun
+        """An answer was under way, or may have been: the call may be on the bill. Another one is another purchase."""
 
 
 class BudgetHeld(TransientError):
@@ -303,6 +315,8 @@ class ModelNonsense(StepFailed):
 
     code = "model_nonsense"
     retryable = True
+    usage: "Usage | None" = None
+    """What the answer cost, where that is known and nobody has entered it yet."""
 
 
 class InvalidOutput(ModelNonsense):
@@ -368,3 +382,11 @@ class IdleTimeout(StepFailed):
 
     code = "idle_timeout"
     retryable = True
+
+
+def message_of(error: BaseException) -> str:
+    """The message of an error, also of a foreign one whose own `__str__` fails."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 (foreign code; whoever reports an error must not fall over it)
+        return "(its message cannot be shown)"

@@ -71,7 +71,7 @@ class Budget(Wire):
         Raises:
             pydantic.ValidationError: a limit is negative, or no number.
         """
-        cost = None if usd is None else round(usd * 1_000_000) if math.isfinite(usd) else usd
+        cost = None if usd is None else round(usd * 1_000_000) if math.isfinite(usd * 1_000_000) else usd
         return cls.model_validate(
             {"cost_microusd": cost, "tokens": tokens, "requests": requests, "tool_calls": tool_calls}
         )

@@ -26,6 +26,7 @@ from tasks.errors import (
     StoreUnavailable,
     TransientError,
     TroupeError,
+    message_of,
 )
 from tasks.ids import AttemptRef, WorkerName
 from tasks.models import MAX_TEXT_CHARS, Claim, Failure, StepKind, StepResult
@@ -202,8 +203,11 @@ class Runner:
                 return finish(claim, context, reply)
         except Parked as parked:
             return parked
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
-            # asyncio would let the last two through and end the loop, and with it all attempts of the process.
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:
+            # asyncio would let SystemExit and KeyboardInterrupt through and end the loop, and with it all attempts of
+            # the process; any other would leave this one to its lease.
             if isinstance(error, TimeoutError) and limit.expired():
                 return Failure(code=DeadlinePassed.code, message=f"no result within {seconds:g} s", retryable=True)
             if isinstance(error, TimeoutError) and idle is not None and idle.expired():
@@ -320,7 +324,7 @@ def deferred(error: BaseException, patience: timedelta) -> Failure | None:
 
 def failure_of(error: BaseException) -> Failure:
     """The fact behind an exception, as it is stored."""
-    message = excerpt(_sendable(str(error) or type(error).__name__), MAX_MESSAGE_CHARS)
+    message = excerpt(_sendable(message_of(error) or type(error).__name__), MAX_MESSAGE_CHARS)
     if isinstance(error, ModelUnavailable):
         wait = error.retry_after
         after = None if wait is None else int(wait / timedelta(milliseconds=1))

@@ -223,7 +223,7 @@ def _spent(scope: str, what: str, limit: str, left: str) -> str:
     if what == "cost":
         has, rest = f"${int(limit) / 1_000_000:.6g}", f"${int(left) / 1_000_000:.6g}"
     else:
-        has, rest = f"{int(limit):,} {WORDS[what]}", left
+        has, rest = f"{int(limit):,} {WORDS[what].removesuffix('s') if limit == '1' else WORDS[what]}", left
     return f"{whose} may use {has}{kept}; {rest} of it is left, and the next call could take more"
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tasks.errors import BudgetSpent, ModelUnavailable
+from tasks.errors import BudgetSpent, ModelNonsense, ModelUnavailable
 from tasks.ids import SYNTHESIS_STEP, AttemptRef
 from tasks.models import Failure, StepResult
 from tasks.states import StepStatus, TaskStatus
@@ -159,6 +159,53 @@ async def test_a_call_waits_for_what_others_hold(moves: Moves, ref: AttemptRef) 
     assert inner.requests[0].max_tokens == 8_192
 
 
+async def no_pause(_: float) -> None:
+    return None
+
+
+async def test_an_answer_that_breaks_off_is_bought_anew_and_each_one_is_held_and_entered(
+    moves: Moves, ref: AttemptRef
+) -> None:
+    broke = ModelUnavailable("broke off", begun=True)
+    held: list[int] = []
+
+    async def look(_: ModelRequest) -> Turn:
+        held.append((await taken(moves, ref))[1])
+        raise broke
+
+    model, _ = governed(moves, ref, Budget(cost_microusd=1_000_000), look, look, Turn(["Good."], usage=PAID))
+    model.sleep = no_pause
+    assert (await model.reply(ask())).text == "Good."
+    assert (held[0] > 0, held[1:]) == (True, held[:1])
+    found = await moves.accounts.ledger(ref.job)
+    assert (found.total, found.unanswered) == (PAID, 2)
+    model, inner = governed(moves, ref, Budget(), broke, broke, broke)
+    model.sleep = no_pause
+    model.calls = 3  # of the same attempt
+    with pytest.raises(ModelUnavailable):
+        await model.reply(ask())
+    inner.assert_consumed()
+    assert (await moves.accounts.ledger(ref.job)).unanswered == 5
+
+
+async def test_nonsense_that_says_what_it_cost_is_paid_for(moves: Moves, ref: AttemptRef) -> None:
+    nonsense = ModelNonsense("a tool call without a name")
+    nonsense.usage = PAID
+    model, _ = governed(moves, ref, Budget(cost_microusd=1_000_000), nonsense)
+    with pytest.raises(ModelNonsense):
+        await model.reply(ask())
+    found = await moves.accounts.ledger(ref.job)
+    assert (found.total, found.unanswered) == (PAID, 0)
+    assert await taken(moves, ref) == (450, 0)
+
+
+async def test_a_call_that_was_refused_is_not_made_again_here(moves: Moves, ref: AttemptRef) -> None:
+    model, inner = governed(moves, ref, Budget(), ModelUnavailable("overloaded"))
+    with pytest.raises(ModelUnavailable):
+        await model.reply(ask())
+    inner.assert_consumed()
+
+
 # --- whole steps
 
 
@@ -221,7 +268,7 @@ async def test_an_agents_budget_holds_for_all_its_steps_of_a_job(moves: Moves) -
     assert (await run(moves, await moves.dispatched(job, "a"), [Turn(["Good."])], own))[0] == "succeeded"
     second = await moves.dispatched(job, "b")
     outcome, _ = await run(moves, second, [], own)
-    assert outcome.startswith("failed: budget_spent: agent 'worker' may use 1 model calls; 0 of it is left")
+    assert outcome.startswith("failed: budget_spent: agent 'worker' may use 1 model call; 0 of it is left")
 
 
 async def test_of_calls_that_are_too_many_none_is_made(moves: Moves) -> None:
@@ -287,9 +334,9 @@ async def test_without_money_for_the_answer_it_is_put_together_from_what_was_fou
     assert closing.result is not None
     assert closing.result.model is None
     first, *rest = closing.result.text.split("\n\n")
-    assert first.startswith("*This answer was put together without a model: the job may use 1 model calls")
+    assert first.startswith("*This answer was put together without a model: the job may use 1 model call; 0")
     assert rest[:2] == ["**Do a.**", "The a is red."]
-    assert rest[2].startswith("**Missing:**\n- Do b.: the job may use 1 model calls")
+    assert rest[2].startswith("**Missing:**\n- Do b.: the job may use 1 model call; 0")
 
 
 async def test_a_budget_of_nothing_buys_nothing(moves: Moves) -> None:

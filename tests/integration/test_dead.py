@@ -14,7 +14,7 @@ from orchestrator.report import report
 from tasks.errors import FleetFull, NotDead, UnknownJob
 from tasks.events import JobReopened
 from tasks.ids import SYNTHESIS_STEP, AttemptRef, JobId, StepId, new_job_id
-from tasks.models import Join
+from tasks.models import Failure, Join, StepResult
 from tasks.settings import StoreSettings
 from tasks.states import StepStatus, TaskStatus
 from tasks.store import Refusal
@@ -425,3 +425,34 @@ async def test_a_retry_in_an_open_job_opens_none_and_is_never_too_many(
     await moves.fail(job, "a")
     await moves_with(max_open_jobs=1, max_open_jobs_of_tenant=1).reopen(job, "a")
     assert await moves.status(job, "a") is S.READY
+
+
+@pytest.mark.parametrize(("code", "answered"), [("budget_spent", True), ("bad", False)])
+async def test_what_a_step_found_before_its_budget_was_spent_is_answered_from(
+    moves: Moves, code: str, answered: bool
+) -> None:
+    job = await moves.planned({"a": ()})
+    ref = await moves.running(job, "a")
+    failure = Failure(code=code, message="no more")
+    assert await moves.attempts.fail(ref, failure, COST, found=StepResult(text="half of it")) is None
+    assert await moves.jobs.give_up(ref, failure)
+    assert (await statuses(moves, job))[SYNTHESIS_STEP] == ("ready" if answered else "skipped")
+    if answered:
+        claim = await moves.claim(await moves.dispatched(job, SYNTHESIS_STEP))
+        assert claim is not None
+        assert [one.result.text for one in claim.inputs if one.result] == ["half of it"]
+
+
+async def test_what_a_retried_step_had_found_counts_no_more(moves: Moves) -> None:
+    job = await moves.planned({"a": ()})
+    ref = await moves.running(job, "a")
+    failure = Failure(code="budget_spent", message="no more")
+    await moves.attempts.fail(ref, failure, COST, found=StepResult(text="half of it"))
+    await moves.jobs.give_up(ref, failure)
+    await moves.succeed(job, SYNTHESIS_STEP)
+    await moves.reopen(job, "a")
+    assert await counters(moves, job) == (2, 0, 0)
+    again = await moves.running(job, "a", 3)
+    await moves.attempts.fail(again, OUT_OF_LUCK, COST)
+    await moves.jobs.give_up(again, OUT_OF_LUCK)
+    assert (await moves.snapshots.status(job))[0] is TaskStatus.FAILED

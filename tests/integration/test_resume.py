@@ -353,9 +353,9 @@ async def test_an_answer_that_comes_after_the_attempt_was_lost_is_paid_for_and_n
 
 
 async def test_sources_of_earlier_attempts_can_be_cited(scene: Scene) -> None:
-    assert (await scene.attempt(turn(Call("cite", {"where": "1"})), GONE)).startswith("failed")
+    assert (await scene.attempt(turn(Call("cite", {"where": "1"}, id="toolu_1")), GONE)).startswith("failed")
     last = turn("So [p0123456781-1] and [p0123456782-1].")
-    assert await scene.attempt(turn(Call("cite", {"where": "2"})), last) == "succeeded"
+    assert await scene.attempt(turn(Call("cite", {"where": "2"}, id="toolu_2")), last) == "succeeded"
     record = await scene.moves.snapshots.step(scene.job, "a")
     assert record is not None
     assert record.result is not None

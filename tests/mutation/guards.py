@@ -122,6 +122,13 @@ GUARDS: Final = (
     _lua("the dead are listed", "give_up", "redis.call('ZADD', base .. 'dead', ms(now), job.id .. ':' .. step)\n"),
     _lua("the status is checked", "reopen", REOPENS, "(facts[2] or '0') ~= ARGV[at + 1]"),
     _lua("the attempt is checked", "reopen", REOPENS, "not may(ARGV[3], facts[1])"),
+    _lua(
+        "what was found is answered from",
+        "give_up",
+        "redis.call('HINCRBY', job.key, 'won', 1)",
+        "local _",
+    ),
+    _lua("what a retried step found counts no more", "reopen", "if leaves_something(job, step) then won = won - 1 end"),
     _lua("a cancelled job stays", "reopen", "if of_job[1] == 'cancelled' then return 'cancelled' end\n"),
     _lua(
         "an answer that is being written stays",
@@ -504,6 +511,20 @@ GUARDS: Final = (
         RUN,
         "if isinstance(error, TroupeError) and error.code in RESERVED:",
         "if False:",
+    ),
+    Guard(
+        "a replay's journal stays whole",
+        f"{LUA}accounts.lua",
+        "  if redis.call('HEXISTS', job.key, 'replay') == 1 then return end\n",
+        "",
+        ("tests/integration/test_seeded_journals.py",),
+    ),
+    Guard(
+        "seed: the job is not there yet",
+        f"{LUA}seed.lua",
+        "if redis.call('EXISTS', job.key) == 1 then return 0 end\n",
+        "",
+        ("tests/integration/test_seeded_journals.py",),
     ),
     Guard(
         "a silent agent is ended",

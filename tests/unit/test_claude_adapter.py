@@ -228,6 +228,7 @@ MALFORMED: list[Any] = [
     {**HELLO, "stop_reason": None},
     {**HELLO, "usage": {"input_tokens": -1, "output_tokens": 1}},
     {**HELLO, "usage": {"input_tokens": "1", "output_tokens": 1}},
+    {**HELLO, "usage": {"input_tokens": 10**30, "output_tokens": 1}},
     {**HELLO, "content": [{"type": "tool_use", "id": "toolu_1", "name": "x", "input": "text"}]},
     {**HELLO, "content": [{"type": "tool_use", "name": "x", "input": {}}]},
     {**HELLO, "content": [{"type": "text", "text": "half a pair: \ud83d"}]},
@@ -238,6 +239,12 @@ MALFORMED: list[Any] = [
 async def test_an_answer_of_another_form_is_nonsense(wire: Wire, answer: Any) -> None:
     with pytest.raises(ModelNonsense):
         await wire.ask(answer)
+
+
+async def test_nonsense_that_says_what_it_cost_tells_it(wire: Wire) -> None:
+    with pytest.raises(ModelNonsense) as caught:
+        await wire.ask({**HELLO, "content": [{"type": "tool_use", "name": "x", "input": {}}]})
+    assert caught.value.usage == (await wire.ask(HELLO)).usage
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b'{"id": ', b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}'])
@@ -329,15 +336,23 @@ async def test_no_key_gets_into_a_message(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "says"),
-    [(httpx2.ConnectError("refused"), "cannot be reached"), (httpx2.ReadTimeout("slow"), "gave no answer in time")],
+    ("error", "says", "begun"),
+    [
+        (httpx2.ConnectError("refused"), "cannot be reached", False),
+        (httpx2.ConnectTimeout("slow"), "gave no answer in time", False),
+        (httpx2.RemoteProtocolError("cut"), "cannot be reached", True),
+        (httpx2.ReadTimeout("slow"), "gave no answer in time", True),
+    ],
 )
-async def test_without_a_connection_the_model_is_unavailable(wire: Wire, error: httpx2.HTTPError, says: str) -> None:
+async def test_without_a_connection_the_model_is_unavailable_and_may_have_begun_to_answer(
+    wire: Wire, error: httpx2.HTTPError, says: str, begun: bool
+) -> None:
     def fail(_: httpx2.Request) -> httpx2.Response:
         raise error
 
-    with pytest.raises(ModelUnavailable, match=says):
+    with pytest.raises(ModelUnavailable, match=says) as caught:
         await wire.model(fail).reply(request())
+    assert caught.value.begun is begun
 
 
 async def test_without_a_key_the_first_call_says_so(monkeypatch: pytest.MonkeyPatch, wire: Wire, tmp_path: Any) -> None:
@@ -448,8 +463,9 @@ class BrokenStream(httpx2.AsyncByteStream):
 
 async def test_a_connection_lost_in_a_stream_is_unavailability(wire: Wire) -> None:
     model = wire.model(lambda _: httpx2.Response(200, stream=BrokenStream()))
-    with pytest.raises(ModelUnavailable, match="broke off"):
+    with pytest.raises(ModelUnavailable, match="broke off") as caught:
         await model.reply(request(max_tokens=20_000))
+    assert caught.value.begun
 
 
 async def test_credentials_that_cannot_be_fetched_are_a_setting_to_mend(wire: Wire) -> None:

@@ -481,6 +481,24 @@ async def test_a_tool_turn_without_a_call_is_nonsense() -> None:
         await Scene([Turn(["I will call."], "tool_use")]).run()
 
 
+@pytest.mark.parametrize(
+    "turns",
+    [[[Call("look", {"q": "x"}, "same"), Call("look", {"q": "y"}, "same")]], [Call("look", {"q": "x"}, "same")] * 2],
+    ids=["in one turn", "in two"],
+)
+async def test_calls_of_one_id_are_nonsense_and_not_run(turns: list[Step]) -> None:
+    scene = Scene(turns)
+    with pytest.raises(ModelNonsense, match="one id"):
+        await scene.run()
+    assert len(scene.executor.ran) == len(turns) - 1
+
+
+async def test_a_made_up_name_of_any_length_fits_into_an_event() -> None:
+    scene = Scene([Call("x" * 100_000, {}), "There is no such tool."])
+    assert await scene.run() == "There is no such tool."
+    assert [data["tool"] for kind, data in scene.events if kind == "tool_called"] == ["x" * 127 + "…"]
+
+
 async def test_a_paused_turn_is_continued_with_what_it_had() -> None:
     scene = Scene([Turn([UNKNOWN], "pause_turn"), "Done."])
     assert await scene.run() == "Done."

@@ -327,10 +327,11 @@ async def test_errors_of_our_own_making_are_not_tried_again_and_cost_nothing() -
     assert (one.limits.outcomes, one.limits.tripped, one.provider.calls) == ([Outcome.BACK], [], 1)
 
 
-async def test_an_answer_that_broke_off_may_have_counted() -> None:
-    one = under(acts=(ModelUnavailable("broke off"), ModelRefused("no")))
-    with pytest.raises(ModelRefused):
-        await one.reply()
+async def test_an_answer_that_broke_off_may_have_counted_and_is_not_bought_again_here() -> None:
+    one = under(acts=(ModelUnavailable("broke off", begun=True), ModelRefused("no")))
+    for error in (ModelUnavailable, ModelRefused):
+        with pytest.raises(error):
+            await one.reply()
     assert one.limits.outcomes == [Outcome.KEPT, Outcome.KEPT]
 
 

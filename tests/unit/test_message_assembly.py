@@ -1,6 +1,7 @@
 """Streamed answers, put together from their events."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -60,14 +61,44 @@ def test_a_streamed_message_is_the_unstreamed_one() -> None:
     assert whole == MESSAGE
 
 
+@pytest.mark.parametrize(
+    ("block", "kind", "name"),
+    [
+        ({"type": "text", "text": ""}, "text_delta", "text"),
+        ({"type": "tool_use", "id": "1", "name": "n", "input": {}}, "input_json_delta", "partial_json"),
+    ],
+)
+def test_a_long_answer_costs_no_more_for_each_piece_than_a_short_one(
+    block: dict[str, Any], kind: str, name: str
+) -> None:
+    begun = time.process_time()
+    assembly = MessageAssembly("claude-opus-5")
+    assembly.add({"type": "message_start", "message": {"usage": {}}})
+    assembly.add({"type": "content_block_start", "index": 0, "content_block": block})
+    for at in range(200_000):
+        piece = '"abc ' if at == 0 else "abcd "
+        assembly.add({"type": "content_block_delta", "index": 0, "delta": {"type": kind, name: piece}})
+    assembly.add({"type": "content_block_delta", "index": 0, "delta": {"type": kind, name: '"'}})
+    assembly.add({"type": "message_stop"})
+    assembly.finish()
+    assert time.process_time() - begun < 10, "it took a second, and more than a minute when each piece was added up"
+
+
 def test_unknown_events_are_skipped() -> None:
     assert assembled({"type": "weather", "sky": "blue"}, *parsed(MESSAGE)) == MESSAGE
 
 
 @pytest.mark.parametrize("cut", [0, 1, 4, -1])
 def test_a_stream_that_ends_early_is_unavailability(cut: int) -> None:
-    with pytest.raises(ModelUnavailable, match="broke off"):
+    with pytest.raises(ModelUnavailable, match="broke off") as caught:
         assembled(*parsed(MESSAGE)[:cut])
+    assert caught.value.begun
+
+
+def test_an_answer_that_an_error_cuts_off_was_begun() -> None:
+    with pytest.raises(ModelUnavailable) as caught:
+        assembled(*parsed(MESSAGE)[:3], {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}})
+    assert caught.value.begun
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,14 @@ async def test_what_an_agent_raises_is_settled() -> None:
     assert (failure.code, failure.message, failure.retryable) == ("agent_raised", "KeyError: 'x'", True)
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+class Mute(BaseException):
+    """No Exception, and its own text fails."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), Mute()])
 async def test_an_agent_that_exits_does_not_end_the_event_loop(error: BaseException) -> None:
     failure = await Scene(raising(error)).failure()
     assert failure.code == "agent_raised"

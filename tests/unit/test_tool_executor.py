@@ -10,13 +10,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel, JsonValue, field_validator
 
 from tests.unit.attempts import make_context
 from workers.context import current_step, enter_step
+from workers.llm.base import Block
 from workers.runner import failure_of
 from workers.tools.base import Tool, ToolCall, ToolError, tool
 from workers.tools.executor import ToolExecutor, result_block
@@ -132,6 +133,13 @@ async def test_input_that_does_not_fit_is_put_into_words(target: Tool, raw: Json
     assert words in str(call.error)
 
 
+async def test_names_that_a_model_made_up_are_told_in_short() -> None:
+    for name, raw in (("x" * 50_000, {}), ("add", {"left": 1, "right": 2, "x" * 50_000: 1})):
+        call = await ToolExecutor([add]).execute("c", name, cast("JsonValue", raw))
+        assert call.code in ("unknown_tool", "invalid_input")
+        assert 80 < len(str(call.error)) < 200
+
+
 async def test_no_more_than_ten_faults_are_told() -> None:
     wrong: dict[str, JsonValue] = {f"wrong{number:02}": number for number in range(12)}
     call = await run(add, {"left": 1, **wrong})
@@ -204,6 +212,13 @@ async def test_an_output_that_is_too_large_is_cut_and_still_a_success() -> None:
     assert "beginning of 100000 characters" in str(call.output)
 
 
+class Mute(Exception):
+    """One whose own text fails."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
 @pytest.mark.parametrize("plain", [True, False])
 @pytest.mark.parametrize(
     ("error", "code", "message"),
@@ -218,6 +233,8 @@ async def test_an_output_that_is_too_large_is_cut_and_still_a_success() -> None:
         (asyncio.CancelledError(), "cancelled", "cancelled itself"),
         (GeneratorExit(), "raised", "GeneratorExit"),
         (ValueError("half \ud800"), "raised", "half \\?"),
+        (Mute(), "raised", "Mute: (its message cannot be shown)"),
+        (ToolError("odd", cast("str", Mute())), "odd", "(its message cannot be shown)"),
     ],
     ids=lambda one: type(one).__name__ if isinstance(one, BaseException) else "",
 )
@@ -496,3 +513,14 @@ async def test_what_stands_in_secret_fields_of_inputs_and_outputs_is_known_to_th
     assert failure_of(ValueError("GB33X and curlew-77, api_key: other")).message == (
         "ValueError: *** and ***, api_key: ***"
     )
+
+
+async def test_what_was_secret_in_calls_of_an_earlier_attempt_is_known_to_the_next_one() -> None:
+    block: Block = {"type": "tool_use", "id": "1", "name": "transfer", "input": {"iban": "GB33X"}}
+    enter_step(make_context())
+    [before] = await ToolExecutor([transfer]).execute_all([block])
+    context = make_context()  # of the next attempt, in another process
+    enter_step(context)
+    kept = ToolCall.model_validate_json(before.model_dump_json())
+    await ToolExecutor([transfer]).execute_all([block], 2, known={"1": kept})
+    assert context.secrets.texts == {"GB33X", "curlew-77", "whimbrel-1"}

@@ -8,6 +8,8 @@ from pydantic import JsonValue
 from workers.llm.base import Block, ChatMessage
 
 THINKING: Final = frozenset({"thinking", "redacted_thinking"})
+MAX_NAME_CHARS: Final = 128
+"""Longest name of a tool that the API takes."""
 NOT_RUN: Final = "this call was not run: the turn that made it had not ended for it"
 
 
@@ -31,6 +33,11 @@ def calls_in(blocks: Sequence[Block]) -> list[Block]:
     return [block for block in blocks if block.get("type") == "tool_use"]
 
 
+def short_name(name: str) -> str:
+    """A name as events show it: models make up names of any length, and an event that is too large fails its step."""
+    return name if len(name) <= MAX_NAME_CHARS else name[: MAX_NAME_CHARS - 1] + "…"
+
+
 def server_calls(blocks: Sequence[Block]) -> list[dict[str, JsonValue]]:
     """Uses of the provider's own tools in one reply, as events; how long they took nobody tells."""
     results = {str(block.get("tool_use_id")): block.get("content") for block in blocks}
@@ -39,8 +46,9 @@ def server_calls(blocks: Sequence[Block]) -> list[dict[str, JsonValue]]:
     for use in uses:
         result = results.get(str(use.get("id")))
         code = cast("dict[str, Any]", result).get("error_code") if isinstance(result, dict) else None
-        event: dict[str, JsonValue] = {"tool": str(use.get("name")), "success": code is None, "duration_ms": 0}
-        events.append(event if code is None else {**event, "code": str(code)})
+        name = short_name(str(use.get("name")))
+        event: dict[str, JsonValue] = {"tool": name, "success": code is None, "duration_ms": 0}
+        events.append(event if code is None else {**event, "code": short_name(str(code))})
     return events
 
 

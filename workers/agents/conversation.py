@@ -22,7 +22,7 @@ from tasks.errors import (
 )
 from tasks.usage import Usage
 from workers.agents.base import Agent, AgentReply
-from workers.agents.blocks import server_calls
+from workers.agents.blocks import server_calls, short_name
 from workers.agents.history import History
 from workers.agents.live import LiveText
 from workers.agents.stalls import Stalls
@@ -189,6 +189,9 @@ class Conversation:
     async def _run_tools(self, reply: ModelReply) -> None:
         if not reply.tool_uses:
             raise ModelNonsense(f"{reply.model} stopped for a tool call and made none")
+        # Before one runs: the provider would refuse the turn with its results.
+        if not self.history.takes(reply.tool_uses):
+            raise ModelNonsense(f"{reply.model} gave one id to two tool calls")
         self.history = self.history.reply(reply.content)
         await self._run_calls()
 
@@ -262,8 +265,8 @@ def _tokens(messages: Sequence[ChatMessage]) -> int:
 
 def _event(call: ToolCall) -> dict[str, JsonValue]:
     event: dict[str, JsonValue] = {
-        "tool": call.tool,
+        "tool": short_name(call.tool),
         "success": call.success,
         "duration_ms": round(call.duration_ms),
     }
-    return event if call.code is None else {**event, "code": call.code}
+    return event if call.code is None else {**event, "code": short_name(call.code)}

@@ -52,6 +52,12 @@ class History:
         answered = {str(block.get("tool_use_id")) for block in given}
         return [call for call in calls if str(call.get("id")) not in answered]
 
+    def takes(self, calls: Sequence[Block]) -> bool:
+        """Whether each of these new calls has an id of its own."""
+        made = [str(call.get("id")) for one in self.messages for call in calls_in(as_blocks(one["content"]))]
+        new = [str(call.get("id")) for call in calls]
+        return len(set(new)) == len(new) and not set(new) & set(made)
+
     def say(self, text: str) -> "History":
         """Add what we say, beside the results where the user's turn has begun. Calls left open count as not run."""
         return self.close()._add("user", [text_block(text)])

@@ -2,7 +2,8 @@
 down before anything else happens."""
 
 import asyncio
-from collections.abc import Sequence
+import random
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, runtime_checkable
@@ -31,6 +32,10 @@ log = structlog.get_logger("worker")
 COUNT_MARGIN: Final = 1.02
 """The provider's count is an estimate. https://platform.claude.com/docs/en/build-with-claude/token-counting"""
 
+TRIES: Final = 3
+"""Purchases of one answer that breaks off, before its attempt fails."""
+FIRST_PAUSE_S: Final = 0.5
+
 
 @runtime_checkable
 class Counting(Protocol):
@@ -57,6 +62,7 @@ class GovernedModel:
     calls: int = 0
     unseen: frozenset[str] = frozenset()
     """Parts of a request that cannot be compared with the recording's."""
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
 
     @property
     def name(self) -> str:
@@ -118,6 +124,18 @@ class GovernedModel:
         await self.journal.forget_from(entry)
 
     async def _buy(self, request: ModelRequest, entry: str, asked: Fingerprint) -> ModelReply:
+        """Buy an answer; one that breaks off is bought anew, and each of them is held and entered for itself."""
+        for tried in range(1, TRIES):
+            try:
+                return await self._buy_once(request, entry, asked)
+            except ModelUnavailable as error:
+                if not error.begun:
+                    raise
+                log.warning("answer_broke_off", call=self.heard, reason=str(error))
+            await self.sleep(random.uniform(0.5, 1) * FIRST_PAUSE_S * 2 ** (tried - 1))
+        return await self._buy_once(request, entry, asked)
+
+    async def _buy_once(self, request: ModelRequest, entry: str, asked: Fingerprint) -> ModelReply:
         self.calls += 1
         call = f"m{self.calls}"
         most, granted = await self._reserve(call, request)
@@ -132,7 +150,10 @@ class GovernedModel:
             raise
         except TroupeError as error:
             self.journal.broken_off = True
-            await self.journal.free(call, unknown=_may_cost(error))
+            if isinstance(error, ModelNonsense) and error.usage is not None:
+                await self.journal.book(call, leaf, error.usage, "", None)
+            else:
+                await self.journal.free(call, unknown=_may_cost(error))
             raise
         await self.journal.book(call, leaf, reply.usage, entry, Heard.of(asked, reply), self.scopes)
         self.purse.learn(request, reply.usage)

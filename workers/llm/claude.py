@@ -158,7 +158,7 @@ class ClaudeModel:
         except anthropic.AnthropicError as error:  # credentials that a file or a helper should have given
             raise BadSetting(f"{model} cannot be called: {error}") from error
         except httpx2.HTTPError as error:  # only streams: the SDK hands their errors through
-            raise ModelUnavailable(f"the answer of {model} broke off ({type(error).__name__})") from error
+            raise ModelUnavailable(f"the answer of {model} broke off ({type(error).__name__})", begun=True) from error
 
 
 def _is_watched(arguments: dict[str, Any], request: ModelRequest) -> bool:

@@ -32,6 +32,7 @@ RESETS_MONTHLY: Final = frozenset({"enforced_spend_limit_reached", "contract_spe
 def translate(error: "APIError", model: str) -> TroupeError:
     """What an error of the SDK means to us."""
     import anthropic
+    import httpx2
 
     if isinstance(error, anthropic.APIStatusError):
         return from_provider(
@@ -44,10 +45,11 @@ def translate(error: "APIError", model: str) -> TroupeError:
             retry_after=retry_after(error.response.headers),
             now=_date(error.response.headers),
         )
+    begun = not isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
     if isinstance(error, anthropic.APITimeoutError):
-        return ModelUnavailable(f"{model} gave no answer in time")
+        return ModelUnavailable(f"{model} gave no answer in time", begun=begun)
     cause = type(error.__cause__).__name__ if error.__cause__ else "connection error"
-    return ModelUnavailable(f"{model} cannot be reached ({cause})")
+    return ModelUnavailable(f"{model} cannot be reached ({cause})", begun=begun)
 
 
 def from_provider(

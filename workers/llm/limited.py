@@ -88,8 +88,8 @@ class LimitedModel:
             except ModelUnavailable as error:
                 tried += 1
                 pause = self._backoff(tried) if error.retry_after is None else error.retry_after
-                if tried >= TRIES or pause > patience.left:
-                    raise
+                if error.begun or tried >= TRIES or pause > patience.left:
+                    raise  # a begun one is bought again only by who keeps the accounts
             # After a rate limit, the fleet's bucket makes the pause, and keeps the order of those who wait.
             if glimpse.status != LIMITED or turn.away:
                 await patience.wait(pause)

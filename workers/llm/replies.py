@@ -14,6 +14,9 @@ from workers.llm.pricing import Pricing
 UNFINISHED: Final = frozenset({"max_tokens", "model_context_window_exceeded", "refusal"})
 """Stop reasons under which a tool call may have been cut off; nobody may run it then."""
 
+MOST_TOKENS: Final = 10**9
+"""Of one call. What is above it is nonsense, and sums of it would be numbers that the store does not take."""
+
 
 class _Read(BaseModel):
     """What is read of a message; further fields are the provider's business."""
@@ -22,7 +25,7 @@ class _Read(BaseModel):
 
 
 class _CacheCreation(_Read):
-    ephemeral_1h_input_tokens: int | None = Field(default=None, ge=0)
+    ephemeral_1h_input_tokens: int | None = Field(default=None, ge=0, le=MOST_TOKENS)
 
 
 class _ServerToolUse(_Read):
@@ -30,10 +33,10 @@ class _ServerToolUse(_Read):
 
 
 class _Usage(_Read):
-    input_tokens: int = Field(ge=0)
-    output_tokens: int = Field(ge=0)
-    cache_read_input_tokens: int | None = Field(default=None, ge=0)
-    cache_creation_input_tokens: int | None = Field(default=None, ge=0)
+    input_tokens: int = Field(ge=0, le=MOST_TOKENS)
+    output_tokens: int = Field(ge=0, le=MOST_TOKENS)
+    cache_read_input_tokens: int | None = Field(default=None, ge=0, le=MOST_TOKENS)
+    cache_creation_input_tokens: int | None = Field(default=None, ge=0, le=MOST_TOKENS)
     cache_creation: _CacheCreation | None = None
     server_tool_use: _ServerToolUse | None = None
     service_tier: str | None = None
@@ -76,7 +79,7 @@ def read_reply(message: object, *, asked: str, pricing: Pricing) -> ModelReply:
         asked: The model that was asked for; prices go by it.
 
     Raises:
-        ModelNonsense: not a message of the Messages API, or text that is no Unicode.
+        ModelNonsense: not a message of the Messages API, or text that is no Unicode; with its usage if that is known.
         UnknownModel: `asked` has no price.
     """
     try:
@@ -85,15 +88,20 @@ def read_reply(message: object, *, asked: str, pricing: Pricing) -> ModelReply:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, fault["loc"])) or "message"
         raise ModelNonsense(f"the model's answer is not a message: {where}: {fault['msg']}") from error
-    for block in read.content:
-        _check_block(block, finished=read.stop_reason not in UNFINISHED)
     uses = _server_tools(read.usage)
+    usage = _usage(read.usage, uses, asked, pricing)
+    try:
+        for block in read.content:
+            _check_block(block, finished=read.stop_reason not in UNFINISHED)
+    except ModelNonsense as error:
+        error.usage = usage
+        raise
     return ModelReply(
         id=read.id,
         model=read.model,
         content=read.content,
         stop_reason=read.stop_reason,
-        usage=_usage(read.usage, uses, asked, pricing),
+        usage=usage,
         refusal=read.stop_details.category if read.stop_details and read.stop_reason == "refusal" else None,
         container=read.container.id if read.container else None,
         server_tools=uses,
@@ -102,7 +110,7 @@ def read_reply(message: object, *, asked: str, pricing: Pricing) -> ModelReply:
 
 def _server_tools(usage: _Usage) -> dict[str, int]:
     counts = (usage.server_tool_use.model_extra if usage.server_tool_use else None) or {}
-    return {name: count for name, count in sorted(counts.items()) if type(count) is int and count > 0}
+    return {name: count for name, count in sorted(counts.items()) if type(count) is int and 0 < count <= MOST_TOKENS}
 
 
 def _check_block(block: Block, *, finished: bool) -> None:

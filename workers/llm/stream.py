@@ -24,7 +24,8 @@ class MessageAssembly:
         self._on_text = on_text
         self._message: Json | None = None
         self._blocks: dict[int, Block] = {}
-        self._inputs: dict[int, str] = {}
+        self._pieces: dict[tuple[int, str], list[str]] = {}
+        """Joined at the end: a long answer that grew by each of its pieces would hold up the process for seconds."""
         self._stopped = False
 
     def add(self, event: Json) -> None:
@@ -60,10 +61,10 @@ class MessageAssembly:
     def _extend(self, index: int, delta: Json) -> None:
         block, kind = cast("Json", self._blocks[index]), delta["type"]
         if kind == "text_delta":
-            block["text"] = block.get("text", "") + delta["text"]
+            self._append(index, "text", delta["text"])
             self._show(delta["text"])
         elif kind == "thinking_delta":
-            block["thinking"] = block.get("thinking", "") + delta["thinking"]
+            self._append(index, "thinking", delta["thinking"])
         elif kind == "signature_delta":
             block["signature"] = delta["signature"]
         elif kind == "citations_delta":
@@ -71,9 +72,15 @@ class MessageAssembly:
         elif kind == "compaction_delta":
             block.update({name: value for name, value in delta.items() if name != "type" and value is not None})
         elif kind == "input_json_delta":
-            self._inputs[index] = self._inputs.get(index, "") + delta["partial_json"]
+            self._append(index, "input", delta["partial_json"])
         else:
             raise ModelNonsense(f"the model's stream has a {kind!r}, which this release cannot put together")
+
+    def _append(self, index: int, name: str, piece: object) -> None:
+        begun = "" if name == "input" else self._blocks[index].get(name, "")
+        if not isinstance(piece, str) or not isinstance(begun, str):
+            raise TypeError(f"{name} is not text")
+        self._pieces.setdefault((index, name), []).append(piece)
 
     def _show(self, text: str | None) -> None:
         if text and self._on_text is not None:
@@ -96,9 +103,10 @@ class MessageAssembly:
             ModelNonsense: the input of a tool call is not JSON.
         """
         if self._message is None or not self._stopped:
-            raise ModelUnavailable(f"the answer of {self._model} broke off in the middle")
-        for index, text in self._inputs.items():
-            self._blocks[index]["input"] = self._input(text)
+            raise ModelUnavailable(f"the answer of {self._model} broke off in the middle", begun=True)
+        for (index, name), pieces in self._pieces.items():
+            block, text = cast("Json", self._blocks[index]), "".join(pieces)
+            block[name] = self._input(text) if name == "input" else block.get(name, "") + text
         return {**self._message, "content": [block for _, block in sorted(self._blocks.items())]}
 
     def _input(self, text: str) -> Any:
@@ -112,10 +120,13 @@ class MessageAssembly:
 
     def _reported(self, error: Json) -> TroupeError:
         details: Json = error.get("details") or {}
-        return from_provider(
+        reported = from_provider(
             STATUS_OF.get(error["type"], 500),
             str(error.get("message", "")),
             model=self._model,
             error_type=error["type"],
             error_code=details.get("error_code"),
         )
+        if isinstance(reported, ModelUnavailable):
+            reported.begun = True
+        return reported

@@ -18,7 +18,7 @@ from typing import Any, Final
 import structlog
 from pydantic import JsonValue, ValidationError
 
-from tasks.errors import TransientError, UnknownTool
+from tasks.errors import TransientError, UnknownTool, message_of
 from tasks.redaction import redact, secrets_in
 from tasks.signing import digest
 from workers.context import running_step
@@ -133,7 +133,13 @@ class ToolExecutor:
         taken = [self._take(sendable(str(block.get("name"))), plain(block.get("input"))) for block in blocks]
         for block, form in zip(blocks, taken, strict=True):
             before = known.get(str(block.get("id")))
-            if before is not None and isinstance(form, _Taken):
+            if before is None:
+                continue
+            # This process has not seen that call: what was secret in it would be shown wherever it comes up again.
+            hidden = form.tool.redact if isinstance(form, _Taken) else self._hidden(before.tool)
+            _learn(plain(block.get("input")), hidden)
+            _learn_of(before.output or "", hidden)
+            if isinstance(form, _Taken):
                 self._count(form, before)
         running = [asyncio.create_task(one(*pair)) for pair in zip(blocks, taken, strict=True)]
         try:
@@ -213,7 +219,7 @@ class ToolExecutor:
         except ValidationError as exc:
             return _Outcome(code=Code.INVALID_INPUT, error=faults(exc, tool.redact))
         except ToolError as exc:
-            return _Outcome(code=exc.code, error=str(exc))
+            return _Outcome(code=exc.code, error=message_of(exc))
         except Exception as exc:  # noqa: BLE001 (validators are the tool author's code: they may raise anything)
             return _Outcome(code=Code.INVALID_INPUT, error=named(exc))
 
@@ -303,7 +309,7 @@ class ToolExecutor:
         except (asyncio.CancelledError, Parked):
             raise
         except ToolError as exc:
-            return _Outcome(None, exc.code, shorten(sendable(str(exc)), tool.max_output_chars)[0], tries)
+            return _Outcome(None, exc.code, shorten(sendable(message_of(exc)), tool.max_output_chars)[0], tries)
         except TimedOutError:
             said = f"{tool.name} did not end within {seconds:g} s; ask it for less"
             return _Outcome(None, Code.TIMEOUT, said, tries, again=True)

@@ -6,6 +6,7 @@ from tasks.errors import InvalidTool, UnknownTool
 from workers.llm.base import JsonSchema
 from workers.tools.base import Tool
 from workers.tools.names import API_NAME
+from workers.tools.wording import echo
 
 
 class ToolRegistry:
@@ -40,7 +41,7 @@ class ToolRegistry:
             return self._tools[name]
         except KeyError:
             there = ", ".join(self.names) or "none"
-            raise UnknownTool(f"there is no tool {name!r}; the tools are: {there}") from None
+            raise UnknownTool(f"there is no tool {echo(name)}; the tools are: {there}") from None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from tasks.errors import message_of
 from tasks.redaction import MASK
 from workers.tools.base import ToolError
 from workers.tools.codes import Code
@@ -62,7 +63,7 @@ def faults(error: ValidationError, hidden: Collection[str] = ()) -> str:
     lines: list[str] = []
     found = error.errors(include_url=False, include_context=False)
     for fault in found[:MAX_FAULTS]:
-        field = ".".join(str(part) for part in fault["loc"]) or "input"
+        field = _cut(".".join(str(part) for part in fault["loc"])) or "input"
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
             lines.append(f"{field}: required, but missing")
@@ -78,8 +79,7 @@ def faults(error: ValidationError, hidden: Collection[str] = ()) -> str:
 
 def echo(value: object) -> str:
     """A value, short."""
-    text = repr(value)
-    return text if len(text) <= MAX_ECHO_CHARS else text[: MAX_ECHO_CHARS - 1] + "…"
+    return _cut(repr(value))
 
 
 def as_text(value: Any) -> str:
@@ -112,8 +112,12 @@ def shorten(text: str, limit: int) -> tuple[str, bool]:
 
 def named(error: BaseException) -> str:
     """An exception with its kind."""
-    text = sendable(str(error))
+    text = sendable(message_of(error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_ECHO_CHARS else text[: MAX_ECHO_CHARS - 1] + "…"
 
 
 def _model(value: object) -> object:

@@ -12,5 +12,6 @@ redis.call('ZREMRANGEBYSCORE', base .. 'dead', '-inf', ms(now - tonumber(ARGV[8]
 keep(job, 'f:' .. step, ARGV[7])
 close_step(job, step, 'failed')
 emit(job, 'step_failed', step, nil, '{"failure":' .. ARGV[7] .. '}')
+if facts[3] == 'work' and leaves_something(job, step) then redis.call('HINCRBY', job.key, 'won', 1) end
 if facts[3] == 'work' then advance(job, step) else finish_job(job, 'failed', ARGV[7]) end
 return 1

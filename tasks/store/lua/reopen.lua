@@ -45,6 +45,7 @@ for step in string.gmatch(of_job[2], '%S+') do
     else will[step] = 'blocked' end
   elseif wanted[step] then
     will[step] = 'ready'
+    if leaves_something(job, step) then won = won - 1 end
   elseif may(ARGV[4], facts[1]) and (undone or missed) and not answer_only then
     local runs = joined(facts[3], rest, good, bad > 0, false, facts[5])
     local never = bad > 0 and (facts[3] == 'all' or good + rest < tonumber(facts[5] or '1'))

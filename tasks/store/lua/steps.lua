@@ -90,6 +90,12 @@ local function live_until(job, deadline, keeps, idem)
   reopen_turn(job, deadline)
 end
 
+-- Whether a step that was given up had found something that the answer can rest on: it ran out of budget, not of luck.
+local function leaves_something(job, step)
+  local facts = redis.call('HMGET', job.results, 'f:' .. step, 'p:' .. step)
+  return facts[1] and facts[2] and cjson.decode(facts[1])['code'] == 'budget_spent'
+end
+
 local function no_result(job, step)
   local failure = redis.call('HGET', job.results, 'f:' .. step)
   local reason = 'nothing it depends on succeeded'
@@ -102,8 +108,8 @@ local function no_result(job, step)
 end
 
 -- Whether a blocked step now runs, or is skipped. rest: dependencies that have not ended; good: that succeeded;
--- bad: whether one that is not optional ended without success; won: whether any step of the plan succeeded, which the
--- answer can rest on: it is written also when no last step succeeded; late: its time has passed, one success is enough.
+-- bad: whether one that is not optional ended without success; won: whether any step of the plan left something
+-- for the answer to rest on: it is written also when no last step succeeded; late: its time has passed, one success is enough.
 -- It is skipped when all have ended and not before: else the answer behind it would be written, and the job end, under
 -- those that are still at work.
 local function joined(join, rest, good, bad, won, quorum, late)
