@@ -20,6 +20,8 @@ class OrchestratorSettings(RoomSettings):
     """Steps that may wait for one and the same step."""
     max_delegation_depth: int = Field(default=5, ge=0, le=20)
     """How deep steps may have others do a part of their work: 1 is a child of a plan's step."""
+    max_hand_offs: int = Field(default=5, ge=0, le=100)
+    """How often one step may go from agent to agent with its conversation."""
     max_job_steps: int = Field(default=500, ge=1, le=100_000)
     """Steps of one job, children included."""
     step_timeout_s: float = Field(default=300.0, gt=0)

@@ -83,7 +83,7 @@ class StepParked(BaseEvent):
     step: str
     attempt: int
     waits_for: tuple[str, ...]
-    """Kinds: children, approval, question."""
+    """Kinds: children, approval, question, hand_off."""
 
 
 class StepWoken(BaseEvent):
@@ -99,6 +99,17 @@ class ChildrenAccepted(BaseEvent):
     type: Literal["children_accepted"] = "children_accepted"
     step: str
     steps: tuple[str, ...]
+
+
+class StepHandedOver(BaseEvent):
+    """Another agent goes on with its conversation."""
+
+    type: Literal["step_handed_over"] = "step_handed_over"
+    step: str
+    agent: str
+    """Agent that has handed it over."""
+    to: str
+    reason: str
 
 
 class StepRetrying(BaseEvent):
@@ -230,6 +241,7 @@ JobEvent = Annotated[
     | StepParked
     | StepWoken
     | ChildrenAccepted
+    | StepHandedOver
     | StepRetrying
     | StepFellBack
     | StepFailed

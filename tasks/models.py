@@ -184,6 +184,8 @@ class Step(Wire):
     """Budgets of its parents, which it spends from too."""
     tools: tuple[str, ...] | None = None
     """The only tools that its agent may use; None: all that it has. Children never get more than their parents."""
+    handed: tuple[Name, ...] = ()
+    """Agents that have had it before, each of which has handed it over with its conversation."""
     quorum: int = Field(default=0, ge=0)
     """How many of its dependencies must succeed, where they join by quorum."""
     optional: bool = False
@@ -373,6 +375,8 @@ class AgentDefinition(Wire):
     """Longest time without a sign of life."""
     sub_agents: tuple[Name, ...] = ()
     """Agents that it may delegate to."""
+    hand_offs: tuple[Name, ...] = ()
+    """Agents that it may hand its conversation over to."""
     budget: Budget | None = None
     """The most that all its steps of one job may consume together, with those that they delegate."""
 

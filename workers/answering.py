@@ -35,6 +35,7 @@ from workers.tools.controls import Controls
 from workers.tools.delegate import NAME as DELEGATE
 from workers.tools.executor import ToolExecutor
 from workers.tools.gate import StoreGate
+from workers.tools.hand_off import NAME as HAND_OFF
 from workers.tools.mcp import McpServers
 from workers.tools.mcp_settings import McpSettings, read_servers
 from workers.tools.people import ASK
@@ -191,6 +192,7 @@ def allowed(agent: Agent, tools: Sequence[str] | None) -> Agent:
         tools=tuple(one for one in agent.tools if isinstance(one, Tool) and one.name in tools),
         server_tools=tuple(one for one in agent.server_toolbox if one["name"] in tools),
         sub_agents=agent.sub_agents if DELEGATE in tools else (),
+        hand_offs=agent.hand_offs if HAND_OFF in tools else (),
         asks=agent.asks and ASK in tools,
         tool_choice=agent.tool_choice if agent.tool_choice in tools else None,
     )

@@ -26,6 +26,7 @@ from tasks.events import (
     StepFailed,
     StepFaltered,
     StepFellBack,
+    StepHandedOver,
     StepParked,
     StepProgress,
     StepRetrying,
@@ -128,6 +129,8 @@ class JobView:
             return None
         line = self.steps.setdefault(event.step, StepLine())
         match event:
+            case StepHandedOver():
+                return f"{event.step}: {event.agent} has handed it over to {event.to}"
             case StepDispatched():
                 line.state = "queued"
                 return None

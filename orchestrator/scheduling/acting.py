@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import Final, assert_never
 
 import structlog
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from orchestrator.planning.check import check, named, planning_step
 from orchestrator.planning.children import family
+from orchestrator.planning.hand_off import hand_over
 from orchestrator.scheduling.absence import Absences, Patience
 from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt, no_time, overdue, taken_over
 from orchestrator.scheduling.dispatch import Publisher
@@ -152,6 +153,8 @@ class Actor:
                 await self._end_wait(entry)
             case Notice.CHILDREN_WANTED:
                 await self._adopt(entry)
+            case Notice.HAND_OFF_WANTED:
+                await self._hand_off(entry)
             case Notice.PLAN_PROPOSED:
                 await self._plan(entry)
             case Notice.STEP_READY:
@@ -253,6 +256,24 @@ class Actor:
                 log.info("children_accepted", **_bound(entry), steps=names)
                 return
         raise _LaterError  # other waits of the job took the names, time and again
+
+    async def _hand_off(self, entry: Entry) -> None:
+        """Let another agent go on with a parked step, or tell its agent why not."""
+        job, step, key = entry.ref.job, entry.ref.step, entry.data
+        record = await self.snapshots.step(job, step)
+        wait = next((one for one in await self.waits.of_step(job, step) if one.key == key), None)
+        if record is None or record.status is not StepStatus.PARKED or wait is None or wait.outcome is not None:
+            return
+        checked = hand_over(wait.data, record.step, await self._agents(), self.settings)
+        to, reason = checked.wish.agent, excerpt(checked.wish.reason, MAX_REASON_CHARS)
+        if checked.heir is None:
+            log.warning("hand_off_refused", **_bound(entry), to=to, fault=checked.fault)
+            await self.waits.outcome(job, step, key, {"kind": "refused", "faults": [checked.fault]})
+            return
+        agent = record.step.agent
+        outcome: dict[str, JsonValue] = {"kind": "handed_over", "agent": agent, "to": to, "reason": reason}
+        if await self.waits.hand_over(job, step, key, outcome, checked.heir, _json(agent=agent, to=to, reason=reason)):
+            log.info("step_handed_over", **_bound(entry), agent=agent, to=to)
 
     async def _plan(self, entry: Entry) -> None:
         record = await self.snapshots.job(entry.ref.job)

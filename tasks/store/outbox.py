@@ -44,6 +44,8 @@ class Notice(StrEnum):
     """No worker took this attempt within the step's time: give it up, or let another agent take it over."""
     CHILDREN_WANTED = "children_wanted"
     """Check the steps that a parked step wants done for it: the wait's key is in the data."""
+    HAND_OFF_WANTED = "hand_off_wanted"
+    """Check whether another agent may go on with a parked step: the wait's key is in the data."""
     PLAN_PROPOSED = "plan_proposed"
     """Check the plan that this step (or, without one, the job itself) brings."""
 

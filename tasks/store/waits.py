@@ -16,7 +16,7 @@ from tasks.ids import JobId, StepId, partition_of
 from tasks.models import Step
 from tasks.store.failures import translated
 from tasks.store.reading import readable
-from tasks.store.scripts import ADOPT, AWAITED, OUTCOME
+from tasks.store.scripts import ADOPT, AWAITED, HAND_OVER, OUTCOME
 from tasks.store.store import Store
 
 
@@ -29,6 +29,8 @@ class WaitKind(StrEnum):
     """A person's yes to a tool call."""
     QUESTION = "question"
     """A person's answer."""
+    HAND_OFF = "hand_off"
+    """Another agent that goes on with the conversation."""
 
 
 ASKED: Final = frozenset({WaitKind.APPROVAL, WaitKind.QUESTION})
@@ -122,6 +124,20 @@ class WaitStore:
             ]
         reply = cast(int, await self.store.move(ADOPT, partition_of(job), args))
         return None if reply == 2 else reply == 1
+
+    async def hand_over(
+        self, job: JobId, step: StepId, key: str, outcome: dict[str, JsonValue], heir: Step, data: str
+    ) -> bool:
+        """Let another agent go on with a parked step, once; False when stale.
+
+        Args:
+            heir: The step as it is from now on.
+            data: Data of the event that says so.
+        """
+        said = json.dumps(outcome, ensure_ascii=False)
+        spec = heir.model_dump_json(exclude_defaults=True)
+        args = [job, step, key, said, spec, heir.queue, heir.queue_ms, data]
+        return await self.store.move(HAND_OVER, partition_of(job), args) == 1
 
     async def asked(self, limit: int = 1000) -> list[tuple[JobId, StepId, str]]:
         """All that people are asked, in all jobs, the oldest first: job, step, key."""

@@ -93,7 +93,7 @@ class Interleaved(RuleBasedStateMachine):
                 await self.moves.jobs.give_up(entry.ref, OUT_OF_LUCK)
             case Notice.STEP_UNCLAIMED:
                 self.messages.append(entry.ref)
-            case Notice.CHILDREN_WANTED:
+            case Notice.CHILDREN_WANTED | Notice.HAND_OFF_WANTED:
                 raise AssertionError("nothing is parked here")
             case Notice.PLAN_PROPOSED:
                 await self.moves.extend(self.job, a_graph(DIAMOND, joins=self.joins))

@@ -8,6 +8,7 @@ from typing import Any
 from tasks.ids import AttemptRef, JobId
 from tasks.presence import WorkerPresence
 from tasks.states import FINAL_JOB
+from tasks.store.waits import WaitStore
 from tests.support.builders import WORKER, a_worker
 from tests.support.deciding import Deciding
 from tests.support.moves import Moves
@@ -54,6 +55,7 @@ class Fleet:
             agents=AgentRegistry(agents),
             answering=OneModel(moves, model),
             settle_within=timedelta(seconds=10),
+            waits=WaitStore(moves.store),
         )
 
     @property

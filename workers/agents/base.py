@@ -15,6 +15,7 @@ from workers.llm.base import Effort, JsonSchema, Thinking
 from workers.llm.server_tools import server_tool
 from workers.tools.base import Tool, tool
 from workers.tools.delegate import delegate_tool
+from workers.tools.hand_off import hand_off_tool
 from workers.tools.people import ask_user
 
 MAX_TURNS = 16
@@ -76,6 +77,8 @@ class Agent:
     """The most that all its steps of one job may consume together; the job's own budget holds beside it."""
     sub_agents: Sequence[str] = ()
     """Agents that it may delegate to, by name: its model gets the tool `delegate`, its code `context.delegate`."""
+    hand_offs: Sequence[str] = ()
+    """Agents that it may hand its conversation over to, by name: its model gets the tool `hand_off`."""
     asks: bool = False
     """Whether its model may ask people: it gets the tool `ask_user`."""
     plannable: bool = True
@@ -103,6 +106,10 @@ class Agent:
             raise ContractError(f"agent {self.name!r}: capabilities must be a list, not {self.capabilities!r}")
         if isinstance(self.sub_agents, str):
             raise ContractError(f"agent {self.name!r}: sub_agents must be a list, not {self.sub_agents!r}")
+        if isinstance(self.hand_offs, str):
+            raise ContractError(f"agent {self.name!r}: hand_offs must be a list, not {self.hand_offs!r}")
+        if self.name in self.hand_offs:
+            raise ContractError(f"agent {self.name!r} cannot hand over to itself")
         if self.name in self.sub_agents:
             raise ContractError(f"agent {self.name!r} cannot delegate to itself")
         if isinstance(self.mcp, str):
@@ -137,6 +144,8 @@ class Agent:
         own = [one for one in self.tools if isinstance(one, Tool)]
         if self.sub_agents:
             own.append(delegate_tool(self.sub_agents))
+        if self.hand_offs:
+            own.append(hand_off_tool(self.hand_offs))
         if self.asks:
             own.append(ask_user)
         return tuple(sorted(own, key=lambda one: one.name))
@@ -167,6 +176,7 @@ class Agent:
             queue_ms=_ms(self.queue_timeout),
             idle_ms=_ms(self.idle_timeout),
             sub_agents=tuple(self.sub_agents),
+            hand_offs=tuple(self.hand_offs),
             budget=self.budget,
         )
 

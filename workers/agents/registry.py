@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import ModuleType
 
@@ -23,11 +24,17 @@ class AgentRegistry:
         """Add an agent.
 
         Raises:
-            ContractError: another agent has the name, and `replace` was not said.
+            ContractError: another agent has the name, and `replace` was not said; or agents would delegate in a circle.
         """
         known = self._agents.get(agent.name)
         if known is not None and known is not agent and not replace:
             raise ContractError(f"there are two agents named {agent.name!r}")
+        agents = {**self._agents, agent.name: agent}
+        try:
+            TopologicalSorter({name: one.sub_agents for name, one in agents.items()}).prepare()
+        except CycleError as error:
+            circle = " → ".join(reversed(error.args[1]))
+            raise ContractError(f"agents would delegate in a circle: {circle}") from None
         self._agents[agent.name] = agent
 
     def get(self, name: str) -> Agent:

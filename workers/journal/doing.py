@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from tasks.models import Source
 from tasks.store import Estimate, Scope
@@ -12,6 +13,7 @@ from workers.journal.journal import Journal
 from workers.llm.base import Block
 from workers.tools.base import ToolCall
 from workers.tools.executor import ToolExecutor
+from workers.tools.hand_off import handed_over, key_of
 
 
 @dataclass(slots=True)
@@ -50,6 +52,10 @@ class JournalledExecutor:
             leaf, used = f"{self.context.claim.step.agent} {self.model}", Usage(tool_calls=1)
             await self.journal.book("", leaf, used, name, kept, self.scopes)
 
+        for call in names:
+            if call not in known and (said := handed_over(self.context.waits.get(key_of(call)))) is not None:
+                known[call] = _of_hand_off(next(one for one in blocks if str(one.get("id")) == call), said, attempt)
+                await keep(known[call])
         calls = await self.inner.execute_all(blocks, attempt, known=known, keep=keep)
         self.journal.told += Usage(tool_calls=len(new))
         if self._limited and new:
@@ -86,3 +92,16 @@ class JournalledExecutor:
         found = [source for source in self.context.found.values() if source.id not in self.context.kept]
         self.context.kept.update(source.id for source in found)
         return tuple(found)
+
+
+def _of_hand_off(block: Block, said: str, attempt: int) -> ToolCall:
+    return ToolCall(
+        id=str(block.get("id")),
+        tool=str(block.get("name")),
+        input=block.get("input"),
+        output=said,
+        duration_ms=0,
+        success=True,
+        timestamp=datetime.now(UTC),
+        attempt=attempt,
+    )

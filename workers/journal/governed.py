@@ -32,6 +32,9 @@ log = structlog.get_logger("worker")
 COUNT_MARGIN: Final = 1.02
 """The provider's count is an estimate. https://platform.claude.com/docs/en/build-with-claude/token-counting"""
 
+AGENTS_OWN: Final = frozenset({"model", "system", "tools", "options"})
+"""Parts of a request that an agent brings to a conversation."""
+NOTHING: Final = frozenset[str]()
 TRIES: Final = 3
 """Purchases of one answer that breaks off, before its attempt fails."""
 FIRST_PAUSE_S: Final = 0.5
@@ -62,6 +65,8 @@ class GovernedModel:
     calls: int = 0
     unseen: frozenset[str] = frozenset()
     """Parts of a request that cannot be compared with the recording's."""
+    handed: bool = False
+    """Other agents have had the conversation before: what they asked their models with is not this agent's."""
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
 
     @property
@@ -82,7 +87,7 @@ class GovernedModel:
         entry, asked = f"m{self.heard}", Fingerprint.of(request)
         known = self.journal.known.get(entry)
         if isinstance(known, Heard | TooLong):
-            difference = known.asked.difference(asked, self.unseen)
+            difference = known.asked.difference(asked, self.unseen | (AGENTS_OWN if self.handed else NOTHING))
             if difference is None:
                 return self._again(known, request)
             await self._diverge(entry, difference)

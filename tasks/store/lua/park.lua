@@ -17,7 +17,8 @@ for at = 10, #ARGV, 5 do
   if redis.call('HSETNX', job.waits, wait_field('w', step, key), ARGV[at + 2]) == 1 then
     if ARGV[at + 3] ~= '0' then redis.call('HSET', job.waits, wait_field('x', step, key), ms(now + tonumber(ARGV[at + 3]))) end
     if ARGV[at + 4] == '1' then redis.call('ZADD', asked, ms(now), job.id .. ':' .. step .. ' ' .. key) end
-    if ARGV[at + 1] == 'children' then tell('children_wanted', job, step, attempt, key) end
+    local wanted = ARGV[at + 1] == 'children' and 'children_wanted' or ARGV[at + 1] == 'hand_off' and 'hand_off_wanted'
+    if wanted then tell(wanted, job, step, attempt, key) end
   end
 end
 local before = redis.call('HGET', job.waits, '# ' .. step)
