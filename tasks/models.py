@@ -209,6 +209,10 @@ class PlannedStep(Wire):
     """Instead of its agent's; `step_attempts` is the most tries."""
     fallback: SkipJsonSchema[str | None] = None
     """Agent that takes it over when it would be given up, instead of its agent's own."""
+    fallbacks: SkipJsonSchema[list[str]] = Field(default_factory=list)
+    """Agents after that one, in their order, instead of those that follow it by themselves."""
+    fallback_capability: SkipJsonSchema[str | None] = None
+    """After them every agent that has this capability, by name."""
     timeout_ms: SkipJsonSchema[int] = Field(default=0, ge=0)
     """Longest time of one attempt. Each limit may only shorten what its agent and the settings say; 0: as they say."""
     total_ms: SkipJsonSchema[int] = Field(default=0, ge=0)

@@ -3,11 +3,15 @@
 from typing import Final
 
 from tasks.models import AgentDefinition
+from tasks.patterns.compile import COORDINATOR
 
 PLANNER: Final = "planner"
 SEARCH: Final = "search"
 ANALYSIS: Final = "analysis"
 SUMMARY: Final = "summary"
+ROUTER: Final = "router"
+CRITIC: Final = "critic"
+SUPERVISOR: Final = "supervisor"
 
 QUEUES: Final = (PLANNER, SEARCH, ANALYSIS, SUMMARY)
 """Queues of the built-in agents."""
@@ -40,5 +44,15 @@ BUILT_IN: Final = (
         capabilities=("summary", "comparison", "writing"),
         queue=SUMMARY,
     ),
+    AgentDefinition(
+        name=COORDINATOR,
+        description="Does what patterns decide while they run: code, that has steps done by other agents.",
+        queue=PLANNER,
+        plannable=False,
+        sub_agents=("any",),
+    ),
+    AgentDefinition(name=ROUTER, description="Chooses one of several options.", queue=PLANNER, plannable=False),
+    AgentDefinition(name=CRITIC, description="Says what is wrong with a draft.", queue=PLANNER, plannable=False),
+    AgentDefinition(name=SUPERVISOR, description="Says who does what next.", queue=PLANNER, plannable=False),
 )
 """Definitions that a plan may name also while no worker that offers them is up: their steps wait in the queue."""

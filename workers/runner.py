@@ -39,6 +39,7 @@ from tasks.store.waits import WaitStore
 from tasks.usage import Usage
 from workers.agents import citations
 from workers.agents.base import AgentReply
+from workers.agents.prompt import shows_agents
 from workers.agents.registry import AgentRegistry
 from workers.answering import Answering
 from workers.context import StepContext, enter_step
@@ -190,7 +191,7 @@ class Runner:
         limit, idle = asyncio.timeout(seconds), None
         try:
             async with limit, watched(context, claim.step.idle_ms / 1000) as idle:
-                if claim.step.kind is StepKind.PLAN:
+                if shows_agents(claim.step):
                     living = await self.fleet.agents()
                     context.agents = tuple(agent for agent in living if agent.plannable)
                 if self.waits is not None:

@@ -75,11 +75,7 @@ def _fallbacks(
     planned: PlannedStep, agent: AgentDefinition, agents: Sequence[AgentDefinition], limits: OrchestratorSettings
 ) -> tuple[Fallback, ...]:
     """The chain of agents behind this one, each once."""
-    chain: list[AgentDefinition] = []
-    following = planned.fallback or agent.fallback
-    while following is not None and following not in (agent.name, *(one.name for one in chain)):
-        chain.append(_known(following, agents))
-        following = chain[-1].fallback
+    chain = [_known(name, agents) for name in heirs(planned, agent, agents)]
     return tuple(
         Fallback(
             agent=one.name,
@@ -91,6 +87,21 @@ def _fallbacks(
         )
         for one in chain
     )
+
+
+def heirs(planned: PlannedStep, agent: AgentDefinition, agents: Sequence[AgentDefinition]) -> list[str]:
+    """Names of the agents that take a step over, each once: as the plan says, else as one agent names the next."""
+    able = sorted(one.name for one in agents if one.plannable and planned.fallback_capability in one.capabilities)
+    listed = [*planned.fallbacks, *able]
+    if listed:
+        first = [planned.fallback] if planned.fallback else []
+        return [name for name in dict.fromkeys([*first, *listed]) if name != agent.name]
+    names: list[str] = []
+    following = planned.fallback or agent.fallback
+    while following is not None and following not in (agent.name, *names):
+        names.append(following)
+        following = _known(following, agents).fallback
+    return names
 
 
 def _attempt_ms(planned: PlannedStep, agent: AgentDefinition, limits: OrchestratorSettings) -> int:

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.planning import graph
+from orchestrator.planning.balance import NO_LOADS, Balance, Loads
 from orchestrator.planning.bind import bound, own_step
 from orchestrator.settings import OrchestratorSettings
 from tasks.ids import RESERVED_STEPS, STEP_ID, SYNTHESIS_STEP, StepId
 from tasks.models import AgentDefinition, Join, Plan, PlannedStep, Step, StepKind
+from tasks.patterns.compile import COORDINATOR
 from tasks.store import NewStep
 
 MAX_DESCRIPTION_CHARS = 20_000
@@ -33,13 +35,22 @@ class Checked:
     """The faults are that no living agent is what some steps want: one may come up yet."""
 
 
-def check(plan: Plan, agents: Sequence[AgentDefinition], limits: OrchestratorSettings) -> Checked:
+def check(
+    plan: Plan,
+    agents: Sequence[AgentDefinition],
+    limits: OrchestratorSettings,
+    *,
+    given: bool = False,
+    loads: Loads = NO_LOADS,
+) -> Checked:
     """Check a proposed plan and bind its steps to agents and queues.
 
     Args:
-        agents: Those that may be given steps.
+        agents: Those that are known; a planner may use the plannable ones.
+        given: A person's plan, and no planner's: it may have patterns coordinated.
+        loads: How long queues are, for steps that name a capability.
     """
-    able = [agent for agent in agents if agent.plannable]
+    able = [agent for agent in agents if agent.plannable or (given and agent.name == COORDINATOR)]
     faults = list(shape_faults(plan, limits))
     faults += [fault for at, step in enumerate(plan.steps) for fault in step_faults(at, step, able)]
     if not faults:
@@ -47,7 +58,7 @@ def check(plan: Plan, agents: Sequence[AgentDefinition], limits: OrchestratorSet
     absent = [fault for at, step in enumerate(plan.steps) for fault in _absences(at, step, able, agents)]
     if faults or absent:
         return Checked(faults=named([*faults, *absent]), only_absent=not faults)
-    return Checked(steps=tuple(_bind(plan, able, agents, limits)))
+    return Checked(steps=tuple(_bind(plan, able, agents, limits, loads)))
 
 
 def named(faults: Sequence[str]) -> tuple[str, ...]:
@@ -112,8 +123,12 @@ def _absences(
     if step.agent is None and step.capability is not None and step.capability not in capabilities:
         known = ", ".join(sorted(capabilities)) or "none"
         yield f"{path}.capability: no agent has {step.capability!r}; there are: {known}"
-    if step.fallback not in (None, step.agent) and all(agent.name != step.fallback for agent in agents):
-        yield f"{path}.fallback: {step.fallback!r} is unknown; there are: {_names(agents)}"
+    listed = {f"fallbacks[{number}]": name for number, name in enumerate(step.fallbacks)}
+    for field, name in {"fallback": step.fallback, **listed}.items():
+        if name not in (None, step.agent) and all(agent.name != name for agent in agents):
+            yield f"{path}.{field}: {name!r} is unknown; there are: {_names(agents)}"
+    if step.fallback_capability is not None and step.fallback_capability not in capabilities:
+        yield f"{path}.fallback_capability: no agent has {step.fallback_capability!r}"
 
 
 def _names(agents: Sequence[AgentDefinition]) -> str:
@@ -137,15 +152,20 @@ def graph_faults(plan: Plan, limits: OrchestratorSettings) -> Iterator[str]:
 
 
 def _bind(
-    plan: Plan, able: Sequence[AgentDefinition], agents: Sequence[AgentDefinition], limits: OrchestratorSettings
+    plan: Plan,
+    able: Sequence[AgentDefinition],
+    agents: Sequence[AgentDefinition],
+    limits: OrchestratorSettings,
+    loads: Loads,
 ) -> Iterator[NewStep]:
+    balance = Balance(loads)
     planned = {step.id: step for step in plan.steps}
     needs = {step.id: list(dict.fromkeys(step.depends_on)) for step in plan.steps}
     after, ends = graph.dependents(needs), graph.sinks(needs)
     for layer in graph.layers(needs):
         for name in layer:
             children = after[name] if name not in ends else [SYNTHESIS_STEP]
-            chosen = agent_for(planned[name], able)
+            chosen = balance.take(planned[name], able)
             if chosen is None:
                 raise ValueError(f"{name!r} was checked to have an agent")
             step = bound(planned[name], needs[name], chosen, agents, limits)
@@ -154,13 +174,6 @@ def _bind(
         SYNTHESIS_STEP, StepKind.SYNTHESIS, SYNTHESIS, limits.synthesis_agent, agents, limits
     ).model_copy(update={"depends_on": tuple(StepId(step) for step in ends), "join": Join.BEST_EFFORT})
     yield NewStep(closing)
-
-
-def agent_for(planned: PlannedStep, able: Sequence[AgentDefinition]) -> AgentDefinition | None:
-    """Who does it: the named agent, or the first one that has the capability; None when there is none."""
-    if planned.agent is not None:
-        return next((one for one in able if one.name == planned.agent), None)
-    return next((one for one in able if planned.capability in one.capabilities), None)
 
 
 def first_step(task: str, agents: Sequence[AgentDefinition], limits: OrchestratorSettings) -> Step:

@@ -8,11 +8,13 @@ from typing import Final
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from orchestrator.planning import graph
+from orchestrator.planning.balance import NO_LOADS, Balance, Loads, able_for
 from orchestrator.planning.bind import bound
-from orchestrator.planning.check import MAX_FAULT_CHARS, agent_for, graph_faults, named, shape_faults, step_faults
+from orchestrator.planning.check import MAX_FAULT_CHARS, graph_faults, named, shape_faults, step_faults
 from orchestrator.settings import OrchestratorSettings
 from tasks.ids import StepId
 from tasks.models import AgentDefinition, Inherited, Plan, PlannedStep, Step, Wire
+from tasks.patterns.compile import COORDINATOR
 from tasks.store import NewStep
 
 ANYBODY: Final = "any"
@@ -45,26 +47,37 @@ def family(
     taken: Collection[str],
     agents: Sequence[AgentDefinition],
     limits: OrchestratorSettings,
+    *,
+    done: Collection[str] = (),
+    loads: Loads = NO_LOADS,
 ) -> Family:
     """Check what a parked step wants done, and bind it.
 
     Args:
         wanted: As `workers.delegation` says it; from a worker, so it is parsed.
         taken: Ids of the job's steps.
+        done: Ids of children of the same parent that have ended: new ones may build on their results.
+        loads: How long queues are, for steps that name a capability.
     """
     try:
         asked = _ASKED.validate_python(wanted)
     except ValidationError as error:
         return Family(faults=named([f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]))
-    plan = Plan(steps=asked.steps)
+    own = {step.id for step in asked.steps}
+    plan = Plan(steps=[_without(step, set(done) - own) for step in asked.steps])
     faults = [*_descent_faults(plan, parent, agents, limits), *shape_faults(plan, limits)]
-    faults += [fault for at, step in enumerate(plan.steps) for fault in step_faults(at, step, agents)]
+    faults += [fault for at, step in enumerate(asked.steps) for fault in step_faults(at, step, agents)]
     if len(taken) + len(plan.steps) > limits.max_job_steps:
         faults.append(f"steps: the job would have more than {limits.max_job_steps} steps")
     faults = faults or list(graph_faults(plan, limits))
     if faults:
         return Family(faults=tuple(fault[:MAX_FAULT_CHARS] for fault in named(faults)))
-    return Family(steps=tuple(_bind(plan, asked, parent, taken, agents, limits)))
+    return Family(steps=tuple(_bind(plan, asked, parent, taken, agents, limits, Balance(loads))))
+
+
+def _without(step: PlannedStep, done: Collection[str]) -> PlannedStep:
+    """The step without what it need not wait for."""
+    return step.model_copy(update={"depends_on": [one for one in step.depends_on if one not in done]})
 
 
 def _descent_faults(
@@ -77,16 +90,26 @@ def _descent_faults(
     allowed = set(own.sub_agents) if own else set[str]()
     faults: list[str] = []
     for at, step in enumerate(plan.steps):
-        chosen = agent_for(step, agents)
-        if chosen is None:
+        able = able_for(step, agents)
+        name = able[0].name if able else ""
+        if not able:
             what = f"agent {step.agent!r}" if step.agent else f"capability {step.capability!r}"
             faults.append(f"steps[{at}]: no living agent is or has {what}")
-        elif chosen.name in line:
-            faults.append(f"steps[{at}].agent: a circle, {' → '.join((*line, chosen.name))}")
-        elif chosen.name not in allowed and ANYBODY not in allowed:
+        elif not [one for one in able if not _circles(one.name, line)]:
+            faults.append(f"steps[{at}].agent: a circle, {' → '.join((*line, name))}")
+        elif not [one for one in able if _may(one.name, allowed, line)]:
             may = ", ".join(sorted(allowed)) or "nobody"
-            faults.append(f"steps[{at}].agent: {parent.agent!r} may not delegate to {chosen.name!r}; it may to {may}")
+            faults.append(f"steps[{at}].agent: {parent.agent!r} may not delegate to {name!r}; it may to {may}")
     return faults
+
+
+def _circles(name: str, line: Sequence[str]) -> bool:
+    """Whether an agent would do a part of its own work. The coordinator only does what patterns say, which end."""
+    return name in line and name != COORDINATOR
+
+
+def _may(name: str, allowed: Collection[str], line: Sequence[str]) -> bool:
+    return (name in allowed or ANYBODY in allowed) and not _circles(name, line)
 
 
 def _bind(
@@ -96,30 +119,34 @@ def _bind(
     taken: Collection[str],
     agents: Sequence[AgentDefinition],
     limits: OrchestratorSettings,
+    balance: Balance,
 ) -> list[NewStep]:
     names = _names(plan, parent, taken)
     planned = {step.id: step for step in plan.steps}
     needs = {step.id: list(dict.fromkeys(step.depends_on)) for step in plan.steps}
     after = graph.dependents(needs)
     own = next((agent for agent in agents if agent.name == parent.agent), None)
+    line, allowed = (*parent.lineage, parent.agent), set(own.sub_agents) if own else set[str]()
+    able = [one for one in agents if _may(one.name, allowed, line)]
+    before = {step.id: list(dict.fromkeys(step.depends_on)) for step in asked.steps}
     budgets = parent.budgets
     if own is not None and own.budget is not None:
         budgets = (*budgets, Inherited(scope=f"agent:{own.name}", budget=own.budget))
     made: list[NewStep] = []
     for layer in graph.layers(needs):
         for name in layer:
-            chosen = agent_for(planned[name], agents)
+            chosen = balance.take(planned[name], able)
             if chosen is None:
                 raise ValueError(f"{name!r} was checked to have an agent")
-            step = bound(planned[name], [names[one] for one in needs[name]], chosen, agents, limits)
+            step = bound(planned[name], [names.get(one, one) for one in before[name]], chosen, agents, limits)
             step = step.model_copy(
                 update={
                     "id": names[name],
                     "parent": parent.id,
-                    "lineage": (*parent.lineage, parent.agent),
+                    "lineage": line,
                     "budgets": budgets,
                     "tools": _tools(parent.tools, asked.tools),
-                    "fallbacks": (),
+                    "fallbacks": tuple(heir for heir in step.fallbacks if _may(heir.agent, allowed, line)),
                 }
             )
             made.append(NewStep(step, tuple(names[one] for one in after[name])))

@@ -8,6 +8,7 @@ import asyncio
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, assert_never
 
@@ -27,7 +28,7 @@ from tasks.messages import Dispatch
 from tasks.models import AgentDefinition, Failure, Plan, Step
 from tasks.queues import BUILT_IN
 from tasks.redaction import excerpt
-from tasks.states import StepStatus, TaskStatus
+from tasks.states import FINAL_STEP, StepStatus, TaskStatus
 from tasks.store import (
     Entry,
     FleetStore,
@@ -245,7 +246,11 @@ class Actor:
             if record.final or parent is None or wait is None or wait.outcome is not None or wait.children:
                 return
             taken = {one.step.id for one in record.steps}
-            checked = family(wait.data, parent.step, taken, await self._agents(), self.settings)
+            seen = {one.step.id for one in record.steps if one.step.parent == step} | set(parent.step.depends_on)
+            done = {one.step.id for one in record.steps if one.step.id in seen and one.status in FINAL_STEP}
+            agents = await self._agents()
+            loads = await self._loads(agents)
+            checked = family(wait.data, parent.step, taken, agents, self.settings, done=done, loads=loads)
             if checked.faults:
                 log.warning("children_refused", **_bound(entry), faults=list(checked.faults))
                 await self.waits.outcome(job, step, key, {"kind": "refused", "faults": list(checked.faults)})
@@ -282,12 +287,13 @@ class Actor:
             return
         agents = await self._agents()
         plan, faults = _proposal(record, proposer)
-        checked = check(plan, agents, self.settings) if plan is not None else None
+        given = record.spec.plan is not None  # whoever gave it may start the worker now; a planner knows who is alive
+        loads = await self._loads(agents)
+        checked = check(plan, agents, self.settings, given=given, loads=loads) if plan is not None else None
         if checked is not None and not checked.faults and plan is not None:
             await self._accept(record, plan, checked.steps)
             return
         faults = list(checked.faults if checked is not None else named(faults))
-        given = record.spec.plan is not None  # whoever gave it may start the worker now; a planner knows who is alive
         if (
             given
             and checked is not None
@@ -309,6 +315,12 @@ class Actor:
         now = time.monotonic()
         known = {name: agent for name, (agent, at) in self.seen.items() if now - at < REMEMBERED_S}
         return [*known.values(), *(agent for agent in BUILT_IN if agent.name not in known)]
+
+    async def _loads(self, agents: Sequence[AgentDefinition]) -> dict[str, int]:
+        """How long the queues of agents are that share a capability with another one: the shorter one is taken."""
+        shared = {word for word, count in Counter(w for one in agents for w in one.capabilities).items() if count > 1}
+        queues = {one.queue for one in agents if shared & {*one.capabilities}}
+        return {queue: (await self._look_at(queue))[1] for queue in sorted(queues)}
 
     def remember(self, living: Sequence[AgentDefinition]) -> None:
         """Take note of agents that are alive. After an outage all announcements are gone: a plan that names one of

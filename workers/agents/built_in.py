@@ -1,15 +1,20 @@
-"""The agents that every release has: planner, search, analysis, summary. Their prompts are files."""
+"""The agents that every release has. Their prompts are files."""
 
 from importlib import resources
 
+from pydantic import BaseModel
+
 from tasks.models import AgentDefinition, Plan
-from tasks.queues import ANALYSIS, BUILT_IN, PLANNER, SEARCH, SUMMARY
+from tasks.patterns.compile import COORDINATOR
+from tasks.patterns.decisions import Choice, NextMove, Verdict
+from tasks.queues import ANALYSIS, BUILT_IN, CRITIC, PLANNER, ROUTER, SEARCH, SUMMARY, SUPERVISOR
 from workers.agents.base import Agent
 from workers.tools.base import Tool
 
 
 def built_in() -> list[Agent]:
     """The built-in agents."""
+    from workers.coordinating.agent import coordinator
     from workers.tools.knowledge import list_documents, read_document, search_passages
     from workers.tools.tables import describe_table, list_tables, query_table
 
@@ -19,7 +24,11 @@ def built_in() -> list[Agent]:
         ANALYSIS: (describe_table, list_tables, query_table, search_passages),
         SUMMARY: (),
     }
-    return [_agent(definition, tools[definition.name]) for definition in BUILT_IN]
+    forms: dict[str, type[BaseModel]] = {PLANNER: Plan, ROUTER: Choice, CRITIC: Verdict, SUPERVISOR: NextMove}
+    return [
+        coordinator if one.name == COORDINATOR else _agent(one, tools.get(one.name, ()), forms.get(one.name))
+        for one in BUILT_IN
+    ]
 
 
 def prompt(name: str) -> str:
@@ -27,7 +36,7 @@ def prompt(name: str) -> str:
     return (resources.files("workers.agents") / "prompts" / f"{name}.md").read_text(encoding="utf-8").strip()
 
 
-def _agent(definition: AgentDefinition, tools: tuple[Tool, ...]) -> Agent:
+def _agent(definition: AgentDefinition, tools: tuple[Tool, ...], output: type[BaseModel] | None) -> Agent:
     return Agent(
         name=definition.name,
         description=definition.description,
@@ -35,6 +44,6 @@ def _agent(definition: AgentDefinition, tools: tuple[Tool, ...]) -> Agent:
         tools=tools,
         instructions=prompt(definition.name),
         queue=definition.queue,
-        output=Plan if definition.name == PLANNER else None,
+        output=output,
         plannable=definition.plannable,
     )

@@ -8,7 +8,7 @@ of a plan that rest on the same inputs, so the provider's cache can keep it for 
 import json
 from collections.abc import Sequence
 
-from tasks.models import AgentDefinition, Claim, StepInput, StepKind, TableRef
+from tasks.models import AgentDefinition, Claim, Step, StepInput, StepKind, TableRef
 from workers.agents.envelope import wrap
 
 
@@ -27,7 +27,7 @@ def opening(
         wrap("knowledge", json.dumps(list(knowledge or job.knowledge))),
         wrap("tables", json.dumps([_columns_of(table) for table in job.data], ensure_ascii=False)),
     ]
-    if step.kind is StepKind.PLAN:
+    if shows_agents(step):
         pieces.append(wrap("agents", json.dumps([_about(agent) for agent in agents], ensure_ascii=False)))
     if conversation:
         pieces.append(wrap("conversation", conversation))
@@ -35,8 +35,15 @@ def opening(
     pieces.extend(_input(item) for item in claim.inputs)
     if isinstance(step.input, dict) and "faults" in step.input:
         pieces.append(wrap("faults", json.dumps(step.input["faults"], ensure_ascii=False)))
+    if isinstance(step.input, dict) and "options" in step.input:
+        pieces.append(wrap("options", json.dumps(step.input["options"], ensure_ascii=False)))
     pieces.append(wrap("step", step.description, {"id": step.id, "agent": step.agent, "kind": step.kind}))
     return "\n\n".join(pieces)
+
+
+def shows_agents(step: Step) -> bool:
+    """Whether a step is told who there is: planning, also where a pattern asks for a plan."""
+    return step.kind is StepKind.PLAN or (isinstance(step.input, dict) and step.input.get("agents") is True)
 
 
 def shared_chars(opened: str, kind: StepKind) -> int:

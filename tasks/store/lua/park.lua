@@ -21,8 +21,11 @@ for at = 10, #ARGV, 5 do
     if wanted then tell(wanted, job, step, attempt, key) end
   end
 end
-local before = redis.call('HGET', job.waits, '# ' .. step)
-redis.call('HSET', job.waits, '# ' .. step, table.concat(keys, ' '))
+-- What it waited for before stays in the list: its code asks again for all of it, in the same order.
+local all, known = {}, {}
+for key in keys_waited_for(job, step) do all[#all + 1], known[key] = key, true end
+for _, key in ipairs(keys) do if not known[key] then all[#all + 1] = key end end
+redis.call('HSET', job.waits, '# ' .. step, table.concat(all, ' '))
 keep_alive(job, job.waits)
 redis.call('HSET', job.steps, 's:' .. step, 'parked')
 redis.call('HDEL', job.steps, 'e:' .. step)

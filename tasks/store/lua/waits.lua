@@ -1,5 +1,5 @@
 -- Waits: what parked steps wait for, and what has come of it. Stands after accounts.
--- :waits  # <step> keys that it was last parked for · w <step> <key> what is waited for, JSON · x <step> <key> when that
+-- :waits  # <step> keys that it has been parked for · w <step> <key> what is waited for, JSON · x <step> <key> when that
 --         expires, Unix ms · o <step> <key> what came of it, JSON · c <step> <key> child steps · n <step> <key> those
 --         that have not ended
 -- :steps  p:<child> its parent and the key, blank-separated

@@ -10,6 +10,7 @@ from tasks.models import Plan
 from tasks.usage import Usage
 from workers.llm.base import Block, ChatMessage, ModelReply, ModelRequest
 from workers.llm.offline.analysis import DESCRIBE, LIST, QUERY, analyse
+from workers.llm.offline.deciding import filled
 from workers.llm.offline.generic import use_tools
 from workers.llm.offline.moves import Answer, Move
 from workers.llm.offline.planner import plan
@@ -83,6 +84,9 @@ def decide(request: ModelRequest) -> Move:
     brief = read(request)
     if request.output is Plan:
         return Answer(plan(brief))
+    form = filled(request.output, brief) if request.output is not None else None
+    if form is not None:
+        return Answer(form)
     if request.output is not None:
         raise OfflineCannotFill(
             f"the offline rules cannot fill the form {request.output.__name__!r} of agent {request.agent!r}; "

@@ -73,6 +73,8 @@ class Brief:
     agents: tuple[AgentCard, ...] = ()
     inputs: tuple[Input, ...] = ()
     faults: tuple[str, ...] = ()
+    options: dict[str, str] = field(default_factory=dict[str, str])
+    """What may be chosen, and what it is for."""
     exchanges: tuple[Exchange, ...] = ()
     turns: int = 0
     """Replies of ours in the conversation, since the last request."""
@@ -105,6 +107,7 @@ def read(request: ModelRequest) -> Brief:
         agents=_cards(_first(prompt, "agents")),
         inputs=tuple(_input(found, text) for found, text in unwrap(prompt, "input")),
         faults=_names(_first(prompt, "faults")),
+        options=_options(_first(prompt, "options")),
         exchanges=tuple(_exchanges(request.messages[opened:])),
         turns=sum(message["role"] == "assistant" for message in request.messages[opened:]),
         tools=frozenset(tool.name for tool in request.tools),
@@ -188,6 +191,15 @@ def _json(text: str) -> JsonValue:
         return cast("JsonValue", json.loads(text))
     except (ValueError, RecursionError):
         return None
+
+
+def _options(text: str) -> dict[str, str]:
+    try:
+        value = cast("JsonValue", json.loads(text) if text else {})
+    except (ValueError, RecursionError):
+        return {}
+    found = value if isinstance(value, dict) else {}
+    return {name: about for name, about in found.items() if isinstance(about, str)}
 
 
 def _names(text: str) -> tuple[str, ...]:
