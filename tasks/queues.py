@@ -48,6 +48,7 @@ BUILT_IN: Final = (
         name=COORDINATOR,
         description="Does what patterns decide while they run: code, that has steps done by other agents.",
         queue=PLANNER,
+        tools=("delegate",),
         plannable=False,
         sub_agents=("any",),
     ),

@@ -67,13 +67,13 @@ def echo(context: StepContext) -> str:
     return f"{context.claim.step.agent}({seen(context)})"
 
 
-async def run(moves: Moves, pattern: Pattern, *agents: Agent, task: str = "Find out.", **settings: object) -> JobResult:
+async def run(moves: Moves, pattern: Pattern, *agents: Agent, task: str = "Find out.") -> JobResult:
     names = {one.name for one in agents}
     known = [
         coordinator,
         *(played(one, echo) for one in ("search", "analysis", "summary", "planner") if one not in names),
     ]
-    fleet = Fleet(moves, [*agents, *known], step_attempts=1, **settings)
+    fleet = Fleet(moves, [*agents, *known], step_attempts=1)
     await moves.fleet.announce(fleet.presence)
     job = await fleet.deciding.submitted(a_job(task, plan=plan_of(pattern)))
     await fleet.run(job)
@@ -193,7 +193,9 @@ async def test_a_draft_is_mended_until_it_is_good(moves: Moves) -> None:
 
 
 async def test_after_the_last_round_the_best_draft_is_taken(moves: Moves) -> None:
-    scores = [{"good": False, "score": score, "feedback": f"only {score}"} for score in (30, 60, 10)]
+    scores: list[dict[str, JsonValue]] = [
+        {"good": False, "score": score, "feedback": f"only {score}"} for score in (30, 60, 10)
+    ]
     author = played("author", lambda context: context.claim.step.id)
     parts = refine(work("Write.", "author"), "is good", rounds=3)
     result = await run(moves, parts, author, played("critic", deciding(*scores)))

@@ -12,7 +12,7 @@ import asyncio, hashlib, json
 import httpx2
 from pydantic import BaseModel
 from tasks.models import TableRef
-from tasks.queues import BUILT_IN
+from tasks.queues import BUILT_IN, QUEUES
 from tests.unit.attempts import make_claim, make_input
 from workers.agents.base import Agent
 from workers.agents.built_in import built_in
@@ -54,7 +54,7 @@ def given(name):
 
 OWN = {"quote": quote, "crm_find": given("crm_find"), "crm_add": given("crm_add")}
 AGENTS = [
-    *built_in(),
+    *(agent for agent in built_in() if agent.name in QUEUES),
     Agent(name="finance", description="Prices.", tools=[OWN[name] for name in set(OWN)]),
     Agent(name="judge", description="Judges.", output=Verdict, tools=[quote], server_tools={"web_search", "web_fetch"}),
 ]

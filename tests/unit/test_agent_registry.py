@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import BadSetting, ContractError, UnknownAgent
-from tasks.queues import QUEUES
+from tasks.queues import BUILT_IN
 from workers.agents.base import Agent
 from workers.agents.registry import AgentRegistry, load_agents
 
@@ -60,7 +60,7 @@ def test_a_name_is_given_once() -> None:
 
 
 def test_without_modules_there_are_the_built_in_agents() -> None:
-    assert sorted(one.name for one in load_agents([])) == sorted(QUEUES)
+    assert sorted(one.name for one in load_agents([])) == sorted(one.name for one in BUILT_IN)
 
 
 def test_own_agents_come_from_the_working_directory_and_may_replace_built_in_ones(write: Write) -> None:
@@ -69,7 +69,7 @@ def test_own_agents_come_from_the_working_directory_and_may_replace_built_in_one
     )
     registry = load_agents([write("own_agents_one", text)])
     assert registry.get("search").description == "Mine."
-    assert len(registry) == len(QUEUES) + 1
+    assert len(registry) == len(BUILT_IN) + 1
 
 
 def test_an_agent_that_two_modules_share_is_one(write: Write) -> None:
