@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from orchestrator.recording import Recording
     from orchestrator.sessions import AgentStateManager, AsyncSessionHandle, StatefulAgent, StateStore
     from tasks.errors import JobCancelled, JobFailed, ResultTimeout, SessionBusy, StateConflict, TroupeError
+    from tasks.patterns.calls import chain, debate, orchestrate, parallel, refine, route, supervise, vote, work
+    from tasks.patterns.compile import plan_of
     from tasks.results import JobResult
     from tasks.sessions import AgentState, Message, Policy, TaskState
     from tasks.usage import Budget
@@ -41,6 +43,16 @@ __all__ = [
     "TaskState",
     "Troupe",
     "TroupeError",
+    "chain",
+    "debate",
+    "orchestrate",
+    "parallel",
+    "plan_of",
+    "refine",
+    "route",
+    "supervise",
+    "vote",
+    "work",
 ]
 
 _PLACES: Final = {
@@ -50,6 +62,18 @@ _PLACES: Final = {
     "orchestrator.recording": ("Recording",),
     "orchestrator.sessions": ("AgentStateManager", "AsyncSessionHandle", "StatefulAgent", "StateStore"),
     "tasks.errors": ("JobCancelled", "JobFailed", "ResultTimeout", "SessionBusy", "StateConflict", "TroupeError"),
+    "tasks.patterns.calls": (
+        "chain",
+        "debate",
+        "orchestrate",
+        "parallel",
+        "refine",
+        "route",
+        "supervise",
+        "vote",
+        "work",
+    ),
+    "tasks.patterns.compile": ("plan_of",),
     "tasks.results": ("JobResult",),
     "tasks.sessions": ("AgentState", "Message", "Policy", "TaskState"),
     "tasks.usage": ("Budget",),

@@ -26,9 +26,12 @@ from tasks.states import StepStatus, TaskStatus
 from tests.support.builders import a_job
 from tests.support.fleet import Fleet
 from tests.support.moves import Moves
+from tests.unit.test_patterns import EXAMPLES, example
 from workers.agents.base import Agent, AgentReply
+from workers.agents.built_in import built_in
 from workers.context import StepContext
 from workers.coordinating.agent import coordinator
+from workers.llm.offline.model import OfflineModel
 
 Script = Callable[[StepContext], AgentReply | str]
 
@@ -294,3 +297,15 @@ async def test_a_failed_part_keeps_what_the_others_found(moves: Moves) -> None:
     assert result.status is TaskStatus.COMPLETED
     assert "refine" in {one.step for one in result.missing}
     assert (text_of(result, "search"), text_of(result, "analysis")) == ("search()", "analysis()")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+async def test_an_example_runs_offline(moves: Moves, name: str) -> None:
+    fleet = Fleet(moves, built_in(), OfflineModel())
+    await moves.fleet.announce(fleet.presence)
+    made = example(name)
+    job = await fleet.deciding.submitted(a_job(made.TASK, plan=plan_of(made.PATTERN)))
+    await fleet.run(job)
+    result = report(await moves.snapshots.job(job))
+    assert result.status is TaskStatus.COMPLETED, result.error
+    assert result.missing == ()
