@@ -25,7 +25,6 @@ from tasks.ids import WorkerName
 from tasks.presence import OrchestratorPresence
 from tasks.settings import StoreSettings
 from tasks.store import FleetStore, JobStore, Outbox, Pruning, Store
-from tasks.store.fleet import agents_of
 from tasks.store.jobs import SWEEP_BATCH, Swept
 
 log = structlog.get_logger("orchestrator")
@@ -165,7 +164,7 @@ class Orchestrator:
 
     async def _windows(self) -> dict[str, int]:
         workers = await self.fleet.workers()
-        self.actor.remember(agents_of(workers))
+        self.actor.remember(workers)
         return windows(workers, self.settings.queue_limits, self.store_settings.partitions)
 
     async def _announce(self) -> None:

@@ -13,11 +13,14 @@ from kombu.connection import Connection
 from kombu.entity import Queue
 
 from tasks.broker import VISIBILITY_TIMEOUT_S, Broker, broker_for, is_redis
+from tasks.queues import VERSION_MARK
 from tasks.settings import StoreSettings
 from tasks.transport import install_transports
 
 RECONNECT_S: Final = 4.0
 """Longest wait between two tries at a broker that is away; the first is 2 s."""
+UNUSED_VERSION_S: Final = 86_400.0
+"""How long RabbitMQ keeps a queue of a version that nobody listens on; Redis keeps none that is empty."""
 CONNECTIONS_BESIDE_THREADS: Final = 50
 """Broker connections that a process needs beside one a thread: consumer, events, remote control."""
 
@@ -86,8 +89,9 @@ def make_app(settings: StoreSettings, *, concurrency: int = 10, current: bool = 
 
 
 def queue(name: str) -> Queue:
-    """A queue of ours, as Celery declares it."""
-    return Queue(name, routing_key=name)
+    """A queue of ours, as Celery declares it. One of a version ends by itself some time after its last worker."""
+    expires = UNUSED_VERSION_S if VERSION_MARK in name else None
+    return Queue(name, routing_key=name, expires=expires)
 
 
 def _transport(settings: StoreSettings, broker: Broker, concurrency: int) -> dict[str, object]:

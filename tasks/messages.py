@@ -57,15 +57,16 @@ class Dispatch(Wire):
     """One message to publish, with where to."""
 
     agent: Name
-    queue: Name
+    queue: str
+    """A queue's name, or that of one of its versions: `tasks.queues.of_version`."""
     message: StepMessage
 
     @classmethod
-    def of(cls, job: JobId, step: Step, attempt: int) -> "Dispatch":
-        """The dispatch of one attempt at a step."""
+    def of(cls, job: JobId, step: Step, attempt: int, queue: str | None = None) -> "Dispatch":
+        """The dispatch of one attempt at a step, to its queue unless another one is given."""
         goal = _shortened(" ".join(excerpt(step.description, MAX_SHOWN_CHARS).split()))
         return cls(
             agent=step.agent,
-            queue=step.queue,
+            queue=queue or step.queue,
             message=StepMessage(job=job, step=step.id, attempt=attempt, goal=goal),
         )

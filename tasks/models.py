@@ -144,6 +144,7 @@ class Fallback(Wire):
     queue_ms: int = Field(default=0, ge=0)
     idle_ms: int = Field(default=0, ge=0)
     retry: RetryPolicy = RetryPolicy()
+    version: str = "1"
 
 
 class Inherited(Wire):
@@ -186,6 +187,8 @@ class Step(Wire):
     """The only tools that its agent may use; None: all that it has. Children never get more than their parents."""
     handed: tuple[Name, ...] = ()
     """Agents that have had it before, each of which has handed it over with its conversation."""
+    version: str = "1"
+    """Version of its agent that it was bound to: no other one does it while a worker has this one."""
     quorum: int = Field(default=0, ge=0)
     """How many of its dependencies must succeed, where they join by quorum."""
     optional: bool = False

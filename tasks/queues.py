@@ -16,6 +16,14 @@ SUPERVISOR: Final = "supervisor"
 QUEUES: Final = (PLANNER, SEARCH, ANALYSIS, SUMMARY)
 """Queues of the built-in agents."""
 
+VERSION_MARK: Final = "@"
+
+
+def of_version(queue: str, version: str) -> str:
+    """The queue of messages for workers that have this version of an agent. It is used while there are several."""
+    return f"{queue}{VERSION_MARK}{version}"
+
+
 BUILT_IN: Final = (
     AgentDefinition(
         name=PLANNER,

@@ -10,10 +10,11 @@ from typing import Any, Final, cast
 from celery import signals
 from celery.concurrency.thread import TaskPool
 
-from tasks.app import make_app
+from tasks.app import make_app, queue
 from tasks.broker import is_redis
 from tasks.ids import WorkerName
 from tasks.logs import LogSettings, configure_logs
+from tasks.queues import of_version
 from tasks.settings import StoreSettings, read_settings
 from workers import pool
 from workers.agents.fitness import Fitness
@@ -53,12 +54,14 @@ def on_setup_logging(**_: object) -> None:
 def on_after_setup(sender: str, instance: Any, **_: object) -> None:
     """The queues are known, no thread of the pool has started: the loop may."""
     found = cast("dict[str, Any]", instance.app.amqp.queues.consume_from)
+    queues = sorted(found)
+    for agent in agents.on_queues(queues):
+        instance.app.amqp.queues.select_add(queue(of_version(agent.definition().queue, agent.version)))
     if is_redis(store_settings.broker):
-        for queue in found.values():
+        for one in instance.app.amqp.queues.consume_from.values():
             # Redis' acknowledgements are four commands a message and protect nothing that the store does not. On
             # RabbitMQ they stay: without them it would send one worker the whole queue.
-            queue.no_ack = True
-    queues = sorted(found)
+            one.no_ack = True
     process.start(WorkerName(sender), queues, int(instance.concurrency))
 
 

@@ -55,6 +55,7 @@ CLAIM_WITHIN: Final = timedelta(seconds=30)
 """How long a claim waits for a store that is away; after it the message is dropped and published again by the sweep."""
 MAX_MESSAGE_CHARS: Final = 2000
 STOPPING: Final = "the worker is stopping"
+OTHER_VERSION: Final = "the step is for another version of its agent"
 SETTLING: Final = "settling"
 """Marks an attempt that has its result: it is not stopped any more, or the result would be lost half-way."""
 HALF_CITATION: Final = re.compile(r"\[[^\]\n]{0,80}\Z")
@@ -129,6 +130,10 @@ class Runner:
             if claim is None:
                 log.info("message_dropped", reason="stale, delivered before, or its job ended")
                 return "dropped"
+            if await self._is_anothers(claim):
+                log.info("attempt_declined", agent=claim.step.agent, version=claim.step.version)
+                await _patiently(lambda: self.attempts.hand_back(ref, OTHER_VERSION, Usage()), self.settle_within)
+                return f"stopped: {OTHER_VERSION}"
             log.info("attempt_started", agent=claim.step.agent)
             task = asyncio.current_task()
             if task is None:
@@ -152,6 +157,23 @@ class Runner:
         log.info("attempt_declined", **ref._asdict())
         await _patiently(lambda: self.attempts.hand_back(ref, STOPPING, Usage()), self.settle_within)
         return f"stopped: {DRAINING}"
+
+    async def _is_anothers(self, claim: Claim) -> bool:
+        """Whether the step was bound to another version of its agent, which another worker has.
+
+        When nobody has that one any more, this one does it: a job outlives the release that it was planned with.
+        """
+        name, wanted = claim.step.agent, claim.step.version
+        if name not in self.agents or self.agents.get(name).version == wanted:
+            return False
+        try:
+            workers = await self.fleet.workers()
+        except TransientError:
+            workers = []
+        offered = any(agent.name == name and agent.version == wanted for one in workers for agent in one.agents)
+        if not offered:
+            log.warning("agent_version_is_gone", agent=name, wanted=wanted, own=self.agents.get(name).version)
+        return offered
 
     async def _run(self, ref: AttemptRef, claim: Claim, held: Held) -> Outcome:
         reporter = Reporter(self.attempts, ref)

@@ -31,6 +31,7 @@ def bound(
         description=planned.description,
         agent=agent.name,
         queue=agent.queue,
+        version=agent.version,
         depends_on=tuple(StepId(before) for before in needs),
         join=planned.join or Join.ALL,
         timeout_ms=_attempt_ms(planned, agent, limits),
@@ -80,6 +81,7 @@ def _fallbacks(
         Fallback(
             agent=one.name,
             queue=one.queue,
+            version=one.version,
             timeout_ms=_attempt_ms(planned, one, limits),
             queue_ms=_queue_ms(planned, one, limits),
             idle_ms=_idle_ms(planned, one, limits),

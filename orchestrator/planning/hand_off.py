@@ -11,7 +11,7 @@ from orchestrator.planning.children import ANYBODY
 from orchestrator.settings import OrchestratorSettings
 from tasks.models import AgentDefinition, Step, StepKind, Wire
 
-BINDING = frozenset({"agent", "queue", "timeout_ms", "queue_ms", "idle_ms", "retry", "fallbacks"})
+BINDING = frozenset({"agent", "queue", "timeout_ms", "queue_ms", "idle_ms", "retry", "fallbacks", "version"})
 """What of a step follows from its agent."""
 
 

@@ -8,7 +8,7 @@ import asyncio
 import json
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Final, assert_never
 
@@ -26,7 +26,8 @@ from tasks.errors import DamagedRecord, IncompatibleVersion, TransientError, Unk
 from tasks.ids import PLAN_STEP, REPAIR_STEP, StepId
 from tasks.messages import Dispatch
 from tasks.models import AgentDefinition, Failure, Plan, Step
-from tasks.queues import BUILT_IN
+from tasks.presence import WorkerPresence
+from tasks.queues import BUILT_IN, of_version
 from tasks.redaction import excerpt
 from tasks.states import FINAL_STEP, StepStatus, TaskStatus
 from tasks.store import (
@@ -42,6 +43,8 @@ from tasks.store import (
     StepRecord,
     Store,
 )
+from tasks.store.attempts import HANDED_BACK
+from tasks.store.fleet import agents_of
 from tasks.store.reading import readable
 from tasks.store.waits import WaitStore
 
@@ -75,6 +78,8 @@ class Actor:
         self.looks: dict[str, tuple[float, bool, int]] = {}
         self.looking = asyncio.Lock()
         self.seen: dict[str, tuple[AgentDefinition, float]] = {}
+        self.versions: dict[str, frozenset[str]] = {}
+        """Versions of each agent that workers had when they were last looked at."""
 
     async def act(self, partition: int, entries: Sequence[Entry]) -> None:
         """Act on entries and delete those that are done.
@@ -111,7 +116,7 @@ class Actor:
     async def _publish(self, partition: int, entries: Sequence[Entry]) -> None:
         steps = await self.jobs.dispatch(partition, [entry.ref for entry in entries])
         dispatches = [
-            Dispatch.of(entry.ref.job, step, entry.ref.attempt)
+            Dispatch.of(entry.ref.job, step, entry.ref.attempt, self._route(step))
             for entry, step in zip(entries, steps, strict=True)
             if step is not None
         ]
@@ -169,6 +174,8 @@ class Actor:
             return
         with readable(f"the failure of {entry.ref.task_id}"):
             failure = Failure.model_validate_json(entry.data)
+        if failure.code == HANDED_BACK:  # perhaps by a worker that has another version: look who has this one
+            self.remember(await self.fleet.workers())
         decision = after_attempt(
             record.step.retry, failure, failures=record.failures, losses=record.losses, draw=random.random()
         )
@@ -213,8 +220,8 @@ class Actor:
         if record is None or record.status is not StepStatus.DISPATCHED or record.attempt != entry.ref.attempt:
             return
         waited, _, overtaken = entry.data.partition(" ")
-        queue, waited_ms = record.step.queue, int(waited)
-        living, depth = await self._look_at(queue)
+        queue, waited_ms, routed = record.step.queue, int(waited), self._route(record.step)
+        living, depth = await self._look_at(queue, routed)
         absent_s = self.absences.look(queue, living=living, now=time.monotonic())
         if min(absent_s, waited_ms / 1000) >= self.settings.no_worker_s:
             reason = (
@@ -224,16 +231,21 @@ class Actor:
             await self._hand_over(entry, record, Failure(code=NO_WORKER, message=reason))
         elif depth == 0 or overtaken:
             log.warning("message_published_again", **_bound(entry), queue=queue, waited_ms=waited_ms)
-            await self.publisher.publish([Dispatch.of(entry.ref.job, record.step, entry.ref.attempt)])
+            await self.publisher.publish([Dispatch.of(entry.ref.job, record.step, entry.ref.attempt, routed)])
 
-    async def _look_at(self, queue: str) -> tuple[bool, int]:
+    def _route(self, step: Step) -> str:
+        """The queue of a step's messages: of its agent's version, while workers of that one and of others are up."""
+        versions = self.versions.get(step.agent, frozenset())
+        return of_version(step.queue, step.version) if step.version in versions and len(versions) > 1 else step.queue
+
+    async def _look_at(self, queue: str, routed: str) -> tuple[bool, int]:
         """Whether somebody listens on a queue, and how many messages wait there; looked up once for many steps."""
         async with self.looking:
-            at, living, depth = self.looks.get(queue, (-LOOK_AGAIN_S, False, 0))
+            at, living, depth = self.looks.get(routed, (-LOOK_AGAIN_S, False, 0))
             if time.monotonic() - at >= LOOK_AGAIN_S:
                 living = any(queue in worker.queues for worker in await self.fleet.workers())
-                depth = await self.publisher.depth(queue)
-                self.looks[queue] = (time.monotonic(), living, depth)
+                depth = await self.publisher.depth(routed)
+                self.looks[routed] = (time.monotonic(), living, depth)
         return living, depth
 
     async def _adopt(self, entry: Entry) -> None:
@@ -311,7 +323,7 @@ class Actor:
 
     async def _agents(self) -> list[AgentDefinition]:
         """Agents alive now or a while ago, and the built-in ones: their steps wait when no worker of theirs is up."""
-        self.remember(await self.fleet.agents())
+        self.remember(await self.fleet.workers())
         now = time.monotonic()
         known = {name: agent for name, (agent, at) in self.seen.items() if now - at < REMEMBERED_S}
         return [*known.values(), *(agent for agent in BUILT_IN if agent.name not in known)]
@@ -320,13 +332,17 @@ class Actor:
         """How long the queues of agents are that share a capability with another one: the shorter one is taken."""
         shared = {word for word, count in Counter(w for one in agents for w in one.capabilities).items() if count > 1}
         queues = {one.queue for one in agents if shared & {*one.capabilities}}
-        return {queue: (await self._look_at(queue))[1] for queue in sorted(queues)}
+        return {queue: (await self._look_at(queue, queue))[1] for queue in sorted(queues)}
 
-    def remember(self, living: Sequence[AgentDefinition]) -> None:
+    def remember(self, workers: Sequence[WorkerPresence]) -> None:
         """Take note of agents that are alive. After an outage all announcements are gone: a plan that names one of
         these is not to be refused before its worker is heard again."""
         now = time.monotonic()
-        self.seen.update({agent.name: (agent, now) for agent in living})
+        self.seen.update({agent.name: (agent, now) for agent in agents_of(workers)})
+        versions: dict[str, set[str]] = defaultdict(set)
+        for agent in (agent for worker in workers for agent in worker.agents):
+            versions[agent.name].add(agent.version)
+        self.versions = {name: frozenset(found) for name, found in versions.items()}
 
     async def _accept(self, record: JobRecord, plan: Plan, steps: Sequence[NewStep]) -> None:
         names = [new.step.id for new in steps]

@@ -22,4 +22,9 @@ def _note(line: str) -> None:
         log.write(line)
 
 
-napper = Agent(name=os.environ.get("NAPPER", "napper"), description="Sleeps as long as it is told to.", run=nap)
+napper = Agent(
+    name=os.environ.get("NAPPER", "napper"),
+    description="Sleeps as long as it is told to.",
+    version=os.environ.get("NAPPER_VERSION", "1"),
+    run=nap,
+)

@@ -54,9 +54,10 @@ class HandMade:
         lines = (self.stage.folder / "naps.txt").read_text().splitlines()
         return [line.partition(" ")[2] for line in lines]
 
-    def add_worker(self) -> Command:
+    def add_worker(self, **variables: str) -> Command:
         """One more worker."""
-        self.workers.append(self.stage.start("worker", "planner", "summary", "napper", "--concurrency", "8"))
+        words = ("worker", "planner", "summary", "napper", "--concurrency", "8")
+        self.workers.append(self.stage.start(*words, **variables))
         return self.workers[-1]
 
     def kill(self, pid: int) -> None:

@@ -463,7 +463,7 @@ async def test_a_message_that_later_ones_have_overtaken_is_published_again(decid
 async def test_a_plan_may_name_an_agent_whose_announcement_has_ended_with_an_outage(deciding: Deciding) -> None:
     presence = a_worker(queues=("own",))
     await deciding.moves.fleet.announce(presence)
-    deciding.actor.remember(await deciding.moves.fleet.agents())
+    deciding.actor.remember(await deciding.moves.fleet.workers())
     await deciding.moves.fleet.leave(presence)
     job = await deciding.submitted(a_job(plan=a_plan({"one": ()}, agent="own")))
     assert (await deciding.moves.snapshots.job(job)).status is TaskStatus.IN_PROGRESS
