@@ -63,6 +63,10 @@ BEFORE: dict[str, type[BaseModel]] = {
     "plan_before_patterns": Plan,
     "job_spec_before_patterns": JobSpec,
     "step_before_patterns": Step,
+    "agent_definition_before_versions": AgentDefinition,
+    "step_before_versions": Step,
+    "step_least_before_versions": Step,
+    "worker_presence_before_versions": WorkerPresence,
 }
 """Forms of earlier releases, each without what came after it: read, and in the same words by default."""
 EVENTS = sorted(

@@ -195,7 +195,8 @@ def test_submitting_takes_these() -> None:
 def test_an_agent_takes_these() -> None:
     assert list(inspect.signature(workers.Agent).parameters) == [
         "name", "description", "capabilities", "tools", "mcp", "server_tools", "tool_choice", "instructions", "queue",
-        "version", "model", "thinking", "effort", "stream", "output", "max_turns", "budget", "sub_agents", "asks",
+        "version", "model", "thinking", "effort", "stream", "output", "max_turns", "budget", "sub_agents", "hand_offs",
+        "asks",
         "plannable", "run", "retry", "fallback", "timeout", "total_timeout", "queue_timeout", "idle_timeout",
         "prompt_cache",
     ]  # fmt: skip
