@@ -150,8 +150,7 @@ class Compiler:
 
 
 def _speaking(debater: Work, said: str) -> Work:
-    told: JsonValue = {"board": True}
-    return debater.model_copy(update={"task": f"{debater.task}\n{said}", "input": told})
+    return debater.model_copy(update={"task": f"{debater.task}\n{said}"})
 
 
 def _counting(how: How) -> str:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from tasks.models import Plan
+from tasks.patterns.decisions import Choice, NextMove, Verdict
 from workers.agents.envelope import unwrap
 from workers.llm.base import ChatMessage, JsonSchema, Model, ModelRequest
 from workers.testing.behaviours import Break, Fault, Hang, Say
@@ -16,7 +17,7 @@ Json = dict[str, Any]
 Responder = Callable[[Json], "str | Say | Fault | Break | Hang | Awaitable[str | Say | Fault | Break | Hang]"]
 """Gets the request's body; gives what to do, or just a text."""
 
-OUTPUTS: dict[str, type[BaseModel]] = {"Plan": Plan}
+OUTPUTS: dict[str, type[BaseModel]] = {form.__name__: form for form in (Plan, Choice, Verdict, NextMove)}
 """Structured outputs that the rules know, by the title of their schema."""
 
 
