@@ -8,7 +8,7 @@ from tests.acceptance.conftest import CLAUDE
 from tests.acceptance.stage import START_WITHIN_S, Stage, wait_until
 from workers.testing import FakeMessages
 
-END_WITHIN_S = 10.0
+END_WITHIN_S = 30.0
 
 
 def added(said: str, before: str) -> list[str]:
