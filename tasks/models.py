@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, JsonValue
 from pydantic.json_schema import SkipJsonSchema
 
 from tasks.ids import NAME, SESSION_ID, STEP_ID, JobId, SessionId, StepId, WorkerName
+from tasks.retries import RetryPolicy
 from tasks.states import StepStatus, TaskStatus
 from tasks.usage import Budget, Usage
 from tasks.wire import Wire
@@ -118,23 +119,6 @@ class StepKind(StrEnum):
     """Writes the answer; its end is the job's end."""
 
 
-class RetryPolicy(Wire):
-    """How often and how soon a step is tried again."""
-
-    max_attempts: int = Field(default=3, ge=1, le=100)
-    """Tries after failures, the first one included. Lost workers are counted apart (`max_losses`)."""
-    max_losses: int = Field(default=3, ge=1, le=100)
-    """Worker deaths under this step after which it is stopped as poison."""
-    base_ms: int = Field(default=500, ge=0)
-    """Longest wait before the second attempt; doubles with each, drawn at random from 0 (full jitter)."""
-    cap_ms: int = Field(default=30_000, ge=0)
-    """Longest wait of all."""
-    retry_on: tuple[str, ...] = ()
-    """Failure codes after which it is tried again; empty: all that may pass. Others are final, whatever they say."""
-    never_on: tuple[str, ...] = ()
-    """Failure codes after which it is not tried again; wins over `retry_on`."""
-
-
 class Fallback(Wire):
     """An agent that takes a step over when it would be given up, with the limits that then hold."""
 
@@ -186,7 +170,7 @@ class Step(Wire):
     tools: tuple[str, ...] | None = None
     """The only tools that its agent may use; None: all that it has. Children never get more than their parents."""
     handed: tuple[Name, ...] = ()
-    """Agents that have had it before, each of which has handed it over with its conversation."""
+    """Agents that have handed it over, with its conversation."""
     version: str = "1"
     """Version of its agent that it was bound to: no other one does it while a worker has this one."""
     quorum: int = Field(default=0, ge=0)
