@@ -18,8 +18,6 @@
 | `<p>:{N}:job:<id>:specs` | hash: step → its definition | submit, extend | as the job |
 | `<p>:{N}:job:<id>:results` | hash: r:, f: and a: fields below | settle, give_up | as the job |
 | `<p>:{N}:job:<id>:big` | hash: large payloads, apart: payload.py | submit, settle | as the job |
-| `<p>:{N}:job:<id>:ledger` | hash: budgets and usage: lua/accounts.lua | reserve, book, settle | as the job |
-| `<p>:{N}:job:<id>:journal` | hash: conversations of its steps: lua/accounts.lua | book | as the job |
 | `<p>:{N}:job:<id>:waits` | hash: what its parked steps wait for: lua/waits.lua | park, adopt, outcome | as the job |
 | `<p>:{N}:job:<id>:events` | stream, ids `<seq>-0` | moves, report | as the job |
 | `<p>:{N}:job:<id>:ledger` | hash: lua/accounts.lua | reserve, book, settle | as the job |
