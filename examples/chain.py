@@ -1,14 +1,14 @@
 """Find, then condense, then weigh.
 
-Needs a stack: `troupe up`.
+Needs a stack, `troupe up`, and something to read: `troupe kb add FOLDER` with documents on Python's types.
 """
 
 from orchestrator import Troupe, chain, plan_of, work
 
-TASK = "Compare lists and tuples in Python."
+TASK = "What are tuples?"
 PATTERN = chain(
-    work("Find what the documents say about the task.", "search"),
-    work("Condense the findings to what matters.", "summary"),
+    work("What are tuples?", "search"),
+    work("Summarise what tuples are.", "summary"),
 )
 
 if __name__ == "__main__":

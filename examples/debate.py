@@ -1,15 +1,15 @@
-"""Two positions, two rounds, one verdict.
+"""Two agents argue before the others hear them, and one judges. Made for models: rules have no opinions.
 
-Needs a stack: `troupe up`.
+Needs a stack, `troupe up`, and something to read: `troupe kb add FOLDER` with documents on Python's types.
 """
 
 from orchestrator import Troupe, debate, plan_of, work
 
-TASK = "Compare lists and tuples in Python."
+TASK = "Compare lists and tuples."
 PATTERN = debate(
-    "May it be changed?",
-    work("Speak for it.", "search"),
-    work("Speak against it.", "summary"),
+    "Lists or tuples?",
+    work("What are tuples?", "search"),
+    work("What are lists?", "summary"),
     verdict=work("Say who has the better reasons.", "summary"),
 )
 

@@ -1,15 +1,15 @@
 """A model plans, agents work, one sums up; after failures it plans once more.
 
-Needs a stack: `troupe up`.
+Needs a stack, `troupe up`, and something to read: `troupe kb add FOLDER` with documents on Python's types.
 """
 
 from orchestrator import Troupe, orchestrate, plan_of, work
 
-TASK = "Compare lists and tuples in Python."
+TASK = "Compare lists and tuples."
 PATTERN = orchestrate(
-    "Find what the documents say about the task.",
+    "Compare lists and tuples.",
     rounds=2,
-    synthesise=work("Write a short report.", "summary"),
+    synthesise=work("Write a short report on lists and tuples.", "summary"),
 )
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
 """Look in two places at once; one result is enough after 60 seconds.
 
-Needs a stack: `troupe up`.
+Needs a stack, `troupe up`, and something to read: `troupe kb add FOLDER` with documents on Python's types.
 """
 
 from orchestrator import Troupe, parallel, plan_of, work
 
-TASK = "Compare lists and tuples in Python."
+TASK = "Compare lists and tuples."
 PATTERN = parallel(
-    work("Find what the documents say about the task.", "search"),
-    work("Find what stands against it.", capability="search", optional=True),
+    work("Find what lists are.", "search"),
+    work("Find what tuples are.", capability="search", optional=True),
     within=60,
-    merge=work("Compare the findings.", "summary"),
+    merge=work("Compare lists and tuples.", "summary"),
 )
 
 if __name__ == "__main__":

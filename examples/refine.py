@@ -1,14 +1,14 @@
 """Drafts until one meets the criteria, three at most.
 
-Needs a stack: `troupe up`.
+Needs a stack, `troupe up`, and something to read: `troupe kb add FOLDER` with documents on Python's types.
 """
 
 from orchestrator import Troupe, plan_of, refine, work
 
-TASK = "Compare lists and tuples in Python."
+TASK = "What are tuples?"
 PATTERN = refine(
-    work("Write a paragraph about the task.", "summary"),
-    "it names lists and tuples",
+    work("What are tuples?", "search"),
+    "it names tuples",
     rounds=3,
 )
 

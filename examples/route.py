@@ -1,14 +1,14 @@
 """A rule, else a model, says who answers; why is kept.
 
-Needs a stack: `troupe up`.
+Needs a stack, `troupe up`, and something to read: `troupe kb add FOLDER` with documents on Python's types.
 """
 
 from orchestrator import Troupe, plan_of, route, work
 
-TASK = "Compare lists and tuples in Python."
+TASK = "What are tuples?"
 PATTERN = route(
     {
-        "documents": work("Find what the documents say.", "search"),
+        "documents": work("What are tuples?", "search"),
         "words": work("Answer in one sentence from what is given.", "summary"),
     },
     rules=[(r"documents?|manual", "documents")],

@@ -1,16 +1,16 @@
 """A model says who goes next, until it is done.
 
-Needs a stack: `troupe up`.
+Needs a stack, `troupe up`, and something to read: `troupe kb add FOLDER` with documents on Python's types.
 """
 
 from orchestrator import Troupe, plan_of, supervise, work
 
-TASK = "Compare lists and tuples in Python."
+TASK = "What are tuples?"
 PATTERN = supervise(
-    "Write a short report.",
+    "Write a short report on lists and tuples.",
     {
-        "finder": work("Find what the documents say.", "search"),
-        "writer": work("Write it down.", "summary"),
+        "finder": work("What are tuples?", "search"),
+        "writer": work("Summarise what tuples are.", "summary"),
     },
     rounds=4,
 )

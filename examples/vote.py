@@ -1,15 +1,15 @@
 """Three answers; what most say wins, of equals the first.
 
-Needs a stack: `troupe up`.
+Needs a stack, `troupe up`, and something to read: `troupe kb add FOLDER` with documents on Python's types.
 """
 
 from orchestrator import Troupe, plan_of, vote, work
 
-TASK = "Compare lists and tuples in Python."
+TASK = "Compare lists and tuples."
 PATTERN = vote(
-    work("Say yes or no, and why.", "search"),
-    work("Say yes or no, and why.", "summary"),
-    work("Say yes or no, and why.", "search"),
+    work("May a tuple be changed? Say yes or no, and why.", "search"),
+    work("May a tuple be changed? Say yes or no, and why.", "summary"),
+    work("May a tuple be changed? Say yes or no, and why.", "search"),
 )
 
 if __name__ == "__main__":
