@@ -49,6 +49,7 @@ def family(
     limits: OrchestratorSettings,
     *,
     done: Collection[str] = (),
+    under_way: int = 0,
     loads: Loads = NO_LOADS,
 ) -> Family:
     """Check what a parked step wants done, and bind it.
@@ -57,6 +58,7 @@ def family(
         wanted: As `workers.delegation` says it; from a worker, so it is parsed.
         taken: Ids of the job's steps.
         done: Ids of children of the same parent that have ended: new ones may build on their results.
+        under_way: Steps that are being done for the parent already.
         loads: How long queues are, for steps that name a capability.
     """
     try:
@@ -67,6 +69,10 @@ def family(
     plan = Plan(steps=[_without(step, set(done) - own) for step in asked.steps])
     faults = [*_descent_faults(plan, parent, agents, limits), *shape_faults(plan, limits)]
     faults += [fault for at, step in enumerate(asked.steps) for fault in step_faults(at, step, agents)]
+    if under_way and under_way + len(plan.steps) > limits.max_steps:
+        faults.append(
+            f"steps: {parent.id!r} has {under_way} steps done for it; no more than {limits.max_steps} at the same time"
+        )
     if len(taken) + len(plan.steps) > limits.max_job_steps:
         faults.append(f"steps: the job would have more than {limits.max_job_steps} steps")
     faults = faults or list(graph_faults(plan, limits))

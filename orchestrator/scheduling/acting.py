@@ -11,6 +11,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Final, assert_never
+from weakref import WeakValueDictionary
 
 import structlog
 from pydantic import JsonValue, ValidationError
@@ -23,7 +24,7 @@ from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attem
 from orchestrator.scheduling.dispatch import Publisher
 from orchestrator.settings import OrchestratorSettings
 from tasks.errors import DamagedRecord, IncompatibleVersion, TransientError, UnknownJob
-from tasks.ids import PLAN_STEP, REPAIR_STEP, StepId
+from tasks.ids import PLAN_STEP, REPAIR_STEP, JobId, StepId
 from tasks.messages import Dispatch
 from tasks.models import AgentDefinition, Failure, Plan, Step
 from tasks.presence import WorkerPresence
@@ -55,7 +56,7 @@ LOOK_AGAIN_S: Final = 1.0
 REMEMBERED_S: Final = 600.0
 """How long a plan may name an agent after the last look that found it alive."""
 ADOPT_TRIES: Final = 20
-"""Times that children are named anew because others of their job took the names."""
+"""Times that children are named anew because another orchestrator took the names, or the room."""
 AT_ONCE: Final = 32
 """Entries other than dispatches that are worked on at the same time, a partition."""
 MAX_REASON_CHARS: Final = 2000
@@ -75,6 +76,7 @@ class Actor:
         self.absences = Absences(forget_s=3 * store.settings.republish_s)
         self.patience = Patience(settings.no_worker_s)
         self.slots = asyncio.Semaphore(AT_ONCE)
+        self.adopting: WeakValueDictionary[JobId, asyncio.Lock] = WeakValueDictionary()
         self.looks: dict[str, tuple[float, bool, int]] = {}
         self.looking = asyncio.Lock()
         self.seen: dict[str, tuple[AgentDefinition, float]] = {}
@@ -249,6 +251,12 @@ class Actor:
         return living, depth
 
     async def _adopt(self, entry: Entry) -> None:
+        """One after the other in a job: each counts and names its children by those that are there."""
+        lock = self.adopting.setdefault(entry.ref.job, asyncio.Lock())
+        async with lock:
+            await self._adopt_next(entry)
+
+    async def _adopt_next(self, entry: Entry) -> None:
         """Check what a parked step wants done, and write it; or let the step go on with the faults."""
         job, step, key = entry.ref.job, entry.ref.step, entry.data
         for _ in range(ADOPT_TRIES):
@@ -262,17 +270,21 @@ class Actor:
             done = {one.step.id for one in record.steps if one.step.id in seen and one.status in FINAL_STEP}
             agents = await self._agents()
             loads = await self._loads(agents)
-            checked = family(wait.data, parent.step, taken, agents, self.settings, done=done, loads=loads)
+            under_way = sum(one.step.parent == step and one.status not in FINAL_STEP for one in record.steps)
+            checked = family(
+                wait.data, parent.step, taken, agents, self.settings, done=done, under_way=under_way, loads=loads
+            )
             if checked.faults:
                 log.warning("children_refused", **_bound(entry), faults=list(checked.faults))
                 await self.waits.outcome(job, step, key, {"kind": "refused", "faults": list(checked.faults)})
                 return
             names = [new.step.id for new in checked.steps]
             steps = [(new.step, new.dependents) for new in checked.steps]
-            if await self.waits.adopt(job, step, key, steps, _json(steps=names)) is not None:
+            most = self.settings.max_job_steps
+            if await self.waits.adopt(job, step, key, steps, _json(steps=names), most=most) is not None:
                 log.info("children_accepted", **_bound(entry), steps=names)
                 return
-        raise _LaterError  # other waits of the job took the names, time and again
+        raise _LaterError  # another orchestrator took the names, time and again
 
     async def _hand_off(self, entry: Entry) -> None:
         """Let another agent go on with a parked step, or tell its agent why not."""

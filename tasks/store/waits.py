@@ -99,14 +99,25 @@ class WaitStore:
         return {1: Recorded.DONE, 0: Recorded.TOO_LATE}.get(cast(int, reply), Recorded.UNKNOWN)
 
     async def adopt(
-        self, job: JobId, parent: StepId, key: str, steps: Sequence[tuple[Step, Sequence[StepId]]], data: str
+        self,
+        job: JobId,
+        parent: StepId,
+        key: str,
+        steps: Sequence[tuple[Step, Sequence[StepId]]],
+        data: str,
+        *,
+        most: int = 100_000,
     ) -> bool | None:
         """Write the checked children of a parked step, each with those that depend on it; once for each wait.
 
+        Args:
+            most: Steps of the job, with these.
+
         Returns:
-            False when the wait has them, or an outcome, already; None when a step of the job has one of the ids.
+            False when the wait has them, or an outcome, already; None when a step of the job has one of the ids, or
+            there would be too many of them: look again.
         """
-        args: list[str | int] = [job, parent, key, data]
+        args: list[str | int] = [job, parent, key, data, most]
         for step, dependents in steps:
             args += [
                 step.id,

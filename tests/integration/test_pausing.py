@@ -1,13 +1,16 @@
 """A paused job stands still on all workers, and goes on where it was."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from tasks.ids import AttemptRef, JobId, StepId, new_job_id
 from tasks.models import StepKind
 from tasks.states import StepStatus, TaskStatus
-from tasks.store import Notice, Refusal
+from tasks.store import Made, Notice, Refusal
+from tasks.store.waits import WaitKind, WaitStore, Wanted
+from tasks.usage import Usage
 from tests.support.builders import BAD, COST, PARTITION, RESULT
 from tests.support.moves import Moves
 
@@ -95,6 +98,63 @@ async def test_its_clocks_stand_still(moves: Moves) -> None:
     now = await moves.redis.time()
     left = int(await moves.field(job, "deadline")) - (now[0] * 1000 + now[1] // 1000)
     assert 0 <= before - left < 250, "only what passed since it was resumed"
+
+
+async def test_the_clocks_of_waiting_steps_stand_still_too(moves: Moves) -> None:
+    each = {"one": {"total_ms": 60_000}, "two": {"join_ms": 60_000}, "three": {}}
+    job = await moves.planned({"one": (), "three": (), "two": ("three",)}, each=each)
+    ref = await moves.running(job, "one")
+    ask = Wanted("k1", WaitKind.QUESTION, "{}", timedelta(seconds=30))
+    await moves.attempts.park(ref, [ask], Usage())
+    late = await moves.faltered(job, "three")
+    await moves.jobs.postpone(late, 50_000)
+    before = await moves.timers()
+    (asked,) = await WaitStore(moves.store).of_step(job, StepId("one"))
+    ends = int(await moves.field(job, "T:one", ":steps"))
+    await moves.jobs.pause(job)
+    assert set(await moves.timers()) == {job}
+    stood = 3_600_000
+    await moves.redis.hincrby(moves.store.keys.job(job), "paused", -stood)  # it was paused an hour ago
+    await moves.jobs.sweep(PARTITION)
+    assert await statuses(moves, job) == {
+        "one": StepStatus.PARKED,
+        "two": StepStatus.BLOCKED,
+        "three": StepStatus.DELAYED,
+    }
+    await moves.jobs.resume(job)
+    after = await moves.timers()
+    assert set(after) == set(before)
+    assert all(after[name] - before[name] < 60_000 for name in before), "as long from now as before the pause"
+    (again,) = await WaitStore(moves.store).of_step(job, StepId("one"))
+    assert again.expires_at is not None
+    assert asked.expires_at is not None
+    assert again.expires_at - asked.expires_at >= timedelta(milliseconds=stood)
+    assert int(await moves.field(job, "T:one", ":steps")) - ends >= stood
+
+
+async def test_what_was_waited_for_may_come_in_a_pause(moves: Moves) -> None:
+    job = await moves.planned({"one": ()})
+    ref = await moves.running(job, "one")
+    await moves.attempts.park(ref, [Wanted("k1", WaitKind.QUESTION, "{}", timedelta(seconds=30))], Usage())
+    await moves.entries()
+    await moves.jobs.pause(job)
+    await WaitStore(moves.store).outcome(job, StepId("one"), "k1", {"kind": "answer"})
+    await moves.jobs.resume(job)
+    assert await moves.asked_for(Notice.STEP_READY) == [AttemptRef(job, StepId("one"), 2)]
+    assert set(await moves.timers()) == {job}, "it is no longer waited for"
+
+
+async def test_a_retry_that_is_decided_in_a_pause_has_the_time_that_was_left(moves: Moves) -> None:
+    job = await moves.planned({"one": ()}, each={"one": {"total_ms": 60_000}})
+    ref = await moves.faltered(job, "one")
+    await moves.entries()
+    await moves.jobs.pause(job)
+    key = moves.store.keys.job(job)
+    await moves.redis.hincrby(key, "paused", -3_600_000)
+    await moves.redis.hincrby(f"{key}:steps", "T:one", -3_600_000)
+    assert await moves.jobs.postpone(ref, 0) is Made.DONE
+    await moves.jobs.resume(job)
+    assert await moves.asked_for(Notice.STEP_READY) == [AttemptRef(job, StepId("one"), 2)]
 
 
 async def test_pausing_twice_and_resuming_twice_change_nothing(moves: Moves) -> None:

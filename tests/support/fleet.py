@@ -45,6 +45,7 @@ class Fleet:
     def __init__(self, moves: Moves, agents: Sequence[Agent], model: Model | None = None, **settings: Any) -> None:
         self.moves = moves
         self.agents = agents
+        self.announced = [agent.definition() for agent in agents]
         self.deciding = Deciding(moves, **settings)
         self.leases = Leases(moves.attempts, 0.02)
         self.runner = Runner(
@@ -61,7 +62,7 @@ class Fleet:
     @property
     def presence(self) -> WorkerPresence:
         """What its worker says of itself."""
-        return a_worker().model_copy(update={"agents": tuple(agent.definition() for agent in self.agents)})
+        return a_worker().model_copy(update={"agents": tuple(self.announced)})
 
     async def run(self, *jobs: JobId) -> None:
         """Bring jobs to their end; steps that may run at the same time do."""

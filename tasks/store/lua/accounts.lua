@@ -88,6 +88,17 @@ local function spend(job, step, leaf, usage, scopes)
   keep_alive(job, job.ledger)
 end
 
+-- Scopes of what a step consumes outside its calls: its job, its agent, and those that its parents spend from.
+local function scopes_of(job, step, leaf, kind)
+  local scopes = 'job agent:' .. string.match(leaf, '^%S+') .. (kind == 'synthesis' and '' or ' work')
+  local spec = redis.call('HGET', job.specs, step)
+  if not string.find(spec, '"budgets":[', 1, true) then return scopes end
+  for _, one in ipairs(cjson.decode(spec)['budgets'] or {}) do
+    if not string.find(scopes .. ' ', ' ' .. one['scope'] .. ' ', 1, true) then scopes = scopes .. ' ' .. one['scope'] end
+  end
+  return scopes
+end
+
 -- Leaves the first entries of a step's journal. That of a replay stays: whatever fails there, what was recorded is known.
 local function rewind(job, step, kept)
   if redis.call('HEXISTS', job.key, 'replay') == 1 then return end

@@ -134,7 +134,7 @@ end
 local function start_clocks(job, step, wait, total, ends)
   local due = tonumber(ends or nil)
   if total and not due then
-    due = now + tonumber(total)
+    due = earliest(now + tonumber(total), redis.call('HGET', job.steps, 'Z:' .. step))
     redis.call('HSET', job.steps, 'T:' .. step, ms(due))
   end
   if wait then

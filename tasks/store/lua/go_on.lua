@@ -18,9 +18,17 @@ emit(job, 'job_continued', nil, nil, ARGV[4] ~= '' and '{"steps":' .. ARGV[4] ..
 -- The clocks of its steps stood still, too.
 if facts[7] then
   for step in string.gmatch(facts[9], '%S+') do
-    local of_step = redis.call('HMGET', job.steps, 's:' .. step, 'g:' .. step, 'T:' .. step)
-    if of_step[3] and is_open(of_step[1]) then
-      redis.call('HSET', job.steps, 'T:' .. step, ms(tonumber(of_step[3]) + now - tonumber(facts[7])))
+    local of_step = redis.call('HMGET', job.steps, 's:' .. step, 'g:' .. step, 'T:' .. step, 'Z:' .. step, 'M:' .. step)
+    local stood = now - tonumber(facts[7])
+    for at, field in pairs({ [3] = 'T:', [4] = 'Z:' }) do
+      local ends = is_open(of_step[1]) and of_step[at]
+      if ends then redis.call('HSET', job.steps, field .. step, ms(tonumber(ends) + stood)) end
+    end
+    if of_step[1] == 'parked' then put_off(job, step, stood) end
+    if of_step[5] then
+      local was, left = string.match(of_step[5], '^(%S+) (%S+)$')
+      if was == of_step[1] then redis.call('ZADD', timers, ms(now + tonumber(left)), job.id .. ':' .. step) end
+      redis.call('HDEL', job.steps, 'M:' .. step)
     end
     if of_step[1] == 'ready' and not of_step[2] then to_ready(job, step) end
   end

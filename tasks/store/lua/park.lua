@@ -3,12 +3,13 @@
 -- then five a wait: key, kind, what is waited for (JSON), ms until it expires (0: with the step), '1': people are asked
 -- Reply: '' | status that refused it
 local job, step, attempt = open_job(ARGV[4]), ARGV[5], ARGV[6]
-local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'w:' .. step, 't:' .. step, 'T:' .. step)
+local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'w:' .. step, 't:' .. step, 'T:' .. step,
+  'k:' .. step)
 if not facts[1] then return 'gone' end
 if facts[2] ~= attempt then return 'superseded' end
 if not may(ARGV[3], facts[1]) then return facts[1] end
 
-if ARGV[9] ~= '' then spend(job, step, ARGV[8], ARGV[9], '') end
+if ARGV[9] ~= '' then spend(job, step, ARGV[8], ARGV[9], scopes_of(job, step, ARGV[8], facts[6])) end
 local keys, kinds = {}, {}
 for at = 10, #ARGV, 5 do
   local key = ARGV[at]

@@ -26,6 +26,12 @@ for step in string.gmatch(facts[2], '%S+') do
     lose_calls(job, step)
     release(job, step)
     held[#held + 1] = '"' .. step .. '"'
+  elseif is_open(of_step[1]) then -- what it waits for may come, but its clock stands still: `go_on` sets it again
+    local due = redis.call('ZSCORE', timers, job.id .. ':' .. step)
+    if due then
+      redis.call('HSET', job.steps, 'M:' .. step, of_step[1] .. ' ' .. ms(math.max(tonumber(due) - now, 0)))
+      redis.call('ZREM', timers, job.id .. ':' .. step)
+    end
   end
 end
 emit(job, 'job_paused', nil, nil, '{"steps":[' .. table.concat(held, ',') .. '],"by":"request"}')

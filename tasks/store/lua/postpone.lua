@@ -6,8 +6,9 @@ local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'T:' ..
 if not may(ARGV[3], facts[1]) or facts[2] ~= attempt then return 0 end
 if redis.call('ZSCORE', timers, job.id .. ':' .. step) then return 0 end
 local ends = earliest(tonumber(redis.call('HGET', job.key, 'deadline')), facts[3])
-if now >= ends then return 3 end
-if now + delay >= ends then return 2 end
+local shown = now_of(job)
+if shown >= ends then return 3 end
+if shown + delay >= ends then return 2 end
 emit(job, 'step_retrying', step, attempt, '{"delay_ms":' .. ms(delay) .. '}')
 if delay <= 0 then to_ready(job, step) else redis.call('ZADD', timers, ms(now + delay), job.id .. ':' .. step) end
 return 1

@@ -65,6 +65,9 @@ end
 
 local function is_paused(job) return redis.call('HEXISTS', job.key, 'paused') == 1 end
 
+-- What the clocks of a job's steps show: they stand still while it is paused.
+local function now_of(job) return tonumber(redis.call('HGET', job.key, 'paused') or now) end
+
 -- Keeps a large payload apart, in place of which only a mark stands in its hash: tasks/store/payload.py.
 local function keep_apart(job, field, value)
   if value == '' then return end

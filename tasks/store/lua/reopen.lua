@@ -23,11 +23,12 @@ local was, will, kinds, rests, goods, bads, order, status = {}, {}, {}, {}, {}, 
 local won = tonumber(of_job[3])
 for step in string.gmatch(of_job[2], '%S+') do
   local facts = redis.call('HMGET', job.steps, 's:' .. step, 'k:' .. step, 'j:' .. step, 'i:' .. step, 'K:' .. step,
-    'L:' .. step)
+    'L:' .. step, 'p:' .. step)
   local kind, needs, rest, good, bad = facts[2], 0, 0, 0, 0
   for before in string.gmatch(facts[4] or '', '%S+') do
     needs = needs + 1
-    if is_open(will[before]) then rest = rest + 1
+    if not was[before] then needs = needs - 1 -- its child: it stands behind it
+    elseif is_open(will[before]) then rest = rest + 1
     elseif will[before] == 'succeeded' then good = good + 1
     elseif redis.call('HGET', job.steps, 'O:' .. before) ~= '1' then bad = bad + 1 end
   end
@@ -36,7 +37,8 @@ for step in string.gmatch(of_job[2], '%S+') do
   local early = facts[3] == 'any' or facts[3] == 'quorum' or facts[6]
   local undone = facts[1] == 'succeeded' and rest > 0 and not early
   local missed = facts[1] == 'skipped' or facts[1] == 'cancelled'
-  if kind == 'synthesis' then
+  if facts[7] then -- nobody waits for it any more: whoever delegated it goes on without it, or delegates anew
+  elseif kind == 'synthesis' then
     status = 'in_progress'
     if is_open(facts[1]) and facts[1] ~= 'blocked' then return 'closing' end
     local runs = joined(facts[3], rest, good, true, won > 0)

@@ -11,8 +11,7 @@ if facts[2] ~= attempt then return 'superseded' end
 if not may(ARGV[3], facts[1]) then return facts[1] end
 
 if ARGV[13] ~= '' then -- budgets count it too: what is left for others is less
-  local scopes = 'job agent:' .. string.match(ARGV[12], '^%S+') .. (facts[3] == 'synthesis' and '' or ' work')
-  spend(job, step, ARGV[12], ARGV[13], scopes)
+  spend(job, step, ARGV[12], ARGV[13], scopes_of(job, step, ARGV[12], facts[3]))
 end
 if outcome ~= 'succeeded' then
   if ARGV[14] == '1' then rewind(job, step, 0) end

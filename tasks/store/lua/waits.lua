@@ -31,6 +31,16 @@ local function wake(job, step)
   to_ready(job, step)
 end
 
+-- What has not come yet expires so much later.
+local function put_off(job, step, by)
+  for key in keys_waited_for(job, step) do
+    local facts = redis.call('HMGET', job.waits, wait_field('o', step, key), wait_field('x', step, key))
+    if facts[2] and not facts[1] then
+      redis.call('HSET', job.waits, wait_field('x', step, key), ms(tonumber(facts[2]) + by))
+    end
+  end
+end
+
 -- The first outcome counts. A step that waits for nothing else goes on.
 local function set_outcome(job, step, key, outcome)
   if redis.call('HSETNX', job.waits, wait_field('o', step, key), outcome) == 0 then return false end
@@ -61,7 +71,7 @@ local function part_family(job, step)
   end
 end
 
--- Forgets what a step waited for: it begins anew.
+-- Forgets what a step waited for: it begins anew. What its children found stays among its inputs.
 local function forget_waits(job, step)
   for key in keys_waited_for(job, step) do
     redis.call('HDEL', job.waits, wait_field('w', step, key), wait_field('o', step, key), wait_field('x', step, key),
