@@ -13,8 +13,8 @@ class OrchestratorSettings(RoomSettings):
     synthesis_agent: str = "summary"
     """Agent that writes the answer."""
     max_steps: int = Field(default=50, ge=1, le=10_000)
-    """Steps in one plan, the synthesis not counted; so many may also be done for one step at the same time. Cost and time
-    grow with it."""
+    """Steps in one plan, the synthesis not counted; so many may also be done for one step at the same time. Cost
+    and time grow with it."""
     max_depth: int = Field(default=5, ge=1, le=1000)
     """Steps on the longest path, the synthesis not counted."""
     max_fan_out: int = Field(default=20, ge=1, le=10_000)
