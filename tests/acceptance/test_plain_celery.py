@@ -55,7 +55,7 @@ def test_a_step_whose_queue_nobody_listens_on_fails_and_names_the_queue(hand_mad
     assert result.status is TaskStatus.FAILED
     assert result.error is not None
     assert "no living worker listens on queue 'analysis'" in result.error.message
-    assert [step.error.code for step in result.steps if step.error] == ["no_worker"]
+    assert [step.error.code for step in result.steps if step.error] == ["no_worker", "skipped"]
     shown = hand_made.troupe("result", str(job.id))
     assert shown.code == 1
     assert "troupe worker analysis" in shown.complaint

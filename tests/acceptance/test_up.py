@@ -23,7 +23,8 @@ jobs[7].cancel()
 print(*(job.id for job in jobs), flush=True)
 print(*(job.wait(timeout=120).status.value for job in jobs))
 """
-AGENTS = {"planner", "search", "analysis", "summary", "napper", "finance"}
+BUILT_IN = {"planner", "search", "analysis", "summary", "coordinator", "router", "critic", "supervisor"}
+AGENTS = BUILT_IN | {"napper", "finance"}
 
 
 @pytest.fixture(scope="module")

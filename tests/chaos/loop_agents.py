@@ -5,7 +5,7 @@ import json
 import os
 from typing import Final
 
-from workers import Agent, tool
+from workers import Agent, RetryPolicy, tool
 from workers.context import current_step
 from workers.tools.current import current_call
 
@@ -32,5 +32,7 @@ async def count(number: int) -> str:
     return f"counted {number}"
 
 
-counter = Agent(name="counter", description="Counts.", tools=[count], instructions="Count with the tool.")
+BOLD = RetryPolicy(max_losses=50)
+"""A worker that is killed may have several loops under way, each of which has lost a worker then."""
+counter = Agent(name="counter", description="Counts.", tools=[count], instructions="Count with the tool.", retry=BOLD)
 summary = Agent(name="summary", description="Writes the answer.")

@@ -35,7 +35,7 @@ def agents() -> Sequence[Agent]:
     return [
         Agent(name="desk", description="Answers.", queue="worker", tools=[look_up], hand_offs=["billing"]),
         Agent(
-            name="billing", description="Pays back.", queue="worker", instructions="You pay back.", hand_offs=["desk"]
+            name="billing", description="Pays back.", queue="worker", instructions="You pay.", hand_offs=["desk"]
         ),
         Agent(name="summary", description="Sums up.", queue="worker"),
     ]

@@ -39,8 +39,10 @@ def scopes_of(claim: Claim, budget: Budget | None) -> list[Scope]:
         scopes.append(Scope("work", _less(whole)))
     if budget is not None:
         scopes.append(Scope(f"agent:{claim.step.agent}", budget))
-    scopes += [Scope(one.scope, one.budget) for one in claim.step.budgets]
-    return [scope for scope in dict(reversed([(one.name, one) for one in scopes])).values() if not scope.budget.endless]
+    named = {scope.name: scope for scope in scopes}
+    for one in claim.step.budgets:
+        named.setdefault(one.scope, Scope(one.scope, one.budget))
+    return [scope for scope in named.values() if not scope.budget.endless]
 
 
 def _less(whole: Budget) -> Budget:
