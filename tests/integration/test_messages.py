@@ -8,8 +8,10 @@ import pytest
 
 from orchestrator import AsyncTroupe
 from orchestrator.cli import call
+from orchestrator.cli.board import print_board
 from orchestrator.cli.tree import JobView
-from tasks.errors import ContractError
+from tasks.board import Board
+from tasks.errors import AttemptOver, ContractError
 from tasks.events import MessagePosted
 from tasks.ids import JobId
 from tasks.models import Plan, PlannedStep
@@ -24,6 +26,7 @@ from workers import Agent, StepContext, current_call, current_step, tool
 from workers.agents.base import Run
 from workers.llm.base import ModelRequest
 from workers.llm.scripted import Call, ScriptedModel
+from workers.mailbox import Mailbox
 
 
 def code(name: str, run: Run) -> Agent:
@@ -214,3 +217,22 @@ async def test_a_step_without_a_store_has_nobody_to_talk_to() -> None:
         await make_context().post("a")
     with pytest.raises(ContractError, match="nobody here"):
         await make_context().read()
+
+
+async def test_an_attempt_that_is_over_is_told_so(moves: Moves) -> None:
+    ref = await moves.running(await moves.planned({"one": ()}), "one")
+    context = make_context()
+    step = context.claim.step.model_copy(update={"id": ref.step})
+    spec = context.claim.job.model_copy(update={"id": ref.job})
+    context.claim = context.claim.model_copy(update={"job": spec, "step": step, "attempt": 2})
+    context.mailbox = Mailbox(BoardStore(moves.store), context.claim)
+    with pytest.raises(AttemptOver, match="superseded"):
+        await context.post("a")
+    with pytest.raises(AttemptOver, match="superseded"):
+        await context.read()
+
+
+def test_an_empty_board_and_dropped_messages_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    print_board(Board(job_id=JobId("j0")), json=False)
+    print_board(Board(job_id=JobId("j0"), newest=3, dropped=3), json=False)
+    assert capsys.readouterr().out == "no messages\nno messages\n3 older messages are kept no more\n"
