@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orchestrator.handle import AsyncJobHandle
     from orchestrator.recording import Recording
     from orchestrator.sessions import AgentStateManager, AsyncSessionHandle, StatefulAgent, StateStore
+    from tasks.board import AgentMessage, Board
     from tasks.errors import JobCancelled, JobFailed, ResultTimeout, SessionBusy, StateConflict, TroupeError
     from tasks.patterns.calls import chain, debate, orchestrate, parallel, refine, route, supervise, vote, work
     from tasks.patterns.compile import plan_of
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
     from tasks.usage import Budget
 
 __all__ = [
+    "AgentMessage",
     "AgentState",
     "AgentStateManager",
     "AsyncJobHandle",
     "AsyncSessionHandle",
     "AsyncTroupe",
+    "Board",
     "Budget",
     "JobCancelled",
     "JobFailed",
@@ -56,6 +59,7 @@ __all__ = [
 ]
 
 _PLACES: Final = {
+    "tasks.board": ("AgentMessage", "Board"),
     "orchestrator.blocking": ("JobHandle", "SessionHandle", "Troupe"),
     "orchestrator.client": ("AsyncTroupe",),
     "orchestrator.handle": ("AsyncJobHandle",),

@@ -18,6 +18,7 @@ from orchestrator.recording import Recording
 from orchestrator.request import JobOptions
 from orchestrator.sessions import AsyncSessionHandle
 from orchestrator.statistics import DAY
+from tasks.board import Board
 from tasks.events import JobEvent
 from tasks.ids import JobId, SessionId
 from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, Plan
@@ -331,6 +332,10 @@ class JobHandle:
     def result(self, timeout: float | None = None) -> JobResult:
         """The job's outcome, once it has completed: see `AsyncJobHandle.result`."""
         return self._troupe._run(self._handle.result(timeout))  # pyright: ignore[reportPrivateUsage]
+
+    def board(self, since: int = 0) -> Board:
+        """What its steps have said to each other: see `AsyncJobHandle.board`."""
+        return self._troupe._run(self._handle.board(since))  # pyright: ignore[reportPrivateUsage]
 
     def ledger(self) -> LedgerReport:
         """What the job has consumed until now: see `AsyncJobHandle.ledger`."""

@@ -30,6 +30,7 @@ from tasks.settings import StoreSettings, read_settings
 from tasks.signing import SigningSettings
 from tasks.states import FINAL_JOB, TaskStatus
 from tasks.store import (
+    BoardStore,
     Endings,
     EventStore,
     FleetStore,
@@ -63,6 +64,7 @@ class AsyncTroupe:
         self._jobs = JobStore(self._store)
         self._snapshots = Snapshots(self._store)
         self._events = EventStore(self._store)
+        self._boards = BoardStore(self._store)
         self._fleet = FleetStore(self._store)
         self._endings = Endings(self._store)
         self.states = SessionStore(self._store)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from orchestrator.recording import Recording
 from orchestrator.recording.taking import take
 from orchestrator.report import report
+from tasks.board import Board
 from tasks.errors import ContractError, JobCancelled, JobFailed, ResultTimeout, StoreUnavailable, UnknownJob
 from tasks.events import JobEvent, ends_job
 from tasks.ids import JobId
@@ -108,6 +109,15 @@ class AsyncJobHandle:
         """
         record = await self._troupe._snapshots.job(self.id)  # pyright: ignore[reportPrivateUsage]
         return LedgerReport.of(self.id, record.ledger)
+
+    async def board(self, since: int = 0) -> Board:
+        """What its steps have said to each other after the message with number `since`, whomever it was for.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        await self.status()
+        return await self._troupe._boards.board(self.id, since)  # pyright: ignore[reportPrivateUsage]
 
     async def events(self, since: int = 0) -> AsyncIterator[JobEvent]:
         """Events with a number above `since`, in order, until the job's last one; waits for those to come.

@@ -83,7 +83,7 @@ class StepParked(BaseEvent):
     step: str
     attempt: int
     waits_for: tuple[str, ...]
-    """Kinds: children, approval, question, hand_off."""
+    """Kinds: children, approval, question, hand_off, message."""
 
 
 class StepWoken(BaseEvent):
@@ -180,6 +180,20 @@ class StepProgress(BaseEvent):
     message: str
 
 
+class MessagePosted(BaseEvent):
+    """A step has said something to others of its job."""
+
+    type: Literal["message_posted"] = "message_posted"
+    step: str
+    attempt: int
+    number: int
+    """Its place among all messages of the job, from 1."""
+    to: str | None = None
+    """Agent or step that it is for; None: all."""
+    text: str
+    """Its beginning, without secrets."""
+
+
 class TextDelta(BaseEvent):
     """What a model is writing, while it writes: for people to watch, not to build on.
 
@@ -249,6 +263,7 @@ JobEvent = Annotated[
     | StepCancelled
     | ToolCalled
     | StepProgress
+    | MessagePosted
     | TextDelta
     | JobPaused
     | JobContinued

@@ -3,6 +3,7 @@
 `Agent` and `tool` are all that a module of own agents needs.
 """
 
+from tasks.board import AgentMessage, Mail
 from tasks.models import RetryPolicy
 from tasks.usage import Budget
 from workers.agents.base import Agent, AgentReply
@@ -12,8 +13,10 @@ from workers.tools.current import current_call
 
 __all__ = [
     "Agent",
+    "AgentMessage",
     "AgentReply",
     "Budget",
+    "Mail",
     "RetryPolicy",
     "StepContext",
     "ToolError",

@@ -38,6 +38,7 @@ from workers.tools.gate import StoreGate
 from workers.tools.hand_off import NAME as HAND_OFF
 from workers.tools.mcp import McpServers
 from workers.tools.mcp_settings import McpSettings, read_servers
+from workers.tools.messages import POST, READ
 from workers.tools.people import ASK
 
 
@@ -194,6 +195,7 @@ def allowed(agent: Agent, tools: Sequence[str] | None) -> Agent:
         sub_agents=agent.sub_agents if DELEGATE in tools else (),
         hand_offs=agent.hand_offs if HAND_OFF in tools else (),
         asks=agent.asks and ASK in tools,
+        messages=agent.messages and POST in tools and READ in tools,
         tool_choice=agent.tool_choice if agent.tool_choice in tools else None,
     )
 

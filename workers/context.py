@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from pydantic import JsonValue
 
+from tasks.board import Mail
 from tasks.errors import ContractError
 from tasks.models import AgentDefinition, Claim, PlannedStep, Source, StepInput
 from tasks.redaction import Secrets, excerpt, hide_here
@@ -18,6 +19,7 @@ from tasks.sessions import Message
 from tasks.store.waits import Wait, WaitKind, Wanted
 from tasks.usage import Usage
 from workers import delegation
+from workers.mailbox import Mailbox
 from workers.parking import park
 
 Emit = Callable[[str, dict[str, JsonValue]], None]
@@ -48,7 +50,9 @@ class StepContext:
     parks: bool = False
     """Whether it can be parked."""
     asked: int = 0
-    """Times that its own code has asked other agents or people for something."""
+    """Times that its own code has asked other agents or people for something, or told them."""
+    mailbox: Mailbox | None = None
+    """What it says to other steps of the job and hears from them; None where there is no store."""
     broken_off: bool = False
     """Its conversation was broken off by a call that came to nothing: the next attempt goes on there."""
     grew: bool = False
@@ -169,6 +173,56 @@ class StepContext:
         (wait,) = self.outcome([Wanted(self.key("ask", data), WaitKind.QUESTION, text, expires)])
         outcome = wait.outcome or {}
         return str(outcome.get("text")) if outcome.get("kind") == "answer" else None
+
+    async def post(self, content: JsonValue, to: str | None = None, *, key: str | None = None) -> int:
+        """Tell other steps of the job something: text, or other JSON. All can read it, or only whom it is for.
+
+        However often this code runs again, it is posted once.
+
+        Args:
+            to: An agent or a step, by its name; one that there is not does not read it.
+            key: For code inside tools, `current_call().key`: tools that have ended are not run again, so posts of
+                theirs cannot be told apart by counting them.
+
+        Returns:
+            The number of the message.
+
+        Raises:
+            PayloadTooLarge: more than 16 KiB as JSON.
+            ContractError: `to` is no name, or the step has posted and read 10,000 times.
+            AttemptOver: the attempt is no longer this worker's.
+            StoreUnavailable: the store is away.
+        """
+        return await self._mailbox().post(key or self.key("post", content, to), content, to)
+
+    async def read(self, since: int = 0, wait: float | timedelta | None = None) -> Mail:
+        """What other steps have told all, this step, or its agent, after the message with number `since`.
+
+        When this code runs again, the same read has the same messages, as long as they are kept.
+
+        Args:
+            wait: Seconds to wait for a message if there is none. The step holds no worker meanwhile: this code is
+                stopped, and runs again from its beginning when there is one, or the time has passed.
+
+        Raises:
+            ContractError: the step has posted and read 10,000 times, or cannot wait here.
+            Parked: lets the step wait; not an Exception.
+            AttemptOver, StoreUnavailable: as `post` does.
+        """
+        box, key = self._mailbox(), self.key("read", since)
+        known = self.waits.get(key)
+        waits = wait is not None and (known is None or known.outcome is None)
+        mail = await box.read(key, since, noted=not waits)
+        if waits and not mail.messages:
+            expires = wait if isinstance(wait, timedelta) else timedelta(seconds=wait or 0)
+            data = json.dumps({"since": mail.cursor, "agent": self.claim.step.agent})
+            self.outcome([Wanted(key, WaitKind.MESSAGE, data, expires)])
+        return mail
+
+    def _mailbox(self) -> Mailbox:
+        if self.mailbox is None:
+            raise ContractError("there is nobody here to exchange messages with: the step runs without a store")
+        return self.mailbox
 
     def progress(self, message: str) -> None:
         """Show people one line of progress."""

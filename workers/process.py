@@ -18,7 +18,7 @@ from tasks.ids import AttemptRef, WorkerName
 from tasks.presence import WorkerPresence
 from tasks.settings import StoreSettings, read_settings
 from tasks.signing import SigningSettings
-from tasks.store import AttemptStore, FleetStore, Store, ToolStats
+from tasks.store import AttemptStore, BoardStore, FleetStore, Store, ToolStats
 from tasks.store.waits import WaitStore
 from tasks.tool_figures import ToolPresence
 from workers.agents.registry import AgentRegistry
@@ -124,6 +124,7 @@ class WorkerProcess:
             settle_within=timedelta(seconds=self.settings.settle_s),
             patience=timedelta(seconds=self.models.patience_s),
             waits=WaitStore(self.store),
+            board=BoardStore(self.store),
         )
 
     async def _announce(self) -> None:

@@ -32,7 +32,7 @@ from tasks.ids import AttemptRef, WorkerName
 from tasks.models import MAX_TEXT_CHARS, Claim, Failure, StepKind, StepResult
 from tasks.redaction import excerpt
 from tasks.sessions import Message
-from tasks.store import AttemptStore, FleetStore, Refusal, Unbooked
+from tasks.store import AttemptStore, BoardStore, FleetStore, Refusal, Unbooked
 from tasks.store.attempts import HANDED_BACK, MAX_FOUND_CHARS, MAX_FOUND_SOURCES
 from tasks.store.jobs import LOST
 from tasks.store.waits import WaitStore
@@ -45,6 +45,7 @@ from workers.answering import Answering
 from workers.context import StepContext, enter_step
 from workers.idle import watched
 from workers.lease import DRAINING, Held, Leases
+from workers.mailbox import Mailbox
 from workers.parking import Parked
 from workers.reporter import Reporter, redacted
 
@@ -99,6 +100,7 @@ class Runner:
         settle_within: timedelta,
         patience: timedelta = PATIENCE,
         waits: WaitStore | None = None,
+        board: BoardStore | None = None,
     ) -> None:
         self.worker = worker
         self.attempts = attempts
@@ -110,6 +112,8 @@ class Runner:
         self.patience = patience
         self.waits = waits
         """None: steps cannot be parked."""
+        self.board = board
+        """None: steps cannot talk to each other."""
 
     async def run(self, ref: AttemptRef) -> Outcome:
         """Claim, work, settle. A message that is stale, or was delivered before, is dropped at the claim.
@@ -178,6 +182,7 @@ class Runner:
     async def _run(self, ref: AttemptRef, claim: Claim, held: Held) -> Outcome:
         reporter = Reporter(self.attempts, ref)
         context = StepContext(claim=claim)
+        context.mailbox = Mailbox(self.board, claim) if self.board is not None else None
 
         def emit(kind: str, data: dict[str, JsonValue]) -> None:
             context.sign()

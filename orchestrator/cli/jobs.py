@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.cli.answer import as_text, spent
+from orchestrator.cli.board import print_board
 from orchestrator.cli.place import connect
 from orchestrator.cli.tree import JobView, Refresh, follow
 from orchestrator.place import home
@@ -134,11 +135,15 @@ def show(
     job: Job,
     json: AsJson = False,
     ledger: Annotated[bool, typer.Option("--ledger", help="What it consumed, by step, agent and model.")] = False,
+    board: Annotated[bool, typer.Option("--board", help="What its steps have said to each other.")] = False,
 ) -> None:
     """Print a job with all its steps."""
     with connect() as troupe:
         if ledger:
             print_ledger(troupe.job(job).ledger(), json=json)
+            return
+        if board:
+            print_board(troupe.job(job).board(), json=json)
             return
         outcome = troupe.job(job).snapshot()
     if json:

@@ -19,6 +19,7 @@ from tasks.events import (
     JobPaused,
     JobReopened,
     JobSubmitted,
+    MessagePosted,
     PlanAccepted,
     PlanRejected,
     StepCancelled,
@@ -174,6 +175,8 @@ class JobView:
             case StepProgress():
                 line.note = event.message
                 return f"{event.step}: {event.message}"
+            case MessagePosted():
+                return f"{event.step} to {event.to or 'all'}: {' '.join(event.text.split())}"
             case TextDelta():
                 line.note = " ".join(event.text.split())
                 return None

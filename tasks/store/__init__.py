@@ -2,6 +2,7 @@
 
 from tasks.store.accounts import AccountStore, Estimate, JournalEntry, Scope
 from tasks.store.attempts import AttemptStore, Refusal, Unbooked
+from tasks.store.board import BoardStore
 from tasks.store.dead import DeadStore
 from tasks.store.endings import Endings
 from tasks.store.events import EventStore
@@ -17,6 +18,7 @@ from tasks.store.tool_stats import Counted, ToolStats
 __all__ = [
     "AccountStore",
     "AttemptStore",
+    "BoardStore",
     "Counted",
     "DeadStore",
     "Endings",

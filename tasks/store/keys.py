@@ -19,6 +19,8 @@
 | `<p>:{N}:job:<id>:results` | hash: r:, f: and a: fields below | settle, give_up | as the job |
 | `<p>:{N}:job:<id>:big` | hash: large payloads, apart: payload.py | submit, settle | as the job |
 | `<p>:{N}:job:<id>:waits` | hash: what its parked steps wait for: lua/waits.lua | park, adopt, outcome | as the job |
+| `<p>:{N}:job:<id>:board` | stream of what its steps say to each other, ids `<number>-0`; trimmed | post | as the job |
+| `<p>:{N}:job:<id>:posts` | hash: what was posted and read: lua/board.lua | post, read_board, park | as the job |
 | `<p>:{N}:job:<id>:events` | stream, ids `<seq>-0` | moves, report | as the job |
 | `<p>:{N}:job:<id>:ledger` | hash: lua/accounts.lua | reserve, book, settle | as the job |
 | `<p>:{N}:job:<id>:journal` | hash: lua/accounts.lua | book, seed | as the job; 15 min until that is submitted |
@@ -127,6 +129,10 @@ class Keys:
     def events(self, job: JobId) -> str:
         """The job's event stream."""
         return f"{self.job(job)}:events"
+
+    def board(self, job: JobId) -> str:
+        """What the job's steps say to each other."""
+        return f"{self.job(job)}:board"
 
     def session(self, session: SessionId) -> str:
         """The session's hash; `:messages` and `:calls` follow it."""

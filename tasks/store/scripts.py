@@ -13,13 +13,13 @@ READING: Final = frozenset({"read", "read_step", "recall", "awaited", "survey", 
 ALONE: Final = READING | {"announce", "alive", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate"}
 """Scripts that stand without the prelude of the job scripts."""
 
-BEFORE: Final = ("prelude", "admission", "accounts", "waits", "sessions", "steps")
+BEFORE: Final = ("prelude", "admission", "accounts", "waits", "board", "sessions", "steps")
 """What stands before the text of every other script."""
 LIMITING: Final = frozenset({"limit_book", "limit_correct"})
 """Scripts that have a prelude of their own, `limit_bucket`, instead."""
 
 REFUSED_WHEN_FULL: Final = frozenset(
-    {"submit", "seed", "report", "reopen", "count_calls", "lead", "warm", "session_write"}
+    {"submit", "seed", "report", "post", "reopen", "count_calls", "lead", "warm", "session_write"}
 )
 """Scripts that Redis refuses at `maxmemory`, whole, before their first line. All others pass: what was accepted goes on
 to its end, leases are kept, and jobs can be cancelled. So memory grows by the open jobs at most."""
@@ -67,6 +67,8 @@ TIDY: Final = Script("tidy")
 PRUNE: Final = Script("prune")
 UNLIST: Final = Script("unlist")
 REPORT: Final = Script("report")
+POST: Final = Script("post")
+READ_BOARD: Final = Script("read_board")
 RESERVE: Final = Script("reserve")
 BOOK: Final = Script("book")
 FREE: Final = Script("free")

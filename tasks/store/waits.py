@@ -31,6 +31,8 @@ class WaitKind(StrEnum):
     """A person's answer."""
     HAND_OFF = "hand_off"
     """Another agent that goes on with the conversation."""
+    MESSAGE = "message"
+    """Something that another step says to it."""
 
 
 ASKED: Final = frozenset({WaitKind.APPROVAL, WaitKind.QUESTION})

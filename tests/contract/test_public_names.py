@@ -16,11 +16,13 @@ from orchestrator.dead import AsyncDeadList
 
 PUBLIC: dict[ModuleType, list[str]] = {
     orchestrator: [
+        "AgentMessage",
         "AgentState",
         "AgentStateManager",
         "AsyncJobHandle",
         "AsyncSessionHandle",
         "AsyncTroupe",
+        "Board",
         "Budget",
         "JobCancelled",
         "JobFailed",
@@ -51,8 +53,10 @@ PUBLIC: dict[ModuleType, list[str]] = {
     ],
     workers: [
         "Agent",
+        "AgentMessage",
         "AgentReply",
         "Budget",
+        "Mail",
         "RetryPolicy",
         "StepContext",
         "ToolError",
@@ -63,6 +67,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
     tasks.store: [
         "AccountStore",
         "AttemptStore",
+        "BoardStore",
         "Counted",
         "DeadStore",
         "Endings",
@@ -127,6 +132,7 @@ def test_the_handle_of_a_job_can_do_these() -> None:
     methods = [
         *(
             "advance",
+            "board",
             "cancel",
             "events",
             "ledger",
@@ -197,6 +203,7 @@ def test_an_agent_takes_these() -> None:
         "name", "description", "capabilities", "tools", "mcp", "server_tools", "tool_choice", "instructions", "queue",
         "version", "model", "thinking", "effort", "stream", "output", "max_turns", "budget", "sub_agents", "hand_offs",
         "asks",
+        "messages",
         "plannable", "run", "retry", "fallback", "timeout", "total_timeout", "queue_timeout", "idle_timeout",
         "prompt_cache",
     ]  # fmt: skip

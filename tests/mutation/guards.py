@@ -42,6 +42,10 @@ def _session(name: str, script: str, text: str, without: str = "") -> Guard:
     return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, SESSIONS)
 
 
+def _board(name: str, script: str, text: str, without: str = "") -> Guard:
+    return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, ("tests/integration/test_board.py",))
+
+
 def _held(name: str, script: str, text: str, without: str = "") -> Guard:
     return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, ("tests/integration/test_step_by_step.py",))
 
@@ -384,6 +388,25 @@ GUARDS: Final = (
         "        del future",
         ("tests/acceptance/test_busy_worker.py",),
     ),
+    # What steps say to each other
+    _board("the attempt is checked", "post", "if facts[2] ~= attempt then return { 'superseded' } end\n"),
+    _board("the status is checked", "post", "if not may(ARGV[3], facts[1]) then return { facts[1] } end\n"),
+    _board("a message is posted once", "post", "if known then return { '', known } end\n"),
+    _board(
+        "a step posts within bounds", "post", "if not may_note(job, step, ARGV[14]) then return { 'too_many' } end\n"
+    ),
+    _board("old messages go", "post", "shorten(job, ARGV[12], ARGV[13])\n"),
+    _board("who waits for a message goes on", "post", "tell_waiting(job, step, ARGV[9])\n"),
+    _board("the attempt is checked", "read_board", "if facts[2] ~= attempt then return { 'superseded' } end\n"),
+    _board("the status is checked", "read_board", "if not may(ARGV[3], facts[1]) then return { facts[1] } end\n"),
+    _board("a read that is repeated is the same", "read_board", "before or redis", "redis"),
+    _board("a step reads within bounds", "read_board", "and not may_note(job, step, ARGV[13])", "and false"),
+    _board(
+        "what was said just before is not waited for",
+        "board",
+        '      set_outcome(job, step, key, \'{"kind":"message"}\')\n      return\n',
+    ),
+    _board("messages end with their job", "prelude", ",\n           job.board, job.posts }", " }"),
     # Sessions, and jobs that go on step by step
     _session(
         "an old state is not saved",

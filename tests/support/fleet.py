@@ -8,6 +8,7 @@ from typing import Any
 from tasks.ids import AttemptRef, JobId
 from tasks.presence import WorkerPresence
 from tasks.states import FINAL_JOB
+from tasks.store import BoardStore
 from tasks.store.waits import WaitStore
 from tests.support.builders import WORKER, a_worker
 from tests.support.deciding import Deciding
@@ -57,6 +58,7 @@ class Fleet:
             answering=OneModel(moves, model),
             settle_within=timedelta(seconds=10),
             waits=WaitStore(moves.store),
+            board=BoardStore(moves.store),
         )
 
     @property

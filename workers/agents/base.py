@@ -16,6 +16,7 @@ from workers.llm.server_tools import server_tool
 from workers.tools.base import Tool, tool
 from workers.tools.delegate import delegate_tool
 from workers.tools.hand_off import hand_off_tool
+from workers.tools.messages import post_message, read_messages
 from workers.tools.people import ask_user
 
 MAX_TURNS = 16
@@ -81,6 +82,8 @@ class Agent:
     """Agents that it may hand its conversation over to, by name: its model gets the tool `hand_off`."""
     asks: bool = False
     """Whether its model may ask people: it gets the tool `ask_user`."""
+    messages: bool = False
+    """Whether its model may talk to the other agents of a job: it gets the tools `post_message` and `read_messages`."""
     plannable: bool = True
     """Whether the planner may give it steps."""
     run: Run | None = None
@@ -148,6 +151,8 @@ class Agent:
             own.append(hand_off_tool(self.hand_offs))
         if self.asks:
             own.append(ask_user)
+        if self.messages:
+            own += [post_message, read_messages]
         return tuple(sorted(own, key=lambda one: one.name))
 
     @property

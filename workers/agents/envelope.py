@@ -8,7 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-TAGS: Final = ("task", "step", "input", "agents", "tables", "knowledge", "conversation", "faults", "options", "note")
+TAGS: Final = (
+    *("task", "step", "input", "message", "agents", "tables", "knowledge", "conversation", "faults", "options", "note"),
+)
 _MARKER = re.compile(rf"<(?=/?\s*(?:{'|'.join(TAGS)})\b)", re.IGNORECASE)
 _OPENING = re.compile(rf"<({'|'.join(TAGS)})((?:\s[a-z_]+=\"[^\"]*\")*)>\n")
 _ATTRIBUTE = re.compile(r"\s([a-z_]+)=\"([^\"]*)\"")

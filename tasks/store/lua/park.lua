@@ -20,6 +20,7 @@ for at = 10, #ARGV, 5 do
     if ARGV[at + 4] == '1' then redis.call('ZADD', asked, ms(now), job.id .. ':' .. step .. ' ' .. key) end
     local wanted = ARGV[at + 1] == 'children' and 'children_wanted' or ARGV[at + 1] == 'hand_off' and 'hand_off_wanted'
     if wanted then tell(wanted, job, step, attempt, key) end
+    if ARGV[at + 1] == 'message' then await_message(job, step, key, ARGV[at + 2]) end
   end
 end
 -- What it waited for before stays in the list: its code asks again for all of it, in the same order.
