@@ -159,8 +159,8 @@ GUARDS: Final = (
         "reopen",
         "  for _, key in ipairs(keys_of(job)) do redis.call('PEXPIREAT', key, ms(expires)) end\n",
     ),
-    _lua("a retry that comes too late is not made", "postpone", "if now + delay >= ends then return 2 end\n"),
-    _lua("no retry after the end", "postpone", "if now >= ends then return 3 end\n"),
+    _lua("a retry that comes too late is not made", "postpone", "if shown + delay >= ends then return 2 end\n"),
+    _lua("no retry after the end", "postpone", "if shown >= ends then return 3 end\n"),
     # What the scripts do with timers
     _lua(
         "a wait that is too long is told of",
