@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from tasks.models import PlannedStep, StepInput
 from tasks.states import StepStatus
 from tasks.store.waits import Wait, WaitKind, Wanted
-from workers.agents.envelope import wrap
+from workers.agents.envelope import cut, wrap
 
 if TYPE_CHECKING:
     from workers.context import StepContext
@@ -59,4 +59,4 @@ def _one(context: "StepContext", item: StepInput) -> str:
     if item.status is not StepStatus.SUCCEEDED:
         why = item.failure.message if item.failure else "no result"
         text = f"(incomplete: {why})\n\n{text}" if text else f"(nothing: {why})"
-    return wrap("input", text if len(text) <= MAX_CHARS else f"{text[:MAX_CHARS]}…", attributes)
+    return wrap("input", cut(text, MAX_CHARS), attributes)

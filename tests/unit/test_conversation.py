@@ -130,7 +130,7 @@ async def test_a_tool_round_trip_goes_back_to_the_model() -> None:
     assert scene.requests[1].messages[2] == {
         "role": "user",
         "content": [
-            {"type": "tool_result", "tool_use_id": "toolu_scripted_1_1", "content": "seen x", "is_error": False}
+            {"type": "tool_result", "tool_use_id": "toolu_scripted_1_1", "content": said("seen x"), "is_error": False}
         ],
     }
     assert scene.executor.ran == [("look", 1)]
@@ -462,7 +462,11 @@ async def test_a_conversation_goes_on_where_it_was_interrupted() -> None:
     assert reply.text == "Found."
     assert scene.executor.ran == [("look", 1), ("look", 1)]
     content = scene.requests[0].messages[-1]["content"]
-    assert [block["content"] for block in content if isinstance(block, dict)] == ["seen 0", "seen before", "seen 2"]
+    assert [block["content"] for block in content if isinstance(block, dict)] == [
+        said("seen 0"),
+        "seen before",
+        said("seen 2"),
+    ]
 
 
 async def test_a_conversation_that_ended_in_the_models_words_is_gone_on_with_in_ours() -> None:
@@ -551,5 +555,10 @@ async def test_a_call_without_output_still_has_its_result() -> None:
     scene.conversation.executor = SilentExecutor()
     await scene.run()
     assert scene.requests[1].messages[-1]["content"] == [
-        {"type": "tool_result", "tool_use_id": "toolu_scripted_1_1", "content": "", "is_error": False}
+        {"type": "tool_result", "tool_use_id": "toolu_scripted_1_1", "content": said(""), "is_error": False}
     ]
+
+
+def said(text: str) -> str:
+    """What the tool said, as the model is shown it."""
+    return f'<result tool="look" status="ok">\n{text}\n</result>'

@@ -473,7 +473,7 @@ async def test_a_result_block_answers_its_call(make: Callable[[], Tool]) -> None
     assert result_block(good) == {
         "type": "tool_result",
         "tool_use_id": "toolu_1",
-        "content": "2",
+        "content": f'<result tool="{good.tool}" status="ok">\n2\n</result>',
         "is_error": False,
     }
     assert result_block(bad)["is_error"] is True

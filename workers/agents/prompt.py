@@ -7,9 +7,15 @@ of a plan that rest on the same inputs, so the provider's cache can keep it for 
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
 from tasks.models import AgentDefinition, Claim, Step, StepInput, StepKind, TableRef
-from workers.agents.envelope import wrap
+from workers.agents.envelope import cut, wrap
+
+MAX_INPUT_CHARS: Final = 60_000
+"""Longest text of one input that a model is shown."""
+MAX_INPUTS_CHARS: Final = 400_000
+"""The same of all inputs together, to equal parts."""
 
 
 def opening(
@@ -32,7 +38,8 @@ def opening(
     if conversation:
         pieces.append(wrap("conversation", conversation))
     pieces.append(wrap("task", job.task))
-    pieces.extend(_input(item) for item in claim.inputs)
+    most = min(MAX_INPUT_CHARS, MAX_INPUTS_CHARS // max(len(claim.inputs), 1))
+    pieces.extend(_input(item, most) for item in claim.inputs)
     if isinstance(step.input, dict) and "faults" in step.input:
         pieces.append(wrap("faults", json.dumps(step.input["faults"], ensure_ascii=False)))
     if isinstance(step.input, dict) and "options" in step.input:
@@ -60,11 +67,12 @@ def _about(agent: AgentDefinition) -> dict[str, object]:
     return {"name": agent.name, "description": agent.description, "capabilities": list(agent.capabilities)}
 
 
-def _input(item: StepInput) -> str:
+def _input(item: StepInput, most: int) -> str:
     attributes = {"step": item.step, "agent": item.agent, "status": item.status, "about": item.description[:200]}
     reason = item.failure.message if item.failure else "no result"
+    text = cut(item.result.text, most) if item.result is not None else ""
     if item.result is not None and item.failure is not None:
-        return wrap("input", f"(incomplete: {reason})\n\n{item.result.text}", attributes)
+        return wrap("input", f"(incomplete: {reason})\n\n{text}", attributes)
     if item.result is not None:
-        return wrap("input", item.result.text, attributes)
+        return wrap("input", text, attributes)
     return wrap("input", f"(nothing: {reason})", attributes)

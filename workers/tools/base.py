@@ -123,6 +123,8 @@ class Tool:
     tags: frozenset[str] = frozenset()
     given_schema: JsonSchema | None = None
     """Schema of a tool whose arguments somebody else defines and checks (MCP); its function takes them as one dict."""
+    in_envelopes: bool = False
+    """Whether what it returns is made of envelopes (`workers.agents.envelope`) already: only for tools of our own."""
     own_name: str | None = None
     """Name at its origin, where that is not one that the API takes."""
 

@@ -25,6 +25,7 @@ def delegate_tool(agents: Sequence[str]) -> Tool:
         name=NAME,
         description=DESCRIPTION,
         function=_delegate,
+        in_envelopes=True,
         given_schema={
             "type": "object",
             "properties": {

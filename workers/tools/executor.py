@@ -21,6 +21,8 @@ from pydantic import JsonValue, ValidationError
 from tasks.errors import TransientError, UnknownTool, message_of
 from tasks.redaction import redact, secrets_in
 from tasks.signing import digest
+from workers.agents.envelope import enclose
+from workers.agents.markers import defuse
 from workers.context import running_step
 from workers.llm.base import Block
 from workers.parking import Parked
@@ -179,11 +181,11 @@ class ToolExecutor:
                 id=call_id,
                 tool=name,
                 input=raw_input,
-                output=outcome.output,
+                output=_harmless(outcome.output, taken),
                 duration_ms=round((time.perf_counter() - clock) * 1000, 3),
                 success=outcome.error is None,
                 code=outcome.code,
-                error=outcome.error,
+                error=_harmless(outcome.error, None),
                 timestamp=begun,
                 attempt=attempt,
                 tries=outcome.tries,
@@ -372,10 +374,17 @@ def _learn_of(output: str, fields: frozenset[str]) -> None:
             _learn(json.loads(output), fields)
 
 
+def _harmless(said: str | None, taken: "_Taken | _Outcome | None") -> str | None:
+    """What a tool said, without anything that a model could take for a part of its prompt."""
+    in_envelopes = isinstance(taken, _Taken) and taken.tool.in_envelopes
+    return said if said is None or in_envelopes else defuse(said)
+
+
 def result_block(call: ToolCall) -> Block:
-    """The `tool_result` block that answers the call."""
+    """The `tool_result` block that answers the call: what the tool said, in an envelope that says which tool it was."""
     text = call.output if call.success else call.error
-    return {"type": "tool_result", "tool_use_id": call.id, "content": text or "", "is_error": not call.success}
+    said = enclose("result", text or "", {"tool": call.tool, "status": "ok" if call.success else "failed"})
+    return {"type": "tool_result", "tool_use_id": call.id, "content": said, "is_error": not call.success}
 
 
 def stopped_block(block: Block) -> Block:

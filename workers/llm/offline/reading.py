@@ -174,8 +174,9 @@ def _exchanges(messages: Sequence[ChatMessage]) -> list[Exchange]:
 
 
 def _output(content: JsonValue) -> str:
+    """What a tool said, out of its envelope."""
     if isinstance(content, str):
-        return content
+        return next((inside for _, inside in unwrap(content, "result")), content)
     if isinstance(content, list):
         return "\n".join(string(block, "text") for block in content if isinstance(block, dict))
     return ""
