@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,7 @@ from pydantic import JsonValue
 from orchestrator.client import AsyncTroupe
 from orchestrator.dead import AsyncDeadList
 from orchestrator.handle import AsyncJobHandle
-from orchestrator.people import AsyncPeople
+from orchestrator.people import EVERY, AsyncPeople, Decide
 from orchestrator.recording import Recording
 from orchestrator.request import JobOptions
 from orchestrator.sessions import AsyncSessionHandle
@@ -171,6 +172,9 @@ class Troupe:
             future.cancel()
             raise
 
+    def _begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
     def _end_loop(self) -> None:
         asyncio.run_coroutine_threadsafe(_end_tasks(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -237,6 +241,39 @@ class People:
         """Answer a question: see `AsyncPeople.answer`."""
         answering = self._people.answer(job_id, step, text, key=key, by=by)
         return self._troupe._run(answering)  # pyright: ignore[reportPrivateUsage]
+
+    def asked(self, every: float | timedelta = EVERY) -> Iterator[Asked]:
+        """Whatever is asked, each once, as it comes: see `AsyncPeople.asked`. Has no end."""
+        coming = self._people.asked(every)
+        while True:
+            yield self._troupe._run(anext(coming))  # pyright: ignore[reportPrivateUsage, reportArgumentType]
+
+    def watch(self, decide: Decide, *, by: str = "callback", every: float | timedelta = EVERY) -> "Watch":
+        """Let code decide from now on, until the returned `Watch` is stopped: see `AsyncPeople.watch`.
+
+        The callback runs in the client's own thread, or awaits there: it must not call this `Troupe`, and must not
+        block for long.
+        """
+        return Watch(self._troupe._begin(self._people.watch(decide, by=by, every=every)))  # pyright: ignore[reportPrivateUsage]
+
+
+class Watch:
+    """Code that decides what steps ask. `stop` it, or use `with`; it ends with its `Troupe` too."""
+
+    def __init__(self, running: Future[None]) -> None:
+        self._running = running
+
+    def stop(self) -> None:
+        """Decide nothing more. A second call does nothing."""
+        self._running.cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
 
 class SessionHandle:

@@ -43,6 +43,7 @@ from tasks.store import (
     ToolStats,
     Turn,
 )
+from tasks.store.waits import WaitStore
 from tasks.tool_figures import FleetStatistics, ToolReport
 from tasks.usage import Budget
 
@@ -67,6 +68,7 @@ class AsyncTroupe:
         self._boards = BoardStore(self._store)
         self._fleet = FleetStore(self._store)
         self._endings = Endings(self._store)
+        self._waits = WaitStore(self._store)
         self.states = SessionStore(self._store)
         """What is kept of sessions."""
         self.dead = AsyncDeadList(self._store)

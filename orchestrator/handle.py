@@ -16,7 +16,7 @@ from tasks.ids import JobId
 from tasks.models import Failure
 from tasks.results import JobResult, LedgerReport
 from tasks.sessions import TaskState
-from tasks.states import FINAL_JOB, TaskStatus
+from tasks.states import FINAL_JOB, StepStatus, TaskStatus
 from tasks.store.endings import until
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ class AsyncJobHandle:
         Raises:
             UnknownJob: never submitted here, or past its retention.
         """
-        return report(await self._troupe._snapshots.job(self.id))  # pyright: ignore[reportPrivateUsage]
+        record = await self._troupe._snapshots.job(self.id)  # pyright: ignore[reportPrivateUsage]
+        parked = any(one.status is StepStatus.PARKED for one in record.steps)
+        return report(record, await self._troupe._waits.of_job(self.id) if parked else ())  # pyright: ignore[reportPrivateUsage]
 
     async def wait(self, timeout: float | None = None) -> JobResult:
         """The job's outcome, as soon as it is final, whatever it is.

@@ -1,19 +1,34 @@
 """What people are asked by steps that wait for them, and what they decide."""
 
-from collections.abc import Mapping
-from typing import Final
+import asyncio
+import inspect
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Final, assert_never
 
-from pydantic import JsonValue, SecretStr
+import structlog
+from pydantic import JsonValue, SecretStr, ValidationError
 
-from tasks.errors import NotAsked
+from tasks.decisions import Answer, Approve, Decision, Deny, StepEdit
+from tasks.errors import ContractError, NotAsked, NotGenuine, TransientError
 from tasks.ids import JobId, StepId, parse_job_id
 from tasks.results import Asked
-from tasks.signing import approval_parts, digest, sign
+from tasks.signing import Place, as_decided, is_asked
 from tasks.store.store import Store
 from tasks.store.waits import Recorded, Wait, WaitKind, WaitStore
 
+log = structlog.get_logger("orchestrator")
+
 MAX_TEXT_CHARS: Final = 20_000
 """Longest answer or reason."""
+MOST: Final = 10_000
+"""Things that are looked at together."""
+EVERY: Final = timedelta(seconds=0.5)
+"""Between two looks for what is asked."""
+
+Decide = Callable[[Asked], Decision | Awaitable[Decision | None] | None]
+"""A callback: what it decides about what is asked; None leaves it to others."""
 
 
 class AsyncPeople:
@@ -25,38 +40,94 @@ class AsyncPeople:
 
     async def list(self, limit: int = 100) -> list[Asked]:
         """All that is asked, the oldest first."""
-        found: list[Asked] = []
-        for job, step, key in await self._waits.asked(limit):
-            found += [_asked(wait) for wait in await self._waits.of_step(job, step) if wait.key == key]
-        return found
+        found = [await self._find(*place) for place in await self._waits.asked(limit)]
+        return [one for one in found if one is not None]
+
+    async def asked(self, every: float | timedelta = EVERY) -> AsyncIterator[Asked]:
+        """Whatever is asked, each once, as it comes; those first that wait already. Has no end.
+
+        Args:
+            every: Seconds (or a timedelta) between two looks.
+        """
+        pause = every / timedelta(seconds=1) if isinstance(every, timedelta) else every
+        seen = frozenset[tuple[JobId, StepId, str]]()
+        while True:
+            try:
+                waiting = await self._waits.asked(MOST)
+                for place in waiting:
+                    one = None if place in seen else await self._find(*place)
+                    if one is not None:
+                        yield one
+                seen = frozenset(waiting)
+            except TransientError as error:  # some may come a second time then: to decide twice does no harm
+                log.warning("people_not_seen", reason=str(error))
+            await asyncio.sleep(pause)
+
+    async def watch(self, decide: Decide, *, by: str = "callback", every: float | timedelta = EVERY) -> None:
+        """Let code decide: call it with each thing that is asked, once, and record what it says. Ends when cancelled.
+
+        A callback that raises has decided nothing: the thing waits for others, and this goes on. Whatever is decided
+        elsewhere meanwhile stands.
+
+        Args:
+            decide: May be async.
+            by: Who is said to have decided.
+        """
+        async for one in self.asked(every):
+            try:
+                said = decide(one)
+                decision = await said if inspect.isawaitable(said) else said
+                if decision is not None:
+                    await self.decide(one, decision, by=by)
+            except NotAsked:
+                log.info("decided_elsewhere", job=one.job_id, step=one.step)
+            except Exception:  # foreign code: what it does with one must not keep the others from being decided
+                log.exception("decision_failed", job=one.job_id, step=one.step)
+
+    async def decide(self, one: Asked, decision: Decision, *, by: str = "") -> Asked:
+        """Record a decision: `approve`, `deny` or `answer`, as it says.
+
+        Raises:
+            NotAsked, NotGenuine, ContractError: as those do.
+        """
+        match decision:
+            case Approve(arguments):
+                return await self.approve(one.job_id, one.step, key=one.key, arguments=arguments, by=by)
+            case Deny(reason):
+                return await self.deny(one.job_id, one.step, key=one.key, reason=reason, by=by)
+            case Answer(text):
+                return await self.answer(one.job_id, one.step, text, key=one.key, by=by)
+            case _:
+                assert_never(decision)
 
     async def approve(
         self, job_id: str, step: str, *, key: str | None = None, arguments: JsonValue = None, by: str = ""
     ) -> Asked:
-        """Let a tool call be made.
+        """Let a tool call be made, or a step begin.
 
         Args:
             key: Which one, where the step waits for several.
-            arguments: Those that it is to be made with in place of its own.
+            arguments: Those that the call is to be made with in place of its own; of a step its `description` or
+                `input`, or both.
             by: Who said so; kept with it.
 
         Raises:
-            NotAsked: no such approval is waited for, or it was decided before.
+            NotAsked: no such approval is waited for, or it was decided before, or it has expired.
+            NotGenuine: what is asked is not signed by this fleet.
+            ContractError: the arguments are none.
         """
         wait = await self._the_one(job_id, step, key, WaitKind.APPROVAL)
-        about = _data(wait)
-        what = str(about.get("digest")) if arguments is None else digest(arguments)
-        parts = approval_parts(wait.job, wait.step, wait.key, str(about.get("tool")), what)
-        outcome: dict[str, JsonValue] = {"kind": "approved", "signature": sign(self._secret, *parts), "by": by}
+        outcome: dict[str, JsonValue] = {"kind": "approved", "by": by}
         if arguments is not None:
-            outcome["input"] = arguments
+            outcome["input"] = _edited(wait, arguments)
         return await self._record(wait, outcome)
 
     async def deny(self, job_id: str, step: str, *, key: str | None = None, reason: str = "", by: str = "") -> Asked:
-        """Let a tool call not be made; its agent is told the reason and goes on without it.
+        """Let a tool call not be made: its agent is told the reason and goes on without it. Or a step not begin: it
+        fails with `approval_denied`.
 
         Raises:
-            NotAsked: as for `approve`.
+            NotAsked, NotGenuine: as for `approve`.
         """
         wait = await self._the_one(job_id, step, key, WaitKind.APPROVAL)
         return await self._record(wait, {"kind": "denied", "reason": reason[:MAX_TEXT_CHARS], "by": by})
@@ -65,7 +136,7 @@ class AsyncPeople:
         """Answer a question.
 
         Raises:
-            NotAsked: as for `approve`.
+            NotAsked, NotGenuine: as for `approve`.
         """
         wait = await self._the_one(job_id, step, key, WaitKind.QUESTION)
         return await self._record(wait, {"kind": "answer", "text": text[:MAX_TEXT_CHARS], "by": by})
@@ -81,11 +152,60 @@ class AsyncPeople:
             raise NotAsked(f"step {step!r} waits for several; say which: {', '.join(one.key for one in waiting)}")
         return waiting[0]
 
+    async def _find(self, job: JobId, step: StepId, key: str) -> Asked | None:
+        return next((as_asked(wait) for wait in await self._waits.of_step(job, step) if wait.key == key), None)
+
     async def _record(self, wait: Wait, outcome: dict[str, JsonValue]) -> Asked:
-        recorded = await self._waits.outcome(wait.job, wait.step, wait.key, outcome)
+        place, asked = Place(wait.job, wait.step, wait.key), _data(wait)
+        if not is_asked(self._secret, place, asked):
+            raise NotGenuine(
+                f"what step {wait.step!r} of job {wait.job} asks is not signed by this fleet: it was changed in the "
+                "store, or TROUPE_SECRET is not that of its workers"
+            )
+        signed = as_decided(self._secret, place, asked, outcome)
+        recorded = await self._waits.outcome(wait.job, wait.step, wait.key, signed)
         if recorded is not Recorded.DONE:
             raise NotAsked(f"step {wait.step!r} of job {wait.job} no longer waits for it: {recorded}")
-        return _asked(wait)
+        return as_asked(wait)
+
+
+def as_asked(wait: Wait) -> Asked:
+    """What is asked, as people are shown it."""
+    data, kind = _data(wait), _kind(wait)
+    options, work = data.get("options"), data.get("work")
+    shown = work if isinstance(work, dict) else {}
+    return Asked(
+        job_id=JobId(wait.job),
+        step=wait.step,
+        key=wait.key,
+        kind=kind.value if kind else "unknown",
+        agent=str(data.get("agent") or ""),
+        tool=str(data["tool"]) if "tool" in data else None,
+        input=shown.get("input") if shown else data.get("input"),
+        description=str(shown.get("description")) if shown else None,
+        question=str(data["question"]) if "question" in data else None,
+        options=tuple(map(str, options)) if isinstance(options, list) else (),
+        expires_at=wait.expires_at,
+    )
+
+
+def wording(one: Asked) -> str:
+    """What is asked, in one line."""
+    if one.tool is not None:
+        return f"{one.tool} {json.dumps(one.input, ensure_ascii=False)}"
+    if one.description is not None:
+        told = f" {json.dumps(one.input, ensure_ascii=False)}" if one.input is not None else ""
+        return f"begin: {' '.join(one.description.split())}{told}"
+    options = f" ({' / '.join(one.options)})" if one.options else ""
+    return f"{one.question}{options}"
+
+
+def waits_for(wait: Wait) -> str:
+    """What a parked step waits for, in one line."""
+    kind = _kind(wait)
+    if kind is not None:
+        return f"{kind}: {wording(as_asked(wait))}"
+    return f"{WaitKind.CHILDREN}: {', '.join(wait.children)}" if wait.children else "an orchestrator"
 
 
 def _data(wait: Wait) -> Mapping[str, JsonValue]:
@@ -94,21 +214,24 @@ def _data(wait: Wait) -> Mapping[str, JsonValue]:
 
 def _kind(wait: Wait) -> WaitKind | None:
     data = _data(wait)
-    return WaitKind.APPROVAL if "tool" in data else WaitKind.QUESTION if "question" in data else None
+    if "tool" in data or "work" in data:
+        return WaitKind.APPROVAL
+    return WaitKind.QUESTION if "question" in data else None
 
 
-def _asked(wait: Wait) -> Asked:
-    data, kind = _data(wait), _kind(wait)
-    options = data.get("options")
-    return Asked(
-        job_id=JobId(wait.job),
-        step=wait.step,
-        key=wait.key,
-        kind=kind.value if kind else "unknown",
-        agent=str(data.get("agent") or ""),
-        tool=str(data["tool"]) if "tool" in data else None,
-        input=data.get("input"),
-        question=str(data["question"]) if "question" in data else None,
-        options=tuple(map(str, options)) if isinstance(options, list) else (),
-        expires_at=wait.expires_at,
-    )
+def _edited(wait: Wait, arguments: JsonValue) -> JsonValue:
+    """What is approved in place of what was asked for.
+
+    Raises:
+        ContractError: it cannot be.
+    """
+    if not isinstance(arguments, dict):
+        raise ContractError(f"give the arguments as an object, not {arguments!r}")
+    if "work" in _data(wait):
+        try:
+            StepEdit.model_validate(arguments)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            where = ".".join(map(str, fault["loc"]))
+            raise ContractError(f"of a step, description and input may be changed; {where}: {fault['msg']}") from None
+    return arguments

@@ -1,23 +1,29 @@
 """From a job as stored to `JobResult` as users get it. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from orchestrator.people import waits_for
 from tasks.ids import StepId
 from tasks.models import Failure, StepKind, StepResult
 from tasks.results import ErrorReport, JobResult, Missing, StepOutput, StepReport, UsageReport
 from tasks.states import FINAL_STEP, StepStatus, TaskStatus
 from tasks.store import JobRecord, StepRecord
+from tasks.store.waits import Wait
 from tasks.usage import Usage
 
 
-def report(record: JobRecord) -> JobResult:
-    """The outcome of a job, or where it stands."""
+def report(record: JobRecord, waits: Sequence[Wait] = ()) -> JobResult:
+    """The outcome of a job, or where it stands.
+
+    Args:
+        waits: What its parked steps wait for.
+    """
     closing = next((one for one in record.steps if one.step.kind is StepKind.SYNTHESIS), None)
     result = closing.result if closing is not None and record.status is TaskStatus.COMPLETED else None
     used = _used(record)
     ended = {one.step.id: one.status for one in record.steps}
     why = {one.step.id: _why(one, record, ended) for one in record.steps}
-    steps = tuple(_step(one, used[one.step.id], why[one.step.id]) for one in record.steps)
+    steps = tuple(_step(one, used[one.step.id], why[one.step.id], waits) for one in record.steps)
     return JobResult(
         job_id=record.spec.id,
         task=record.spec.task,
@@ -75,8 +81,9 @@ def _why(step: StepRecord, job: JobRecord, ended: Mapping[StepId, StepStatus]) -
     return failure(step)
 
 
-def _step(record: StepRecord, used: Usage, why: Failure | None) -> StepReport:
+def _step(record: StepRecord, used: Usage, why: Failure | None, waits: Sequence[Wait]) -> StepReport:
     step = record.step
+    open_waits = [one for one in waits if one.step == step.id and one.outcome is None]
     return StepReport(
         id=step.id,
         kind=step.kind,
@@ -95,6 +102,7 @@ def _step(record: StepRecord, used: Usage, why: Failure | None) -> StepReport:
         result=_output(record.result),
         partial=_output(record.found) if record.result is None else None,
         error=ErrorReport.of(why) if why else None,
+        waits_for=tuple(map(waits_for, open_waits)) if record.status is StepStatus.PARKED else (),
     )
 
 

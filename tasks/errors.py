@@ -3,7 +3,8 @@
 TroupeError
 ├── ContractError                 fix the call; a retry cannot help
 │   ├── InvalidId · InvalidTask · InvalidPlan · InvalidTool
-│   ├── UnknownJob · UnknownSession · NotDead · NotAsked · UnknownAgent · UnknownModel · UnknownKnowledge · UnknownTool
+│   ├── UnknownJob · UnknownSession · NotDead · NotAsked · NotGenuine
+│   ├── UnknownAgent · UnknownModel · UnknownKnowledge · UnknownTool
 │   ├── BadSetting · BadDocument · BadTable · BadRecording
 │   ├── PayloadTooLarge · IdempotencyConflict · StateConflict
 │   ├── SpendLimitReached         carries resets_in where it is known
@@ -22,6 +23,7 @@ TroupeError
         ├── ModelRefused · ModelNonsense · ModelTruncated
         │   └── InvalidOutput     a ModelNonsense; carries the raw text
         ├── DeadlinePassed · QueueTimeout · IdleTimeout · TooManyTurns · LoopStalled
+        ├── ApprovalDenied · ApprovalExpired
         └── BudgetSpent · ReplayDiverged
 
 Errors do not cross processes, facts do: what a worker stores is a `tasks.models.Failure`.
@@ -109,6 +111,12 @@ class NotAsked(ContractError):
     """Nobody waits for this decision: it was never asked for, or it was made before."""
 
     code = "not_asked"
+
+
+class NotGenuine(ContractError):
+    """What is asked is not signed by this fleet: it was changed in the store, or TROUPE_SECRET is not the workers'."""
+
+    code = "not_genuine"
 
 
 class UnknownAgent(ContractError):
@@ -369,6 +377,18 @@ class DeadlinePassed(StepFailed):
     """The attempt, step or job ran out of time."""
 
     code = "deadline_passed"
+
+
+class ApprovalDenied(StepFailed):
+    """A person did not let the step begin, or what came back as a person's decision is not genuine."""
+
+    code = "approval_denied"
+
+
+class ApprovalExpired(StepFailed):
+    """Nobody let the step begin in time."""
+
+    code = "approval_expired"
 
 
 class QueueTimeout(StepFailed):

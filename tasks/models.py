@@ -21,6 +21,8 @@ VERSION: Final = 1
 
 MAX_TASK_CHARS: Final = 100_000
 """Longest task. About 25,000 tokens: more belongs into documents."""
+MAX_DESCRIPTION_CHARS: Final = 20_000
+"""Longest description of a step."""
 MAX_TEXT_CHARS: Final = 200_000
 """Longest text of one step's result."""
 DEFAULT_TIMEOUT: Final = timedelta(hours=1)
@@ -177,6 +179,8 @@ class Step(Wire):
     """How many of its dependencies must succeed, where they join by quorum."""
     optional: bool = False
     """Whether those that depend on it do without it when it does not succeed."""
+    requires_approval: bool = False
+    """Whether a person must say yes before it begins."""
     join_ms: int = Field(default=0, ge=0)
     """Longest time that it waits for its dependencies, from when it is written: then it runs on what there is, as soon
     as there is one result. 0: no limit."""
@@ -212,6 +216,10 @@ class PlannedStep(Wire):
     """What an agent that is code is told beside the description."""
     quorum: SkipJsonSchema[int] = Field(default=0, ge=0)
     """How many of its dependencies must succeed, where they join by quorum; 0: more than half of them."""
+    requires_approval: SkipJsonSchema[bool] = False
+    """Whether a person must say yes before it begins."""
+    tools: SkipJsonSchema[tuple[str, ...] | None] = None
+    """The only tools that its agent may use, and those that it delegates to; None: all that it has."""
     optional: SkipJsonSchema[bool] = False
     """Whether those that depend on it do without it when it does not succeed."""
     join_ms: SkipJsonSchema[int] = Field(default=0, ge=0)

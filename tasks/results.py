@@ -110,6 +110,9 @@ class StepReport(Wire):
     partial: StepOutput | None = None
     """What it had found before it failed, if anything."""
     error: ErrorReport | None
+    waits_for: tuple[str, ...] = ()
+    """What it waits for while it is parked, a line each: `approval: pay {"amount": 5}`, `question: Which year?`,
+    `children: one_1, one_2`."""
 
 
 class Missing(Wire):
@@ -135,7 +138,9 @@ class Asked(Wire):
     tool: str | None = None
     """The tool that would be called."""
     input: JsonValue = None
-    """With what arguments; without secrets."""
+    """With what arguments; without secrets. Of a step: what it is told beside its description."""
+    description: str | None = None
+    """The step that would begin, where it is one that needs a yes."""
     question: str | None = None
     options: tuple[str, ...] = ()
     """Answers to choose from; empty: any."""

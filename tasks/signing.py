@@ -8,8 +8,9 @@ import hmac
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import Field, JsonValue, SecretStr
 
@@ -35,7 +36,16 @@ class SigningSettings(RoomSettings):
         return read_secret(self.secret, self.home.expanduser().absolute())
 
 
+class Place(NamedTuple):
+    """Where something is asked: what is signed for one place is worth nothing at another."""
+
+    job: str
+    step: str
+    key: str
+
+
 FILE: Final = "secret"
+SIGNATURE: Final = "signature"
 LEAST_CHARS: Final = 16
 
 
@@ -56,9 +66,30 @@ def is_signed(secret: SecretStr, signature: object, *parts: str) -> bool:
     return isinstance(signature, str) and hmac.compare_digest(signature.encode(), sign(secret, *parts).encode())
 
 
-def approval_parts(job: str, step: str, key: str, tool: str, arguments: str) -> tuple[str, ...]:
-    """What an approval's signature is over: this call of this tool, with these arguments (`digest`), and no other."""
-    return ("approval", job, step, key, tool, arguments)
+def as_asked(secret: SecretStr, place: Place, asked: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """What a step asks, signed by its worker: people see what it wants to do, and nothing else."""
+    return {**asked, SIGNATURE: sign(secret, "asked", *place, digest(dict(asked)))}
+
+
+def is_asked(secret: SecretStr, place: Place, asked: Mapping[str, JsonValue]) -> bool:
+    """Whether a step of this fleet asks this, at this place."""
+    bare = {name: value for name, value in asked.items() if name != SIGNATURE}
+    return is_signed(secret, asked.get(SIGNATURE), "asked", *place, digest(bare))
+
+
+def as_decided(
+    secret: SecretStr, place: Place, asked: Mapping[str, JsonValue], outcome: Mapping[str, JsonValue]
+) -> dict[str, JsonValue]:
+    """What was decided about it, signed: it holds for what was asked and shown, whole, and for nothing else."""
+    return {**outcome, SIGNATURE: sign(secret, "decided", *place, digest(dict(asked)), digest(dict(outcome)))}
+
+
+def is_decided(
+    secret: SecretStr, place: Place, asked: Mapping[str, JsonValue], outcome: Mapping[str, JsonValue]
+) -> bool:
+    """Whether somebody with the fleet's secret decided this, about this."""
+    bare = {name: value for name, value in outcome.items() if name != SIGNATURE}
+    return is_signed(secret, outcome.get(SIGNATURE), "decided", *place, digest(dict(asked)), digest(bare))
 
 
 def read_secret(given: SecretStr | None, home: Path) -> SecretStr:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -14,13 +14,14 @@ from pydantic import JsonValue
 from tasks.board import Mail
 from tasks.errors import ContractError
 from tasks.models import AgentDefinition, Claim, PlannedStep, Source, StepInput
-from tasks.redaction import Secrets, excerpt, hide_here
+from tasks.redaction import Secrets, excerpt, hide_here, redact_text
 from tasks.sessions import Message
 from tasks.store.waits import Wait, WaitKind, Wanted
 from tasks.usage import Usage
 from workers import delegation
 from workers.mailbox import Mailbox
 from workers.parking import park
+from workers.people import People
 
 Emit = Callable[[str, dict[str, JsonValue]], None]
 
@@ -49,6 +50,8 @@ class StepContext:
     """What the step has been parked for so far, by key, with what came of it."""
     parks: bool = False
     """Whether it can be parked."""
+    people: People | None = None
+    """How people are asked; None: they cannot be."""
     asked: int = 0
     """Times that its own code has asked other agents or people for something, or told them."""
     mailbox: Mailbox | None = None
@@ -166,12 +169,10 @@ class StepContext:
     async def ask(self, question: str, options: Sequence[str] = (), expires: timedelta | None = None) -> str | None:
         """Ask the person whose task this is; None when nobody answered in time. As with `delegate_all`, the code is
         stopped meanwhile and runs again from its beginning."""
-        data: dict[str, JsonValue] = {"question": question}
-        if options:
-            data["options"] = [*options]
-        text = json.dumps(data, ensure_ascii=False)
-        (wait,) = self.outcome([Wanted(self.key("ask", data), WaitKind.QUESTION, text, expires)])
-        outcome = wait.outcome or {}
+        key = self.key("ask", {"question": question, **({"options": [*options]} if options else {})})
+        shown: list[JsonValue] = [redact_text(option, self.secrets.texts) for option in options]
+        asked: dict[str, JsonValue] = {"question": redact_text(question, self.secrets.texts), "options": shown}
+        outcome = self.consult(key, WaitKind.QUESTION, asked, expires=expires)
         return str(outcome.get("text")) if outcome.get("kind") == "answer" else None
 
     async def post(self, content: JsonValue, to: str | None = None, *, key: str | None = None) -> int:
@@ -223,6 +224,32 @@ class StepContext:
         if self.mailbox is None:
             raise ContractError("there is nobody here to exchange messages with: the step runs without a store")
         return self.mailbox
+
+    def consult(
+        self,
+        key: str,
+        kind: WaitKind,
+        asked: Mapping[str, JsonValue],
+        *,
+        same: Collection[str] = (),
+        expires: timedelta | None = None,
+    ) -> Mapping[str, JsonValue]:
+        """What people have decided about this, or that they have not in time (`{"kind": …}`); without that the step is
+        parked.
+
+        Args:
+            asked: What they are shown.
+            same: Fields of it that must be what they were when they were asked: else the decision is `forged`.
+
+        Raises:
+            Parked: nothing is decided yet.
+            ContractError: nobody can be asked here.
+        """
+        if self.people is None:
+            raise ContractError("nobody can be asked here: the step runs without a store")
+        wish = self.people.wanted(self.claim, key, kind, asked, expires)
+        (wait,) = self.outcome([wish])
+        return self.people.decision(self.claim, wait, {"agent": self.claim.step.agent, **asked}, same)
 
     def progress(self, message: str) -> None:
         """Show people one line of progress."""

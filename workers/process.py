@@ -26,6 +26,7 @@ from workers.answering import Answering
 from workers.lease import DRAINING, Leases
 from workers.llm.settings import ModelSettings
 from workers.loop import EventLoopThread
+from workers.people import People
 from workers.runner import Outcome, Runner
 from workers.settings import WorkerSettings
 from workers.tools.counting import CallCounter
@@ -111,7 +112,7 @@ class WorkerProcess:
         self.fleet = FleetStore(self.store)
         self.leases = Leases(attempts, self.store_settings.heartbeat_s)
         self.answering = Answering(self.models, self.store)
-        self.answering.controls.desk = StoreDesk(read_settings(SigningSettings).read())
+        self.answering.controls.desk = StoreDesk()
         self.counter = CallCounter(ToolStats(self.store))
         self.answering.controls.count = self.counter.note
         self.runner = Runner(
@@ -125,6 +126,7 @@ class WorkerProcess:
             patience=timedelta(seconds=self.models.patience_s),
             waits=WaitStore(self.store),
             board=BoardStore(self.store),
+            people=People(read_settings(SigningSettings).read(), self.settings.approval_expires),
         )
 
     async def _announce(self) -> None:

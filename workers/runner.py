@@ -47,6 +47,8 @@ from workers.idle import watched
 from workers.lease import DRAINING, Held, Leases
 from workers.mailbox import Mailbox
 from workers.parking import Parked
+from workers.people import People
+from workers.permits import await_permit
 from workers.reporter import Reporter, redacted
 
 log = structlog.get_logger("worker")
@@ -101,6 +103,7 @@ class Runner:
         patience: timedelta = PATIENCE,
         waits: WaitStore | None = None,
         board: BoardStore | None = None,
+        people: People | None = None,
     ) -> None:
         self.worker = worker
         self.attempts = attempts
@@ -114,6 +117,8 @@ class Runner:
         """None: steps cannot be parked."""
         self.board = board
         """None: steps cannot talk to each other."""
+        self.people = people
+        """None: nobody is asked."""
 
     async def run(self, ref: AttemptRef) -> Outcome:
         """Claim, work, settle. A message that is stale, or was delivered before, is dropped at the claim.
@@ -222,13 +227,16 @@ class Runner:
                     living = await self.fleet.agents()
                     context.agents = tuple(agent for agent in living if agent.plannable)
                 if self.waits is not None:
-                    context.parks = True
+                    context.parks, context.people = True, self.people
                     if claim.attempt > 1:
                         known = await self.waits.of_step(claim.job.id, claim.step.id)
                         context.waits = {wait.key: wait for wait in known}
                 enter_step(context)
-                reply = await self.answering.answer(self.agents.get(claim.step.agent), context)
-                return finish(claim, context, reply)
+                agent = self.agents.get(claim.step.agent)
+                if (agent.requires_approval or claim.step.requires_approval) and not claim.job.replay:
+                    await_permit(context)
+                reply = await self.answering.answer(agent, context)
+                return finish(context.claim, context, reply)
         except Parked as parked:
             return parked
         except (asyncio.CancelledError, GeneratorExit):

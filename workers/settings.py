@@ -1,5 +1,7 @@
 """Settings of a worker process."""
 
+from datetime import timedelta
+
 from pydantic import Field
 
 from tasks.settings import RoomSettings
@@ -19,6 +21,14 @@ class WorkerSettings(RoomSettings):
     They cost a fifth of what a message costs."""
     settle_s: float = Field(default=180.0, gt=0)
     """How long a finished attempt waits for a store that is away before its result is dropped and it runs again."""
+    approval_expires_s: float = Field(default=0.0, ge=0)
+    """How long a step waits for what it asks people: approvals and answers. Tools and agents may say otherwise. 0: as
+    long as the step and its job may take."""
+
+    @property
+    def approval_expires(self) -> timedelta | None:
+        """The same, as a time."""
+        return timedelta(seconds=self.approval_expires_s) if self.approval_expires_s > 0 else None
 
     @property
     def agent_modules(self) -> tuple[str, ...]:

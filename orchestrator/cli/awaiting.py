@@ -9,8 +9,8 @@ from rich.live import Live
 from rich.text import Text
 
 from orchestrator.blocking import JobHandle, Troupe
-from orchestrator.cli.people import what
 from orchestrator.cli.tree import JobView, Refresh
+from orchestrator.people import wording
 from tasks.errors import NotAsked
 from tasks.events import JobEvent, StepParked, TextDelta
 from tasks.ids import SYNTHESIS_STEP
@@ -60,10 +60,10 @@ class Asking:
                 self._put(one)
             else:
                 how = "answer" if one.question is not None else "approve"
-                self._note(f"{one.agent} asks: {what(one)} (troupe {how} {one.job_id} {one.step} …)")
+                self._note(f"{one.agent} asks: {wording(one)} (troupe {how} {one.job_id} {one.step} …)")
 
     def _put(self, one: Asked) -> None:
-        self._note(f"{one.agent} {'asks' if one.question is not None else 'wants to call'}: {what(one)}")
+        self._note(f"{one.agent} {_verb(one)}: {wording(one)}")
         people = self.troupe.people
         try:
             if one.question is not None:
@@ -79,6 +79,10 @@ class Asking:
 
     def _note(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _verb(one: Asked) -> str:
+    return "asks" if one.question is not None else "wants to call" if one.tool is not None else "wants to"
 
 
 def see_answer(job: JobHandle, console: Console, asking: Asking) -> None:

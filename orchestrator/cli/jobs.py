@@ -166,6 +166,9 @@ def print_job(outcome: JobResult) -> None:
     status = f"{outcome.status.value}{', paused' if outcome.paused else ''}"
     console.print(f"job {outcome.job_id}  {status}\n{outcome.task}\n", markup=False, highlight=False)
     console.print(table)
+    for step in outcome.steps:
+        for wait in step.waits_for:
+            console.print(f"{step.id} waits for {wait}", markup=False, highlight=False, soft_wrap=True)
     console.print(spent(outcome), markup=False, highlight=False)
     if outcome.error:
         console.print(f"{outcome.error.code}: {outcome.error.message}", markup=False, highlight=False)
@@ -286,3 +289,6 @@ def print_outcome(outcome: JobResult, *, json: bool) -> None:
         so_far = f"{done} of {len(outcome.steps)} steps ended"
         paused = f"; paused, `troupe advance {outcome.job_id}` lets it go on" if outcome.paused else ""
         typer.echo(f"job {outcome.job_id} {outcome.status.value}: {so_far}{paused}")
+        for step in outcome.steps:
+            for wait in step.waits_for:
+                typer.echo(f"{step.id} waits for {wait}")

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 from rich.table import Column, Table
+from rich.text import Text
 
 from orchestrator.cli.jobs import AsJson, Job, wide_console
 from orchestrator.cli.place import connect
+from orchestrator.people import wording
 from tasks.errors import ContractError
-from tasks.results import Asked
 
 Step = Annotated[str, typer.Argument(metavar="STEP", help="Id of the step that waits.", show_default=False)]
 Key = Annotated[str | None, typer.Option("--key", metavar="KEY", help="Which one, where a step waits for several.")]
@@ -24,9 +25,10 @@ def approvals(json: AsJson = False) -> None:
     if json:
         typer.echo("[" + ",\n ".join(one.model_dump_json() for one in found) + "]")
         return
-    table = Table(Column("job", no_wrap=True), Column("step", no_wrap=True), "asks for", "what", box=None)
+    table = Table(Column("job", no_wrap=True), Column("step", no_wrap=True), "asks for", "until", "what", box=None)
     for one in found:
-        table.add_row(one.job_id, one.step, one.kind, what(one))
+        until = one.expires_at.astimezone().strftime("%d %b %H:%M:%S") if one.expires_at else ""
+        table.add_row(one.job_id, one.step, one.kind, until, Text(wording(one)))
     wide_console().print(table)
 
 
@@ -34,14 +36,15 @@ def approve(
     job: Job,
     step: Step,
     edit: Annotated[
-        str | None, typer.Option("--edit", metavar="JSON", help="Arguments to make the call with in place of its own.")
+        str | None,
+        typer.Option("--edit", metavar="JSON", help="Arguments in place of its own; of a step: description, input."),
     ] = None,
     key: Key = None,
 ) -> None:
-    """Let a tool call be made that a step waits to make."""
+    """Let a tool call be made that a step waits to make, or a step begin."""
     with connect() as troupe:
         done = troupe.people.approve(job, step, key=key, arguments=_arguments(edit), by=getpass.getuser())
-    typer.echo(f"approved: {what(done)}")
+    typer.echo(f"approved: {wording(done)}")
 
 
 def deny(
@@ -50,10 +53,10 @@ def deny(
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; its agent is told.")] = "",
     key: Key = None,
 ) -> None:
-    """Let a tool call not be made; the step goes on without it."""
+    """Let a tool call not be made: the step goes on without it. Or a step not begin."""
     with connect() as troupe:
         done = troupe.people.deny(job, step, key=key, reason=reason, by=getpass.getuser())
-    typer.echo(f"denied: {what(done)}")
+    typer.echo(f"denied: {wording(done)}")
 
 
 def answer(
@@ -66,14 +69,6 @@ def answer(
     with connect() as troupe:
         troupe.people.answer(job, step, text, key=key, by=getpass.getuser())
     typer.echo("answered")
-
-
-def what(one: Asked) -> str:
-    """What is asked, in one line."""
-    if one.tool is not None:
-        return f"{one.tool} {json_module.dumps(one.input, ensure_ascii=False)}"
-    options = f" ({' / '.join(one.options)})" if one.options else ""
-    return f"{one.question}{options}"
 
 
 def _arguments(text: str | None) -> JsonValue:

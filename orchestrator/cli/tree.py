@@ -71,10 +71,13 @@ class JobView:
     job_id: str
     steps: dict[str, StepLine] = field(default_factory=dict[str, StepLine])
     descriptions: dict[str, str] = field(default_factory=dict[str, str])
+    waits: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """What parked steps wait for, where that is known."""
     status: str = "pending"
 
     def describe(self, snapshot: JobResult) -> None:
-        """Learn what the steps are for; events carry only their names."""
+        """Learn what the steps are for, and what they wait for; events carry only their names."""
+        self.waits = {step.id: step.waits_for for step in snapshot.steps if step.waits_for}
         self.descriptions = {step.id: f"{step.agent}: {' '.join(step.description.split())}" for step in snapshot.steps}
 
     def apply(self, event: JobEvent) -> str | None:
@@ -145,8 +148,8 @@ class JobView:
                 line.note = event.failure.message
                 return f"{event.step}: attempt {event.attempt} ended: {event.failure.code}: {event.failure.message}"
             case StepParked():
-                line.state, line.note = "waiting", f"waits for {', '.join(event.waits_for)}"
-                return f"{event.step}: waits for {', '.join(event.waits_for)}"
+                line.state, line.note = "waiting", f"waits for {'; '.join(self.waits.get(event.step, event.waits_for))}"
+                return f"{event.step}: {line.note}"
             case StepWoken():
                 line.state, line.note = "queued", ""
                 return f"{event.step}: goes on"
@@ -206,7 +209,7 @@ class Refresh:
 
     def __call__(self, view: JobView, event: JobEvent) -> None:
         """Called before each event is shown."""
-        if isinstance(event, PlanAccepted | JobSubmitted | StepFellBack | JobReopened):
+        if isinstance(event, PlanAccepted | JobSubmitted | StepFellBack | JobReopened | StepParked):
             view.describe(self.handle.snapshot())
 
 
@@ -217,7 +220,7 @@ def _facts(line: StepLine) -> Iterable[str]:
         yield f"{line.tools} tool calls"
     if line.worker:
         yield line.worker.partition("@")[0]
-    if line.note and line.state in {"failed", "retrying", "running"}:
+    if line.note and line.state in {"failed", "retrying", "running", "waiting"}:
         yield line.note[:80]
 
 

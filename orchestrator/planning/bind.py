@@ -43,6 +43,8 @@ def bound(
         input=planned.input,
         quorum=_quorum(planned, len(needs)),
         optional=planned.optional,
+        requires_approval=planned.requires_approval,
+        tools=planned.tools,
         join_ms=planned.join_ms if needs else 0,
     )
 

@@ -9,11 +9,10 @@ from orchestrator.planning.balance import NO_LOADS, Balance, Loads
 from orchestrator.planning.bind import bound, own_step
 from orchestrator.settings import OrchestratorSettings
 from tasks.ids import RESERVED_STEPS, STEP_ID, SYNTHESIS_STEP, StepId
-from tasks.models import AgentDefinition, Join, Plan, PlannedStep, Step, StepKind
+from tasks.models import MAX_DESCRIPTION_CHARS, AgentDefinition, Join, Plan, PlannedStep, Step, StepKind
 from tasks.patterns.compile import COORDINATOR
 from tasks.store import NewStep
 
-MAX_DESCRIPTION_CHARS = 20_000
 MAX_INPUT_CHARS = 500_000
 """Longest input of one step, as JSON: patterns within patterns are described there."""
 MAX_FAULTS = 20

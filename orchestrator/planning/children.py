@@ -151,7 +151,7 @@ def _bind(
                     "parent": parent.id,
                     "lineage": line,
                     "budgets": budgets,
-                    "tools": _tools(parent.tools, asked.tools),
+                    "tools": _narrowed(step.tools, _narrowed(parent.tools, asked.tools)),
                     "fallbacks": tuple(heir for heir in step.fallbacks if _may(heir.agent, allowed, line)),
                 }
             )
@@ -170,7 +170,8 @@ def _names(plan: Plan, parent: Step, taken: Collection[str]) -> dict[str, StepId
     return names
 
 
-def _tools(parents: tuple[str, ...] | None, asked: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    if parents is None or asked is None:
-        return asked if parents is None else parents
-    return tuple(tool for tool in asked if tool in parents)
+def _narrowed(some: tuple[str, ...] | None, others: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The tools that both let it use; None: all that it has."""
+    if some is None or others is None:
+        return others if some is None else some
+    return tuple(tool for tool in others if tool in some)

@@ -194,7 +194,7 @@ class Actor:
 
     async def _hand_over(self, entry: Entry, record: StepRecord, failure: Failure) -> None:
         """Give a step to its next fallback agent, or up."""
-        heir = taken_over(record.step)
+        heir = taken_over(record.step, failure.code)
         if heir is not None:
             heir = heir.model_copy(update={"queue": await self._queue_of(heir)})
             names = {"agent": record.step.agent, "fallback": heir.agent}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.errors import DeadlinePassed, QueueTimeout
+from tasks.errors import ApprovalDenied, ApprovalExpired, DeadlinePassed, QueueTimeout
 from tasks.models import Failure, RetryPolicy, Step, StepKind
 from tasks.store.attempts import HANDED_BACK
 from tasks.store.jobs import LOST
@@ -24,6 +24,9 @@ class GiveUp:
 
 
 Decision = Retry | GiveUp
+
+NOT_LET: Final = frozenset({ApprovalDenied.code, ApprovalExpired.code})
+"""Codes of failures by which people keep a step from being done, by whomever."""
 
 SPREAD_MS: Final = 5_000
 """Longest time by which attempts that were put off until the same moment are drawn apart."""
@@ -81,9 +84,10 @@ def overdue(code: str, waited_ms: int, queue: str) -> Failure:
     )
 
 
-def taken_over(step: Step) -> Step | None:
-    """The step as its next fallback agent gets it; None when there is none left, or it is no step of a plan."""
-    if step.kind is not StepKind.WORK or not step.fallbacks:
+def taken_over(step: Step, code: str = "") -> Step | None:
+    """The step as its next fallback agent gets it; None when there is none left, or it is no step of a plan, or people
+    did not let it begin: another agent would only ask them again."""
+    if step.kind is not StepKind.WORK or not step.fallbacks or code in NOT_LET:
         return None
     heir, *rest = step.fallbacks
     return step.model_copy(update={**heir.model_dump(exclude={"retry"}), "retry": heir.retry, "fallbacks": tuple(rest)})

@@ -293,5 +293,8 @@ async def test_an_agent_uses_the_servers_that_it_names(tmp_path: Path, monkeypat
     agent = Agent(name="search", description="Adds.", tools=[own], mcp=["t"])
     assert (await answering.answer(agent, make_context())).text == "Done."
     results = model.requests[1].messages[-1]["content"]
-    assert [block["content"] for block in results if isinstance(block, dict)] == ["42", "mine"]
+    assert [block["content"] for block in results if isinstance(block, dict)] == [
+        '<result tool="t_add" status="ok">\n42\n</result>',
+        '<result tool="own" status="ok">\nmine\n</result>',
+    ]
     await answering.close()

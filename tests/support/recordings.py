@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from workers.agents.envelope import unwrap
 from workers.llm.base import Block, ChatMessage
 from workers.llm.stream import MessageAssembly
 
@@ -143,7 +144,9 @@ def comparable(messages: Sequence[ChatMessage]) -> list[Json]:
 def _plain(block: Block) -> Json:
     if block.get("type") == "tool_result":
         failed = bool(block.get("is_error"))
-        return {"result_of": block.get("tool_use_id"), "said": result_text(block), "failed": failed}
+        said = result_text(block)  # ours stands in an envelope, that of other clients does not
+        said = next((inside for _, inside in unwrap(said, "result")), said)
+        return {"result_of": block.get("tool_use_id"), "said": said, "failed": failed}
     return {
         name: value for name, value in block.items() if value is not None and name not in ("cache_control", "caller")
     }

@@ -84,6 +84,8 @@ class Agent:
     """Whether its model may ask people: it gets the tool `ask_user`."""
     messages: bool = False
     """Whether its model may talk to the other agents of a job: it gets the tools `post_message` and `read_messages`."""
+    requires_approval: bool = False
+    """Whether a person must let each of its steps begin."""
     plannable: bool = True
     """Whether the planner may give it steps."""
     run: Run | None = None

@@ -9,7 +9,8 @@ import unicodedata
 from typing import Final
 
 TAGS: Final = (
-    "task", "step", "input", "message", "agents", "tables", "knowledge", "conversation", "faults", "options", "note", "result",
+    "task", "step", "input", "message", "agents", "tables", "knowledge", "conversation", "faults", "options",
+    "note", "result",
 )  # fmt: skip
 """Our envelopes."""
 SPEAKERS: Final = (

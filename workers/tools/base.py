@@ -116,8 +116,10 @@ class Tool:
     """Runs at the same time in one process; None: unlimited."""
     idempotent: bool = False
     """Whether the function passes `current_call().key` on, so that doing it twice does it once."""
-    requires_approval: bool = False
-    """Whether a person must say yes before it runs."""
+    requires_approval: bool | Callable[[dict[str, JsonValue]], bool] = False
+    """Whether a person must say yes before it runs; or what says so of the arguments of one call."""
+    approval_expires: timedelta | None = None
+    """How long their yes is waited for; None: as the worker's settings say."""
     redact: frozenset[str] = frozenset()
     """Fields of input and output that nobody is shown."""
     tags: frozenset[str] = frozenset()
@@ -198,7 +200,8 @@ def tool(
     max_uses: int | None = None,
     concurrency: int | None = None,
     idempotent: bool = False,
-    requires_approval: bool = False,
+    requires_approval: bool | Callable[[dict[str, JsonValue]], bool] = False,
+    approval_expires: float | timedelta | None = None,
     redact: Collection[str] = (),
     tags: Collection[str] = (),
     max_output_chars: int = MAX_OUTPUT_CHARS,
@@ -216,7 +219,8 @@ def tool(
     max_uses: int | None = None,
     concurrency: int | None = None,
     idempotent: bool = False,
-    requires_approval: bool = False,
+    requires_approval: bool | Callable[[dict[str, JsonValue]], bool] = False,
+    approval_expires: float | timedelta | None = None,
     redact: Collection[str] = (),
     tags: Collection[str] = (),
     max_output_chars: int = MAX_OUTPUT_CHARS,
@@ -231,7 +235,10 @@ def tool(
         max_uses: Runs in one step.
         concurrency: Runs at the same time in one process.
         idempotent: The function passes `current_call().key` on to what it changes.
-        requires_approval: A person must say yes to every call.
+        requires_approval: A person must say yes to every call; or a function of the arguments that says to which. One
+            that raises means yes.
+        approval_expires: How long their yes is waited for, in seconds or as a timedelta; then the model is told that
+            nobody gave it. TROUPE_APPROVAL_EXPIRES_S unless given.
         redact: Fields of input and output that are masked in logs, events and records.
         tags: Words to find it by in a registry.
         max_output_chars: Longest output that goes back to the model.
@@ -254,6 +261,7 @@ def tool(
             concurrency=concurrency,
             idempotent=idempotent,
             requires_approval=requires_approval,
+            approval_expires=None if approval_expires is None else _duration(approval_expires),
             redact=_words("redact", redact),
             tags=_words("tags", tags),
         )
@@ -285,6 +293,8 @@ def _check(made: Tool) -> None:
     if not made.description:
         raise InvalidTool(f"tool {label!r} has no docstring: the model would not know what it does")
     limits = (made.rate_limit, made.max_uses, made.concurrency, made.max_output_chars)
+    if made.approval_expires is not None and made.approval_expires <= timedelta(0):
+        raise InvalidTool(f"tool {label!r}: approval_expires must be positive")
     if made.timeout <= timedelta(0) or any(limit is not None and limit < 1 for limit in limits):
         raise InvalidTool(
             f"tool {label!r}: timeout, rate_limit, max_uses, concurrency and max_output_chars must be positive"

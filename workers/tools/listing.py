@@ -21,7 +21,7 @@ def definition(agent: str, tool: Tool) -> ToolDefinition:
         max_uses=tool.max_uses,
         concurrency=tool.concurrency,
         idempotent=tool.idempotent,
-        requires_approval=tool.requires_approval,
+        requires_approval=bool(tool.requires_approval),
         tags=tuple(sorted(tool.tags)),
     )
 
