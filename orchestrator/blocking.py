@@ -12,9 +12,9 @@ from typing import Any, Self, TypeVar, Unpack
 from pydantic import JsonValue
 
 from orchestrator.client import AsyncTroupe
+from orchestrator.consulting import People
 from orchestrator.dead import AsyncDeadList
 from orchestrator.handle import AsyncJobHandle
-from orchestrator.people import EVERY, AsyncPeople, Decide
 from orchestrator.recording import Recording
 from orchestrator.request import JobOptions
 from orchestrator.sessions import AsyncSessionHandle
@@ -24,7 +24,7 @@ from tasks.events import JobEvent
 from tasks.ids import JobId, SessionId
 from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, Plan
 from tasks.presence import OrchestratorPresence, WorkerPresence
-from tasks.results import Asked, DeadStep, JobResult, LedgerReport
+from tasks.results import DeadStep, JobResult, LedgerReport
 from tasks.sessions import AgentState, Block, Message, Policy, Role, SessionSummary, TaskState
 from tasks.settings import StoreSettings
 from tasks.states import FINAL_JOB, TaskStatus
@@ -212,68 +212,6 @@ class DeadList:
     def drop(self, job: str, step: str) -> None:
         """Take a step off the list: see `AsyncDeadList.drop`."""
         self._troupe._run(self._dead.drop(job, step))  # pyright: ignore[reportPrivateUsage]
-
-
-class People:
-    """What steps ask people. Its methods are those of `AsyncPeople`, without `await`."""
-
-    def __init__(self, troupe: Troupe, people: AsyncPeople) -> None:
-        self._troupe = troupe
-        self._people = people
-
-    def list(self, limit: int = 100) -> list[Asked]:
-        """All that is asked, the oldest first."""
-        return self._troupe._run(self._people.list(limit))  # pyright: ignore[reportPrivateUsage]
-
-    def approve(
-        self, job_id: str, step: str, *, key: str | None = None, arguments: JsonValue = None, by: str = ""
-    ) -> Asked:
-        """Let a tool call be made: see `AsyncPeople.approve`."""
-        approving = self._people.approve(job_id, step, key=key, arguments=arguments, by=by)
-        return self._troupe._run(approving)  # pyright: ignore[reportPrivateUsage]
-
-    def deny(self, job_id: str, step: str, *, key: str | None = None, reason: str = "", by: str = "") -> Asked:
-        """Let a tool call not be made: see `AsyncPeople.deny`."""
-        denying = self._people.deny(job_id, step, key=key, reason=reason, by=by)
-        return self._troupe._run(denying)  # pyright: ignore[reportPrivateUsage]
-
-    def answer(self, job_id: str, step: str, text: str, *, key: str | None = None, by: str = "") -> Asked:
-        """Answer a question: see `AsyncPeople.answer`."""
-        answering = self._people.answer(job_id, step, text, key=key, by=by)
-        return self._troupe._run(answering)  # pyright: ignore[reportPrivateUsage]
-
-    def asked(self, every: float | timedelta = EVERY) -> Iterator[Asked]:
-        """Whatever is asked, each once, as it comes: see `AsyncPeople.asked`. Has no end."""
-        coming = self._people.asked(every)
-        while True:
-            yield self._troupe._run(anext(coming))  # pyright: ignore[reportPrivateUsage, reportArgumentType]
-
-    def watch(self, decide: Decide, *, by: str = "callback", every: float | timedelta = EVERY) -> "Watch":
-        """Let code decide from now on, until the returned `Watch` is stopped: see `AsyncPeople.watch`.
-
-        The callback runs in the client's own thread, or awaits there: it must not call this `Troupe`, and must not
-        block for long.
-        """
-        return Watch(self._troupe._begin(self._people.watch(decide, by=by, every=every)))  # pyright: ignore[reportPrivateUsage]
-
-
-class Watch:
-    """Code that decides what steps ask. `stop` it, or use `with`; it ends with its `Troupe` too."""
-
-    def __init__(self, running: Future[None]) -> None:
-        self._running = running
-
-    def stop(self) -> None:
-        """Decide nothing more. A second call does nothing."""
-        self._running.cancel()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 class SessionHandle:

@@ -3,11 +3,11 @@
 import asyncio
 import inspect
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Final, assert_never
 
-import structlog
 from pydantic import JsonValue, SecretStr, ValidationError
 
 from tasks.decisions import Answer, Approve, Decision, Deny, StepEdit
@@ -18,7 +18,7 @@ from tasks.signing import Place, as_decided, is_asked
 from tasks.store.store import Store
 from tasks.store.waits import Recorded, Wait, WaitKind, WaitStore
 
-log = structlog.get_logger("orchestrator")
+log = logging.getLogger(__name__)
 
 MAX_TEXT_CHARS: Final = 20_000
 """Longest answer or reason."""
@@ -60,7 +60,7 @@ class AsyncPeople:
                         yield one
                 seen = frozenset(waiting)
             except TransientError as error:  # some may come a second time then: to decide twice does no harm
-                log.warning("people_not_seen", reason=str(error))
+                log.warning("people_not_seen reason=%s", error)
             await asyncio.sleep(pause)
 
     async def watch(self, decide: Decide, *, by: str = "callback", every: float | timedelta = EVERY) -> None:
@@ -80,9 +80,9 @@ class AsyncPeople:
                 if decision is not None:
                     await self.decide(one, decision, by=by)
             except NotAsked:
-                log.info("decided_elsewhere", job=one.job_id, step=one.step)
+                log.info("decided_elsewhere job=%s step=%s", one.job_id, one.step)
             except Exception:  # foreign code: what it does with one must not keep the others from being decided
-                log.exception("decision_failed", job=one.job_id, step=one.step)
+                log.exception("decision_failed job=%s step=%s", one.job_id, one.step)
 
     async def decide(self, one: Asked, decision: Decision, *, by: str = "") -> Asked:
         """Record a decision: `approve`, `deny` or `answer`, as it says.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import Field, JsonValue
 
+from tasks.errors import StepFailed
 from tasks.models import MAX_DESCRIPTION_CHARS, Wire
 
 
@@ -31,6 +32,18 @@ class Answer:
 
 
 Decision = Approve | Deny | Answer
+
+
+class ApprovalDenied(StepFailed):
+    """A person did not let the step begin, or what came back as a person's decision is not genuine."""
+
+    code = "approval_denied"
+
+
+class ApprovalExpired(StepFailed):
+    """Nobody let the step begin in time."""
+
+    code = "approval_expired"
 
 
 class StepEdit(Wire):

@@ -23,7 +23,6 @@ TroupeError
         ├── ModelRefused · ModelNonsense · ModelTruncated
         │   └── InvalidOutput     a ModelNonsense; carries the raw text
         ├── DeadlinePassed · QueueTimeout · IdleTimeout · TooManyTurns · LoopStalled
-        ├── ApprovalDenied · ApprovalExpired
         └── BudgetSpent · ReplayDiverged
 
 Errors do not cross processes, facts do: what a worker stores is a `tasks.models.Failure`.
@@ -377,18 +376,6 @@ class DeadlinePassed(StepFailed):
     """The attempt, step or job ran out of time."""
 
     code = "deadline_passed"
-
-
-class ApprovalDenied(StepFailed):
-    """A person did not let the step begin, or what came back as a person's decision is not genuine."""
-
-    code = "approval_denied"
-
-
-class ApprovalExpired(StepFailed):
-    """Nobody let the step begin in time."""
-
-    code = "approval_expired"
 
 
 class QueueTimeout(StepFailed):

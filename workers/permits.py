@@ -4,8 +4,7 @@ from typing import Final
 
 from pydantic import JsonValue, ValidationError
 
-from tasks.decisions import StepEdit
-from tasks.errors import ApprovalDenied, ApprovalExpired
+from tasks.decisions import ApprovalDenied, ApprovalExpired, StepEdit
 from tasks.redaction import redact, redact_text
 from tasks.store.waits import WaitKind
 from workers.context import StepContext

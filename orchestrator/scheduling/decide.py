@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.errors import ApprovalDenied, ApprovalExpired, DeadlinePassed, QueueTimeout
+from tasks.decisions import ApprovalDenied, ApprovalExpired
+from tasks.errors import DeadlinePassed, QueueTimeout
 from tasks.models import Failure, RetryPolicy, Step, StepKind
 from tasks.store.attempts import HANDED_BACK
 from tasks.store.jobs import LOST

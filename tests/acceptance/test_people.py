@@ -1,18 +1,26 @@
 """People decide: a step that waits for them survives the end of everything, and goes on where it stopped."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
+from pydantic import SecretStr
 
 from orchestrator import Troupe
+from tasks.decisions import Answer, Approve, Decision
+from tasks.ids import JobId, StepId
 from tasks.models import Plan, PlannedStep
-from tasks.results import JobResult
+from tasks.results import Asked, JobResult
+from tasks.settings import StoreSettings
 from tasks.states import StepStatus, TaskStatus
+from tasks.store import Store
+from tasks.store.waits import Recorded, WaitStore
 from tests.acceptance.conftest import CLAUDE, start_fleet
 from tests.acceptance.stage import Command, Stage, Stages, objects, wait_until
+from workers.agents.envelope import unwrap
 from workers.testing import FakeMessages, Say
 
 AGENTS = '''
@@ -34,7 +42,14 @@ async def asking(context: StepContext) -> str:
     return f"The year is {await context.ask('Which year?', ['2024', '2025'])}."
 
 
+async def telling(context: StepContext) -> str:
+    return f"I was told: {context.claim.step.description}"
+
+
+hasty = tool(name="pay", requires_approval=True, approval_expires=10.0, redact=["iban"])(pay.function)
 payer = Agent(name="payer", description="Pays.", tools=[pay])
+hurried = Agent(name="hurried", description="Pays.", queue="payer", tools=[hasty])
+careful = Agent(name="careful", description="Waits.", queue="payer", requires_approval=True, run=telling)
 asker = Agent(name="asker", description="Asks.", queue="payer", run=asking)
 '''
 IBAN = "DE02120300000000202051"
@@ -47,9 +62,16 @@ def answer(body: dict[str, Any]) -> Say:
     blocks = [block for one in body["messages"] for block in cast("list[dict[str, Any]] | str", one["content"])]
     said = [block for block in blocks if not isinstance(block, str) and block.get("type") == "tool_result"]
     if said:
-        return Say(content=f"Done: {said[-1]['content']}")
+        ((_, text),) = unwrap(str(said[-1]["content"]), "result")
+        return Say(content=f"Done: {text}")
     call: dict[str, Any] = {"type": "tool_use", "id": "toolu_1", "name": "pay", "input": {"iban": IBAN, "amount": 900}}
     return Say(content=[call], stop_reason="tool_use")
+
+
+def submit(troupe: Troupe, agent: str) -> str:
+    """A job of one step."""
+    plan = Plan(steps=[PlannedStep(id="one", description="Do it.", agent=agent)])
+    return troupe.submit("Do it.", plan=plan, model=CLAUDE).id
 
 
 @dataclass
@@ -63,9 +85,8 @@ class Desk:
 
     def ask(self, agent: str) -> str:
         """Submit a job of one step; gives its id once somebody is asked."""
-        plan = Plan(steps=[PlannedStep(id="one", description="Do it.", agent=agent)])
         with Troupe(self.url) as troupe:
-            job = troupe.submit("Do it.", plan=plan, model=CLAUDE).id
+            job = submit(troupe, agent)
         wait_until(lambda: job in {one["job_id"] for one in self.asked()})
         return job
 
@@ -119,13 +140,13 @@ def test_a_call_that_waits_for_a_yes_survives_the_end_of_everything(desk: Desk) 
     (one,) = [one for one in desk.asked() if one["job_id"] == job]
     assert (one["kind"], one["tool"], one["agent"]) == ("approval", "pay", "payer")
     assert IBAN not in json.dumps(one)
-    calls = desk.fake.calls
+    calls, before = desk.fake.calls, len(desk.paid())
     desk.restart()
     assert [one["job_id"] for one in desk.asked()] == [job]
     desk.troupe("approve", job, "one")
     result = desk.end(job)
     assert result.status is TaskStatus.COMPLETED
-    assert desk.paid() == [f"{IBAN} 900"]
+    assert desk.paid()[before:] == [f"{IBAN} 900"]
     step = next(one for one in result.steps if one.id == "one")
     assert step.result is not None
     assert step.result.text == "Done: paid 900"
@@ -152,11 +173,66 @@ def test_whoever_writes_to_the_store_cannot_approve(desk: Desk) -> None:
     done = desk.stage.troupe(
         "approve", job, "one", TROUPE_REDIS_URL=desk.url, TROUPE_SECRET="not the secret of this fleet"
     )
-    assert done.code == 0
+    assert done.code == 2
+    assert "not signed by this fleet" in done.stderr
+    forge(desk.url, job, {"kind": "approved", "signature": "0" * 64})
     step = next(one for one in desk.end(job).steps if one.id == "one")
     assert step.result is not None
     assert "not signed" in step.result.text
     assert len(desk.paid()) == before
+
+
+def forge(url: str, job: str, outcome: dict[str, Any]) -> None:
+    """Record a decision as somebody does who reaches the store, and knows nothing else."""
+
+    async def record() -> None:
+        store = Store(StoreSettings(redis_url=SecretStr(url)))
+        waits = WaitStore(store)
+        (wait,) = await waits.of_step(JobId(job), StepId("one"))
+        assert await waits.outcome(wait.job, wait.step, wait.key, outcome) is Recorded.DONE
+        await store.close()
+
+    asyncio.run(record())
+
+
+def test_a_call_that_nobody_approves_in_time_is_not_made(desk: Desk) -> None:
+    job = desk.ask("hurried")
+    (one,) = [one for one in desk.asked() if one["job_id"] == job]
+    assert one["expires_at"]
+    before = len(desk.paid())
+    step = next(one for one in desk.end(job).steps if one.id == "one")
+    assert step.result is not None
+    assert "nobody approved this call of pay in time" in step.result.text
+    assert len(desk.paid()) == before
+    assert "waits for no approval" in desk.troupe("approve", job, "one", code=2)
+
+
+def test_a_step_that_needs_a_yes_begins_as_it_was_approved_after_the_end_of_everything(desk: Desk) -> None:
+    job = desk.ask("careful")
+    (one,) = [one for one in desk.asked() if one["job_id"] == job]
+    assert (one["kind"], one["description"], one["tool"]) == ("approval", "Do it.", None)
+    assert "one waits for approval: begin: Do it." in desk.troupe("show", job)
+    desk.restart()
+    desk.troupe("approve", job, "one", "--edit", json.dumps({"description": "Do it gently."}))
+    step = next(one for one in desk.end(job).steps if one.id == "one")
+    assert step.result is not None
+    assert step.result.text == "I was told: Do it gently."
+    assert step.waits_for == ()
+
+
+def test_code_can_decide_in_place_of_people(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUPE_HOME", str(desk.stage.home))  # the fleet's secret is there
+    seen: list[Asked] = []
+
+    def decide(one: Asked) -> Decision | None:
+        seen.append(one)
+        return Answer("2024") if one.question else Approve() if one.description else None
+
+    with Troupe(desk.url) as troupe, troupe.people.watch(decide, every=0.05):
+        jobs = [submit(troupe, agent) for agent in ("asker", "careful")]
+        texts = [next(one for one in troupe.job(job).wait(60).steps if one.id == "one").result for job in jobs]
+    assert [text.text for text in texts if text] == ["The year is 2024.", "I was told: Do it."]
+    assert {one.job_id for one in seen} >= {*jobs}
 
 
 def test_a_question_of_an_agents_own_code_is_answered(desk: Desk) -> None:

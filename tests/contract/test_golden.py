@@ -67,6 +67,11 @@ BEFORE: dict[str, type[BaseModel]] = {
     "step_before_versions": Step,
     "step_least_before_versions": Step,
     "worker_presence_before_versions": WorkerPresence,
+    "step_before_approvals": Step,
+    "step_least_before_approvals": Step,
+    "plan_before_approvals": Plan,
+    "job_spec_before_approvals": JobSpec,
+    "job_result_before_approvals": JobResult,
 }
 """Forms of earlier releases, each without what came after it: read, and in the same words by default."""
 EVENTS = sorted(

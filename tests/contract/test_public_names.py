@@ -12,7 +12,9 @@ import orchestrator
 import tasks.store
 import workers
 from orchestrator.blocking import DeadList
+from orchestrator.consulting import People
 from orchestrator.dead import AsyncDeadList
+from orchestrator.people import AsyncPeople
 
 PUBLIC: dict[ModuleType, list[str]] = {
     orchestrator: [
@@ -176,6 +178,11 @@ def test_the_list_of_the_dead_can_do_these() -> None:
     assert public(AsyncDeadList) == public(DeadList) == ["drop", "list", "retry", "show"]
 
 
+def test_people_can_do_these() -> None:
+    methods = ["answer", "approve", "asked", "decide", "deny", "list", "watch"]
+    assert public(AsyncPeople) == public(People) == methods
+
+
 @pytest.mark.parametrize("name", ["submit", "replay", "job", "jobs", "session", "sessions", "prune", "stats", "tools"])
 def test_the_blocking_client_takes_what_the_other_one_takes(name: str) -> None:
     ours, theirs = getattr(orchestrator.Troupe, name), getattr(orchestrator.AsyncTroupe, name)
@@ -202,8 +209,7 @@ def test_an_agent_takes_these() -> None:
     assert list(inspect.signature(workers.Agent).parameters) == [
         "name", "description", "capabilities", "tools", "mcp", "server_tools", "tool_choice", "instructions", "queue",
         "version", "model", "thinking", "effort", "stream", "output", "max_turns", "budget", "sub_agents", "hand_offs",
-        "asks",
-        "messages",
+        "asks", "messages", "requires_approval",
         "plannable", "run", "retry", "fallback", "timeout", "total_timeout", "queue_timeout", "idle_timeout",
         "prompt_cache",
     ]  # fmt: skip
@@ -212,5 +218,5 @@ def test_an_agent_takes_these() -> None:
 def test_a_tool_takes_these() -> None:
     assert list(inspect.signature(workers.tool).parameters) == [
         "function", "name", "timeout", "rate_limit", "retries", "max_uses", "concurrency", "idempotent",
-        "requires_approval", "redact", "tags", "max_output_chars",
+        "requires_approval", "approval_expires", "redact", "tags", "max_output_chars",
     ]  # fmt: skip

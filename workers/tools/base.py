@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any, cast, overload
 
+import structlog
 from pydantic import AwareDatetime, BaseModel, JsonValue, PrivateAttr, validate_call
 from pydantic.errors import PydanticUserError
 
@@ -19,6 +20,8 @@ from tasks.ids import NAME
 from tasks.redaction import redact, redact_text
 from workers.llm.base import JsonSchema
 from workers.tools.signature import check_parameters, describe, input_model_of
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 MAX_RETRIES = 10
@@ -116,7 +119,7 @@ class Tool:
     """Runs at the same time in one process; None: unlimited."""
     idempotent: bool = False
     """Whether the function passes `current_call().key` on, so that doing it twice does it once."""
-    requires_approval: bool | Callable[[dict[str, JsonValue]], bool] = False
+    requires_approval: bool | Callable[[dict[str, Any]], bool] = False
     """Whether a person must say yes before it runs; or what says so of the arguments of one call."""
     approval_expires: timedelta | None = None
     """How long their yes is waited for; None: as the worker's settings say."""
@@ -151,6 +154,16 @@ class Tool:
         from workers.llm.schema import schema_of
 
         return schema_of(self.function, self.input_model)
+
+    def needs_approval(self, arguments: dict[str, JsonValue]) -> bool:
+        """Whether a person must say yes to a call with these. A rule that raises cannot say, and means yes."""
+        if isinstance(self.requires_approval, bool):
+            return self.requires_approval
+        try:
+            return self.requires_approval(arguments)
+        except Exception:  # the rule is the tool author's code: it may raise anything
+            log.exception("approval_rule_raised", tool=self.name)
+            return True
 
     def bind(self, arguments: dict[str, JsonValue]) -> Callable[[], Any]:
         """Validate the arguments; what comes back calls the function with them.
@@ -200,7 +213,7 @@ def tool(
     max_uses: int | None = None,
     concurrency: int | None = None,
     idempotent: bool = False,
-    requires_approval: bool | Callable[[dict[str, JsonValue]], bool] = False,
+    requires_approval: bool | Callable[[dict[str, Any]], bool] = False,
     approval_expires: float | timedelta | None = None,
     redact: Collection[str] = (),
     tags: Collection[str] = (),
@@ -219,7 +232,7 @@ def tool(
     max_uses: int | None = None,
     concurrency: int | None = None,
     idempotent: bool = False,
-    requires_approval: bool | Callable[[dict[str, JsonValue]], bool] = False,
+    requires_approval: bool | Callable[[dict[str, Any]], bool] = False,
     approval_expires: float | timedelta | None = None,
     redact: Collection[str] = (),
     tags: Collection[str] = (),
@@ -235,17 +248,14 @@ def tool(
         max_uses: Runs in one step.
         concurrency: Runs at the same time in one process.
         idempotent: The function passes `current_call().key` on to what it changes.
-        requires_approval: A person must say yes to every call; or a function of the arguments that says to which. One
-            that raises means yes.
-        approval_expires: How long their yes is waited for, in seconds or as a timedelta; then the model is told that
-            nobody gave it. TROUPE_APPROVAL_EXPIRES_S unless given.
+        requires_approval: A person must say yes to every call; or a function of the arguments that says to which.
+        approval_expires: How long their yes is waited for; TROUPE_APPROVAL_EXPIRES_S unless given.
         redact: Fields of input and output that are masked in logs, events and records.
         tags: Words to find it by in a registry.
         max_output_chars: Longest output that goes back to the model.
 
     Raises:
-        InvalidTool: no docstring, a name that the API does not allow, parameters that cannot be given by name, or a
-            limit that is not positive.
+        InvalidTool: no docstring, a bad name, parameters that cannot be given by name, or a limit below 1.
     """
 
     def decorate(target: Callable[..., Any]) -> Tool:

@@ -233,7 +233,7 @@ class ToolExecutor:
         if self._tally.repeats(tool.name, taken.text):
             said = f"this call gave the same {MAX_IDENTICAL} times; it was not made again: change it, or go on"
             return _Outcome(code=Code.REPEATED_CALL, error=said)
-        if _needs_approval(tool, raw_input):
+        if tool.needs_approval(arguments(raw_input)):
             approval = Approval(call_id, tool, redact(raw_input, tool.redact), digest(raw_input), taken.key)
             with _waiting():  # people are slow, and not idle
                 verdict = await self._ask(approval)
@@ -372,16 +372,6 @@ def _learn_of(output: str, fields: frozenset[str]) -> None:
     if output[:1] in ("{", "[") and len(output) <= MAX_PARSED_CHARS:
         with suppress(ValueError, RecursionError):
             _learn(json.loads(output), fields)
-
-
-def _needs_approval(tool: Tool, raw_input: JsonValue) -> bool:
-    if isinstance(tool.requires_approval, bool):
-        return tool.requires_approval
-    try:
-        return tool.requires_approval(arguments(raw_input))
-    except Exception:  # foreign code; who cannot say is asked
-        log.exception("approval_rule_raised", tool=tool.name)
-        return True
 
 
 def _harmless(said: str | None, taken: "_Taken | _Outcome | None") -> str | None:

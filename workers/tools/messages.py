@@ -1,5 +1,6 @@
 """Tools by which models of one job talk to each other: through its board, which holds every message in one order."""
 
+from dataclasses import replace
 from typing import Final
 
 from tasks.board import AgentMessage, Mail
@@ -52,6 +53,9 @@ async def read_messages(since: int = 0) -> str:
     except ContractError as error:
         raise ToolError("not_read", str(error)) from error
     return as_text(mail)
+
+
+read_messages = replace(read_messages, in_envelopes=True)
 
 
 def as_text(mail: Mail) -> str:
