@@ -103,6 +103,16 @@ async def test_what_has_come_already_is_not_waited_for(parking: Parking) -> None
     again = await parking.moves.running(ref.job, "one", 2)
     await parking.moves.attempts.park(again, [ASK], Usage())
     assert await parking.status(ref) is StepStatus.READY
+    assert await parking.asked() == [], "nobody is asked twice"
+
+
+async def test_a_step_that_waits_again_keeps_what_came_before(parking: Parking) -> None:
+    ref = await parking.begin()
+    await parking.moves.attempts.park(ref, [ASK], Usage())
+    await parking.waits.outcome(ref.job, ref.step, "k1", YES)
+    again = await parking.moves.running(ref.job, "one", 2)
+    await parking.moves.attempts.park(again, [ASK._replace(key="k2")], Usage())
+    assert {one.key: one.outcome for one in await parking.waits.of_step(ref.job, ref.step)} == {"k1": YES, "k2": None}
 
 
 async def test_a_stale_attempt_parks_nothing(parking: Parking) -> None:
@@ -153,6 +163,44 @@ async def test_a_parent_goes_on_with_the_results_of_all_its_children(parking: Pa
     claim = await parking.moves.claim(again)
     assert claim is not None
     assert [(one.step, one.status.value) for one in claim.inputs] == [("one_1", "succeeded"), ("one_2", "failed")]
+
+
+async def test_children_of_a_refused_wait_are_not_written(parking: Parking) -> None:
+    ref = await parking.begin()
+    await parking.moves.attempts.park(ref, [HELP, ASK], Usage())
+    await parking.waits.outcome(ref.job, ref.step, "c1", {"kind": "refused"})
+    assert await parking.status(ref) is StepStatus.PARKED
+    assert await parking.adopt(ref.job) is False
+
+
+async def test_children_of_a_step_that_has_ended_are_not_written(parking: Parking) -> None:
+    ref = await parking.begin()
+    await parking.moves.attempts.park(ref, [HELP], Usage())
+    await parking.moves.jobs.give_up(ref, BAD)
+    assert await parking.adopt(ref.job) is False
+
+
+async def test_a_conversation_is_handed_over_once_and_by_a_parked_step_only(parking: Parking) -> None:
+    async def hand_over(ref: AttemptRef) -> bool:
+        return await parking.waits.hand_over(ref.job, ref.step, "h1", {"kind": "handed_over"}, child("one"), "{}")
+
+    wish = [Wanted("h1", WaitKind.HAND_OFF, "{}"), ASK]
+    ref, other = await parking.begin(), await parking.begin()
+    await parking.moves.attempts.park(ref, wish, Usage())
+    assert [await hand_over(ref), await hand_over(ref)] == [True, False]
+    await parking.moves.attempts.park(other, wish, Usage())
+    await parking.moves.jobs.give_up(other, BAD)
+    assert await hand_over(other) is False
+
+
+async def test_children_of_a_step_that_is_given_up_end_while_the_job_goes_on(parking: Parking) -> None:
+    job = await parking.moves.planned({"one": (), "two": ()})
+    ref = await parking.moves.running(job, "one")
+    await parking.moves.attempts.park(ref, [HELP], Usage())
+    await parking.adopt(job, "c1", "one_1")
+    await parking.moves.jobs.give_up(ref, BAD)
+    assert await parking.moves.status(job, "one_1") is StepStatus.CANCELLED
+    assert await parking.moves.status(job, "two") is StepStatus.READY
 
 
 async def test_a_child_with_a_name_that_is_taken_is_refused(parking: Parking) -> None:

@@ -59,6 +59,26 @@ async def test_slots_of_a_paused_job_are_free_for_others(moves: Moves) -> None:
     assert await moves.asked_for(Notice.STEP_READY) == [AttemptRef(job, StepId("one"), 2)]
 
 
+async def test_what_waits_in_a_line_is_held_too(moves: Moves) -> None:
+    await moves.jobs.sweep(PARTITION, {"worker": 1})
+    job = await moves.planned({"one": (), "two": ()})
+    await moves.running(job, "one")
+    await moves.entries()
+    other = await moves.planned({"one": ()})
+    await moves.jobs.pause(job)
+    assert await moves.asked_for(Notice.STEP_READY) == [AttemptRef(other, StepId("one"), 1)]
+
+
+async def test_a_step_that_ends_in_a_pause_has_no_clock_after_it(moves: Moves) -> None:
+    job = await moves.planned({"one": (), "two": ()})
+    ref = await moves.running(job, "one")
+    await moves.attempts.park(ref, [Wanted("k1", WaitKind.QUESTION, "{}", timedelta(seconds=30))], Usage())
+    await moves.jobs.pause(job)
+    await moves.jobs.give_up(ref, BAD)
+    await moves.jobs.resume(job)
+    assert set(await moves.timers()) == {job}
+
+
 async def test_it_goes_on_with_later_attempts_and_what_was_stopped_counts_for_nothing(moves: Moves) -> None:
     job = await moves.planned(PLAN)
     await moves.running(job, "one")
@@ -92,6 +112,7 @@ async def test_its_clocks_stand_still(moves: Moves) -> None:
     job = await moves.planned({"one": ()}, timeout_ms=2_000)
     await moves.jobs.pause(job)
     before = int(await moves.field(job, "left"))
+    assert before > 1_000
     await asyncio.sleep(0.3)
     await moves.jobs.sweep(PARTITION)
     await moves.jobs.resume(job)

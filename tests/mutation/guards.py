@@ -50,6 +50,15 @@ def _held(name: str, script: str, text: str, without: str = "") -> Guard:
     return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, ("tests/integration/test_step_by_step.py",))
 
 
+WAITING: Final = tuple(
+    f"tests/integration/test_{name}.py" for name in ("parking", "pausing", "delegated_steps", "hand_offs")
+)
+
+
+def _waiting(name: str, script: str, text: str, without: str = "") -> Guard:
+    return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, WAITING)
+
+
 def _lua(name: str, script: str, text: str, without: str = "") -> Guard:
     return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, MOVES)
 
@@ -509,6 +518,173 @@ GUARDS: Final = (
         "a job that has ended does not go on",
         "go_on",
         "if facts[1] ~= 'pending' and facts[1] ~= 'in_progress' then return facts[1] end\n",
+    ),
+    # Parked steps, their children, and pauses
+    _waiting("the attempt is checked", "park", "if facts[2] ~= attempt then return 'superseded' end\n"),
+    _waiting("the status is checked", "park", "if not may(ARGV[3], facts[1]) then return facts[1] end\n"),
+    _waiting(
+        "what is waited for is asked for once",
+        "park",
+        "== 1 then\n    if ARGV[at + 3]",
+        ">= 0 then\n    if ARGV[at + 3]",
+    ),
+    _waiting(
+        "what was waited for before is not forgotten",
+        "park",
+        "for key in keys_waited_for(job, step) do all[#all + 1], known[key] = key, true end\n",
+    ),
+    _waiting("a parked step holds no slot", "park", "release(job, step)\n"),
+    _waiting("what has come already is not waited for", "park", "if open == 0 then wake(job, step) end\n"),
+    _waiting("what a parked attempt consumed counts", "park", "if ARGV[9] ~= '' then spend", "if false then spend"),
+    _waiting("it is for children of a parked step", "adopt", "facts[1] ~= 'parked' or not wait[1]", "not wait[1]"),
+    _waiting("children are written once", "adopt", " or wait[2] or wait[3] then", " or wait[2] then"),
+    _waiting("a refused wait has no children", "adopt", " or wait[2] or wait[3] then", " or wait[3] then"),
+    _waiting(
+        "a name is given once", "adopt", "'HEXISTS', job.specs, ARGV[at]) == 1", "'HEXISTS', job.specs, ARGV[at]) == 2"
+    ),
+    _waiting(
+        "a job has no more steps than it may",
+        "adopt",
+        "> tonumber(ARGV[7]) then return 2 end",
+        "> 1e9 then return 2 end",
+    ),
+    _waiting(
+        "children have no more time than their parent",
+        "adopt",
+        "  if facts[2] then redis.call",
+        "  if false then redis.call",
+    ),
+    _waiting(
+        "a child's own time is within its parent's",
+        "admission",
+        "earliest(now + tonumber(total), redis.call('HGET', job.steps, 'Z:' .. step))",
+        "now + tonumber(total)",
+    ),
+    _waiting(
+        "what a child consumes is its parents' too",
+        "accounts",
+        "for _, one in ipairs(cjson.decode(spec)['budgets'] or {}) do",
+        "for _, one in ipairs({}) do",
+    ),
+    _waiting(
+        "only what is waited for has an outcome",
+        "outcome",
+        "if redis.call('HEXISTS', job.waits, wait_field('w', ARGV[4], ARGV[5])) == 0 then return -1 end\n",
+    ),
+    _waiting(
+        "an ended step has no outcome",
+        "outcome",
+        "if not is_open(redis.call('HGET', job.steps, 's:' .. ARGV[4])) then return -1 end\n",
+    ),
+    _waiting(
+        "a conversation is handed over once", "hand_over", " or not wait[1] or wait[2] then", " or not wait[1] then"
+    ),
+    _waiting(
+        "only a parked step is handed over",
+        "hand_over",
+        "if redis.call('HGET', job.steps, 's:' .. step) ~= 'parked' or",
+        "if",
+    ),
+    _waiting(
+        "the first outcome counts",
+        "waits",
+        "if redis.call('HSETNX', job.waits, wait_field('o', step, key), outcome) == 0 then return false end",
+        "redis.call('HSET', job.waits, wait_field('o', step, key), outcome)",
+    ),
+    _waiting(
+        "all that is waited for must have come",
+        "waits",
+        "~= 'parked' or open_waits(job, step) > 0 then return end",
+        "~= 'parked' then return end",
+    ),
+    _waiting(
+        "only a parked step wakes",
+        "waits",
+        "if redis.call('HGET', job.steps, 's:' .. step) ~= 'parked' or open_waits",
+        "if open_waits",
+    ),
+    _waiting(
+        "a parent waits for all its children",
+        "waits",
+        "wait_field('n', of, key), -1) == 0 then",
+        "wait_field('n', of, key), -1) >= 0 then",
+    ),
+    _waiting(
+        "children of an ended step end",
+        "waits",
+        "      if is_open(redis.call('HGET', job.steps, 's:' .. child)) then",
+        "      if false then",
+    ),
+    _waiting(
+        "an ended child is not cancelled",
+        "waits",
+        "      if is_open(redis.call('HGET', job.steps, 's:' .. child)) then",
+        "      if true then",
+    ),
+    _waiting(
+        "nobody is asked for an ended step",
+        "waits",
+        "  for key in keys_waited_for(job, step) do\n"
+        "    redis.call('ZREM', asked, job.id .. ':' .. step .. ' ' .. key)\n    for child",
+        "  for key in keys_waited_for(job, step) do\n    for child",
+    ),
+    _waiting(
+        "what begins anew asks anew",
+        "waits",
+        "    redis.call('HDEL', job.waits, wait_field('w', step, key), "
+        "wait_field('o', step, key), wait_field('x', step, key),\n      wait_field('c', step, key), wait_field('n', step, key))\n",
+    ),
+    _waiting("old children of a retried step stay ended", "reopen", "if facts[7] then --", "if false then --"),
+    _waiting(
+        "a job that is final, or paused before, stays",
+        "pause",
+        "if (facts[1] ~= 'pending' and facts[1] ~= 'in_progress') or facts[6] then return facts[1] end\n",
+    ),
+    _waiting(
+        "what is on its way to a worker is stale",
+        "pause",
+        "redis.call('HINCRBY', job.steps, 'u:' .. step, 1)",
+        "local _ = nil",
+    ),
+    _waiting("a stopped step holds no slot", "pause", "    release(job, step)\n"),
+    _waiting("what waits in a line is held", "pause", "leave_lines(job)\n"),
+    _waiting("the time that was left is kept", "pause", "'left', ms(left))", "'left', '0')"),
+    _waiting(
+        "clocks of waiting steps stand still", "pause", "  elseif is_open(of_step[1]) then", "  elseif false then"
+    ),
+    _waiting(
+        "nothing of a paused job is dispatched",
+        "dispatch",
+        "if is_paused(job) then spec = ''",
+        "if false then spec = ''",
+    ),
+    _waiting(
+        "nothing of a paused job takes a slot", "admission", "if is_paused(job) then return", "if false then return"
+    ),
+    _waiting(
+        "a retry in a pause has the time that was left", "postpone", "local shown = now_of(job)", "local shown = now"
+    ),
+    _waiting(
+        "a job that is not paused is not resumed",
+        "go_on",
+        "if ARGV[4] == '0' and not facts[7] then return facts[1] end\n",
+    ),
+    _waiting(
+        "what was held goes on",
+        "go_on",
+        "    if of_step[1] == 'ready' and not of_step[2] then to_ready(job, step) end\n",
+    ),
+    _waiting(
+        "what was not waited for any more has no timer",
+        "go_on",
+        "if was == of_step[1] then redis.call",
+        "if true then redis.call",
+    ),
+    _waiting("a time that stood goes on", "go_on", "ms(tonumber(ends) + stood)", "ends"),
+    _waiting(
+        "what is asked expires so much later",
+        "go_on",
+        "    if of_step[1] == 'parked' then put_off(job, step, stood) end\n",
     ),
     # The worker
     _doing(
