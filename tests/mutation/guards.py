@@ -632,7 +632,8 @@ GUARDS: Final = (
         "what begins anew asks anew",
         "waits",
         "    redis.call('HDEL', job.waits, wait_field('w', step, key), "
-        "wait_field('o', step, key), wait_field('x', step, key),\n      wait_field('c', step, key), wait_field('n', step, key))\n",
+        "wait_field('o', step, key), wait_field('x', step, key),\n"
+        "      wait_field('c', step, key), wait_field('n', step, key))\n",
     ),
     _waiting("old children of a retried step stay ended", "reopen", "if facts[7] then --", "if false then --"),
     _waiting(
