@@ -19,9 +19,11 @@ from pydantic import JsonValue, ValidationError
 from orchestrator.planning.check import check, named, planning_step
 from orchestrator.planning.children import family
 from orchestrator.planning.hand_off import hand_over
+from orchestrator.planning.replan import wished
 from orchestrator.scheduling.absence import Absences, Patience
 from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt, no_time, overdue, taken_over
 from orchestrator.scheduling.dispatch import Publisher
+from orchestrator.scheduling.replanning import plan_again
 from orchestrator.settings import OrchestratorSettings
 from tasks.errors import DamagedRecord, IncompatibleVersion, TransientError, UnknownJob
 from tasks.ids import PLAN_STEP, REPAIR_STEP, JobId, StepId
@@ -165,6 +167,9 @@ class Actor:
                 await self._hand_off(entry)
             case Notice.PLAN_PROPOSED:
                 await self._plan(entry)
+            case Notice.REPLAN_WANTED:
+                record = await self.snapshots.job(entry.ref.job)
+                await plan_again(self.jobs, record, await self._agents(), self.settings)
             case Notice.STEP_READY:
                 raise AssertionError("dispatched in batches")
             case _:
@@ -318,12 +323,8 @@ class Actor:
             await self._accept(record, plan, checked.steps)
             return
         faults = list(checked.faults if checked is not None else named(faults))
-        if (
-            given
-            and checked is not None
-            and checked.only_absent
-            and self.patience.waits(entry.ref.job, time.monotonic())
-        ):
+        absent = given and checked is not None and checked.only_absent
+        if absent and self.patience.waits(entry.ref.job, time.monotonic()):
             log.info("plan_waits", job=entry.ref.job, faults=faults)
             raise _LaterError
         log.warning("plan_rejected", job=entry.ref.job, step=entry.ref.step, faults=faults)
@@ -366,6 +367,7 @@ class Actor:
             status=TaskStatus.IN_PROGRESS,
             event="plan_accepted",
             data=_json(steps=names, rationale=excerpt(plan.rationale, 2000)),
+            replan=wished(record.spec, self.settings),
         )
 
     async def _repair(self, record: JobRecord, agents: Sequence[AgentDefinition], faults: Sequence[str]) -> None:

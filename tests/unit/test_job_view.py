@@ -57,6 +57,8 @@ LINES: list[tuple[JobEvent, str | None]] = [
     (event("job_reopened", status="in_progress", steps=["find"]), "job goes on: find"),
     (event("job_finished", status="completed"), "job completed"),
     (event("job_finished", status="failed", failure=FAILURE), "job failed: no [data]"),
+    (event("plan_accepted", steps=["find"], rationale="It is  simple."), "plan: find (It is simple.)"),
+    (event("plan_extended", step="replan", lacking=["a", "b"]), "plans again (replan): a, b without a result"),
 ]  # fmt: skip
 
 
@@ -122,6 +124,12 @@ def test_the_tree_shows_each_step_with_what_it_is_for() -> None:
     assert "● find  search: Do find." in text
     assert "search" in text.split("Do find.")[1]
     assert "· synthesis" in text
+
+
+def test_the_tree_says_why_the_plan_is_as_it_is() -> None:
+    view = JobView(JOB)
+    view.apply(event("plan_accepted", steps=["find"], rationale="One step answers it."))
+    assert "why: One step answers it." in shown(view)
 
 
 def test_text_with_brackets_is_shown_as_it_is() -> None:
