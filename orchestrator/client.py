@@ -128,23 +128,10 @@ class AsyncTroupe:
             StoreUnavailable: no answer in time.
         """
         spec = job_spec(
-            new_job_id(self._partition(idempotency_key)),
-            task,
-            model=model,
-            knowledge=knowledge,
-            data=data,
-            plan=plan,
-            budget_usd=budget_usd,
-            budget=budget,
-            timeout=timeout,
-            idempotency_key=idempotency_key,
-            tenant=tenant,
-            priority=priority,
-            max_in_flight=max_in_flight,
-            max_steps=max_steps,
-            replan=replan,
-            review=review,
-        )
+            new_job_id(self._partition(idempotency_key)), task, model=model, knowledge=knowledge, data=data, plan=plan,
+            budget_usd=budget_usd, budget=budget, timeout=timeout, idempotency_key=idempotency_key, tenant=tenant,
+            priority=priority, max_in_flight=max_in_flight, max_steps=max_steps, replan=replan, review=review,
+        )  # fmt: skip
         return await self._submit(spec)
 
     async def replay(self, recording: Recording, *, timeout: float | timedelta = DEFAULT_TIMEOUT) -> AsyncJobHandle:

@@ -14,11 +14,12 @@ from typing import Final, assert_never
 from weakref import WeakValueDictionary
 
 import structlog
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from orchestrator.planning.check import check, named, planning_step
 from orchestrator.planning.children import family
 from orchestrator.planning.hand_off import hand_over
+from orchestrator.planning.proposal import proposed
 from orchestrator.planning.replan import wished
 from orchestrator.scheduling.absence import Absences, Patience
 from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt, no_time, overdue, taken_over
@@ -168,8 +169,9 @@ class Actor:
             case Notice.PLAN_PROPOSED:
                 await self._plan(entry)
             case Notice.REPLAN_WANTED:
-                record = await self.snapshots.job(entry.ref.job)
-                await plan_again(self.jobs, record, await self._agents(), self.settings)
+                await plan_again(
+                    self.jobs, await self.snapshots.job(entry.ref.job), await self._agents(), self.settings
+                )
             case Notice.STEP_READY:
                 raise AssertionError("dispatched in batches")
             case _:
@@ -311,11 +313,10 @@ class Actor:
 
     async def _plan(self, entry: Entry) -> None:
         record = await self.snapshots.job(entry.ref.job)
-        proposer = next((one for one in record.steps if one.step.id == entry.ref.step), None)
         if record.final or record.revision != (1 if entry.ref.step == REPAIR_STEP else 0):
             return
         agents = await self._agents()
-        plan, faults = _proposal(record, proposer)
+        plan, faults = proposed(record, entry.ref.step)
         given = record.spec.plan is not None  # whoever gave it may start the worker now; a planner knows who is alive
         loads = await self._loads(agents)
         checked = check(plan, agents, self.settings, given=given, loads=loads) if plan is not None else None
@@ -386,17 +387,6 @@ class Actor:
 
 class _LaterError(Exception):
     """Nothing can be decided about an entry yet."""
-
-
-def _proposal(record: JobRecord, proposer: StepRecord | None) -> tuple[Plan | None, list[str]]:
-    if record.spec.plan is not None:
-        return record.spec.plan, []
-    if proposer is None or proposer.result is None:
-        return None, ["the planner gave no plan"]
-    try:
-        return Plan.model_validate(proposer.result.data), []
-    except ValidationError as error:
-        return None, [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
 
 
 def _leave(entry: Entry, error: IncompatibleVersion) -> None:
