@@ -169,9 +169,7 @@ class Actor:
             case Notice.PLAN_PROPOSED:
                 await self._plan(entry)
             case Notice.REPLAN_WANTED:
-                await plan_again(
-                    self.jobs, await self.snapshots.job(entry.ref.job), await self._agents(), self.settings
-                )
+                await plan_again(self.jobs, self.snapshots, entry.ref.job, await self._agents(), self.settings)
             case Notice.STEP_READY:
                 raise AssertionError("dispatched in batches")
             case _:
@@ -338,8 +336,7 @@ class Actor:
     async def _agents(self) -> list[AgentDefinition]:
         """Agents alive now or a while ago, and the built-in ones: their steps wait when no worker of theirs is up."""
         self.remember(await self.fleet.workers())
-        now = time.monotonic()
-        known = {name: agent for name, (agent, at) in self.seen.items() if now - at < REMEMBERED_S}
+        known = {name: agent for name, (agent, at) in self.seen.items() if time.monotonic() - at < REMEMBERED_S}
         return [*known.values(), *(agent for agent in BUILT_IN if agent.name not in known)]
 
     async def _loads(self, agents: Sequence[AgentDefinition]) -> dict[str, int]:

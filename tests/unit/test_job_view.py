@@ -50,6 +50,7 @@ LINES: list[tuple[JobEvent, str | None]] = [
     (of_step("step_woken"), "find: goes on"),
     (of_step("children_accepted", steps=["find-1"]), "find: has find-1 done"),
     (of_step("step_handed_over", agent="search", to="sums", reason="x"), "find: search has handed it over to sums"),
+    (of_step("message_posted", attempt=1, number=1, to="sums", text="See  b."), "find to sums: See b."),
     (event("job_paused"), "paused: as many steps as were asked for have begun"),
     (event("job_continued", steps=2), "job goes on with 2 more steps"),
     (event("job_continued", steps=1), "job goes on with 1 more step"),
