@@ -69,6 +69,8 @@ class Troupe:
         priority: int = 5,
         max_in_flight: int | None = None,
         max_steps: int | None = None,
+        replan: int | None = None,
+        review: bool = False,
     ) -> "JobHandle":
         """Submit a job: see `AsyncTroupe.submit`."""
         submitting = self._troupe.submit(
@@ -85,6 +87,8 @@ class Troupe:
             priority=priority,
             max_in_flight=max_in_flight,
             max_steps=max_steps,
+            replan=replan,
+            review=review,
         )
         return JobHandle(self, self._run(submitting))
 

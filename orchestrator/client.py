@@ -99,6 +99,8 @@ class AsyncTroupe:
         priority: int = 5,
         max_in_flight: int | None = None,
         max_steps: int | None = None,
+        replan: int | None = None,
+        review: bool = False,
     ) -> AsyncJobHandle:
         """Submit a job; it is accepted when this returns, and reaches a final status whatever happens.
 
@@ -115,6 +117,8 @@ class AsyncTroupe:
             priority: 0 to 9: its share of free slots while others wait too, doubled by each point.
             max_in_flight: Steps of it that may be dispatched or running at once.
             max_steps: Steps of work that may begin before it stands still, until `advance` lets it go on.
+            replan: Further plans for what has no result; None: as settings say, and none where a plan is given.
+            review: Let a model judge whether the results suffice, and plan again where they do not.
 
         Raises:
             InvalidTask: empty, or longer than 100,000 characters.
@@ -124,21 +128,10 @@ class AsyncTroupe:
             StoreUnavailable: no answer in time.
         """
         spec = job_spec(
-            new_job_id(self._partition(idempotency_key)),
-            task,
-            model=model,
-            knowledge=knowledge,
-            data=data,
-            plan=plan,
-            budget_usd=budget_usd,
-            budget=budget,
-            timeout=timeout,
-            idempotency_key=idempotency_key,
-            tenant=tenant,
-            priority=priority,
-            max_in_flight=max_in_flight,
-            max_steps=max_steps,
-        )
+            new_job_id(self._partition(idempotency_key)), task, model=model, knowledge=knowledge, data=data, plan=plan,
+            budget_usd=budget_usd, budget=budget, timeout=timeout, idempotency_key=idempotency_key, tenant=tenant,
+            priority=priority, max_in_flight=max_in_flight, max_steps=max_steps, replan=replan, review=review,
+        )  # fmt: skip
         return await self._submit(spec)
 
     async def replay(self, recording: Recording, *, timeout: float | timedelta = DEFAULT_TIMEOUT) -> AsyncJobHandle:

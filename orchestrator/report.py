@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from orchestrator.people import waits_for
 from tasks.ids import StepId
 from tasks.models import Failure, StepKind, StepResult
+from tasks.patterns.compile import COORDINATOR
 from tasks.results import ErrorReport, JobResult, Missing, StepOutput, StepReport, UsageReport
 from tasks.states import FINAL_STEP, StepStatus, TaskStatus
 from tasks.store import JobRecord, StepRecord
@@ -23,6 +24,8 @@ def report(record: JobRecord, waits: Sequence[Wait] = ()) -> JobResult:
     used = _used(record)
     ended = {one.step.id: one.status for one in record.steps}
     why = {one.step.id: _why(one, record, ended) for one in record.steps}
+    parents = {one.step.id: one for one in record.steps}
+    mended = {name for one in record.steps if _lacks_nothing(one) for name in one.step.depends_on}
     steps = tuple(_step(one, used[one.step.id], why[one.step.id], waits) for one in record.steps)
     return JobResult(
         job_id=record.spec.id,
@@ -32,7 +35,11 @@ def report(record: JobRecord, waits: Sequence[Wait] = ()) -> JobResult:
         sources=result.sources if result else (),
         steps=steps,
         usage=UsageReport.of(sum(used.values(), Usage())),
-        missing=tuple(_missing(one, why[one.step.id]) for one in record.steps if _is_missing(one)),
+        missing=tuple(
+            _missing(one, why[one.step.id])
+            for one in record.steps
+            if _is_missing(one, parents) and one.step.id not in mended
+        ),
         model=result.model if result else record.spec.model,
         created_at=record.created_at,
         started_at=record.started_at,
@@ -92,6 +99,8 @@ def _step(record: StepRecord, used: Usage, why: Failure | None, waits: Sequence[
         queue=step.queue,
         depends_on=step.depends_on,
         join=step.join,
+        quorum=step.quorum,
+        optional=step.optional,
         parent=step.parent,
         status=record.status,
         attempts=record.attempt - record.left_out,
@@ -110,9 +119,22 @@ def _output(result: StepResult | None) -> StepOutput | None:
     return StepOutput(text=result.text, data=result.data, sources=result.sources) if result else None
 
 
-def _is_missing(record: StepRecord) -> bool:
+def _is_missing(record: StepRecord, parents: Mapping[StepId, StepRecord]) -> bool:
+    """Whether it has no result and nothing makes up for that. What a pattern had done is a part of the work as well;
+    what an agent's own model delegated is its own business."""
     ended = record.status in FINAL_STEP and record.status is not StepStatus.SUCCEEDED
-    return ended and record.step.kind is StepKind.WORK and record.step.parent is None
+    if not ended or record.step.kind is not StepKind.WORK:
+        return False
+    parent = parents.get(record.step.parent) if record.step.parent is not None else None
+    return record.step.parent is None or (
+        parent is not None and parent.step.agent == COORDINATOR and not _lacks_nothing(parent)
+    )
+
+
+def _lacks_nothing(record: StepRecord) -> bool:
+    """Whether it is a pattern that planned until nothing was missing: that makes up for what failed before."""
+    data = record.result.data if record.step.agent == COORDINATOR and record.result else None
+    return isinstance(data, dict) and data.get("missing") == ""
 
 
 def _missing(record: StepRecord, why: Failure | None) -> Missing:

@@ -31,6 +31,8 @@ class JobOptions(TypedDict, total=False):
     priority: int
     max_in_flight: int | None
     max_steps: int | None
+    replan: int | None
+    review: bool
 
 
 def job_spec(
@@ -49,6 +51,8 @@ def job_spec(
     priority: int = 5,
     max_in_flight: int | None = None,
     max_steps: int | None = None,
+    replan: int | None = None,
+    review: bool = False,
     session: SessionId | None = None,
 ) -> JobSpec:
     """What is asked for, checked as far as that can be done without asking anybody: see `AsyncTroupe.submit`.
@@ -71,6 +75,8 @@ def job_spec(
         priority=priority,
         max_in_flight=max_in_flight,
         max_steps=max_steps,
+        replan=replan,
+        review=review,
         session=session,
     )
 

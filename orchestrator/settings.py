@@ -19,6 +19,9 @@ class OrchestratorSettings(RoomSettings):
     """Steps on the longest path, the synthesis not counted."""
     max_fan_out: int = Field(default=20, ge=1, le=10_000)
     """Steps that may wait for one and the same step."""
+    replan_rounds: int = Field(default=1, ge=0, le=20)
+    """Further plans for what has no result when a plan has ended, of jobs that are planned and do not say how many.
+    None is made where all went well, and none when more than half of the job's budget or time is used."""
     max_delegation_depth: int = Field(default=5, ge=0, le=20)
     """How deep steps may have others do a part of their work: 1 is a child of a plan's step."""
     max_hand_offs: int = Field(default=5, ge=0, le=100)

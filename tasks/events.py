@@ -41,6 +41,15 @@ class PlanRejected(BaseEvent):
     faults: tuple[str, ...]
 
 
+class PlanExtended(BaseEvent):
+    """The plan came to its end without all results: a step was added that plans again, before the answer is written."""
+
+    type: Literal["plan_extended"] = "plan_extended"
+    step: str
+    lacking: tuple[str, ...] = ()
+    """Steps that have no result."""
+
+
 class StepDispatched(BaseEvent):
     """A Celery message for this attempt is being published."""
 
@@ -248,6 +257,7 @@ JobEvent = Annotated[
     JobSubmitted
     | PlanAccepted
     | PlanRejected
+    | PlanExtended
     | StepDispatched
     | StepStarted
     | StepSucceeded

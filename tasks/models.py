@@ -277,6 +277,10 @@ class JobSpec(Wire):
     """The conversation that it answers; its partition is that of the id."""
     max_steps: int | None = Field(default=None, ge=1)
     """Steps of work that may begin before it stands still until it is told to go on."""
+    replan: int | None = Field(default=None, ge=0, le=20)
+    """Further plans that may be made for what has no result; None: as the settings say, for jobs that are planned."""
+    review: bool = False
+    """Whether a model says if the results suffice, before the answer is written: it is planned again if not."""
 
     @property
     def budget(self) -> Budget:

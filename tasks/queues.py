@@ -12,6 +12,8 @@ SUMMARY: Final = "summary"
 ROUTER: Final = "router"
 CRITIC: Final = "critic"
 SUPERVISOR: Final = "supervisor"
+DECIDERS: Final = frozenset({PLANNER, ROUTER, CRITIC, SUPERVISOR})
+"""Where patterns have these say how to go on, that is nothing for an answer to rest on."""
 
 QUEUES: Final = (PLANNER, SEARCH, ANALYSIS, SUMMARY)
 """Queues of the built-in agents."""

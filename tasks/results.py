@@ -94,6 +94,10 @@ class StepReport(Wire):
     queue: str
     depends_on: tuple[str, ...]
     join: Join
+    quorum: int = 0
+    """How many of those must succeed, where they join by quorum."""
+    optional: bool = False
+    """Whether those that depend on it do without it when it has no result."""
     parent: str | None = None
     """The step that it is done for, if one delegated it."""
     status: StepStatus

@@ -14,6 +14,7 @@ from orchestrator.cli.tree import JobView, Refresh, follow
 from orchestrator.place import home
 from orchestrator.request import JobOptions
 from tasks.errors import JobCancelled, JobFailed
+from tasks.models import StepKind
 from tasks.results import JobResult, LedgerReport
 from tasks.sessions import Policy, TaskState
 from tasks.states import FINAL_JOB, TaskStatus
@@ -56,6 +57,13 @@ MaxSteps = Annotated[
         "--max-steps", min=1, metavar="N", help="Steps of work that may begin before it stands still (troupe advance)."
     ),
 ]
+Replan = Annotated[
+    int | None,
+    typer.Option("--replan", min=0, max=20, metavar="N", help="Further plans for what has no result, at most."),
+]
+Review = Annotated[
+    bool, typer.Option("--review", help="Let a model judge if the results suffice, and plan again where they do not.")
+]
 Concurrency = Annotated[int, typer.Option(min=1, max=5000, help="Threads of each worker.")]
 DEFAULT_TIMEOUT_S: Final = 3600.0
 
@@ -78,6 +86,8 @@ def submit(
     priority: Annotated[int, typer.Option(min=0, max=9, metavar="0-9", help="Its share while others wait too.")] = 5,
     max_in_flight: MaxInFlight = None,
     max_steps: MaxSteps = None,
+    replan: Replan = None,
+    review: Review = False,
     session: Annotated[
         str | None, typer.Option(metavar="SESSION", help="The conversation that it goes on with: an id or a name.")
     ] = None,
@@ -86,11 +96,10 @@ def submit(
     ] = Policy.QUEUE,
 ) -> None:
     """Submit a job and print its id."""
-    knowledge = [*(kb or []), *ingested(docs or [], quiet=True)]
     with connect() as troupe:
         options = JobOptions(
             model=model,
-            knowledge=knowledge,
+            knowledge=[*(kb or []), *ingested(docs or [], quiet=True)],
             data=list(data or []),
             budget_usd=budget_usd,
             budget=Budget(tokens=budget_tokens, requests=budget_requests, tool_calls=budget_tool_calls),
@@ -100,6 +109,8 @@ def submit(
             priority=priority,
             max_in_flight=max_in_flight,
             max_steps=max_steps,
+            replan=replan,
+            review=review,
         )
         if session is None:
             job = troupe.submit(task, **options)
@@ -165,6 +176,8 @@ def print_job(outcome: JobResult) -> None:
     console = wide_console()
     status = f"{outcome.status.value}{', paused' if outcome.paused else ''}"
     console.print(f"job {outcome.job_id}  {status}\n{outcome.task}\n", markup=False, highlight=False)
+    if rationale := rationale_of(outcome):
+        console.print(f"plan: {rationale}\n", markup=False, highlight=False)
     console.print(table)
     for step in outcome.steps:
         for wait in step.waits_for:
@@ -172,6 +185,13 @@ def print_job(outcome: JobResult) -> None:
     console.print(spent(outcome), markup=False, highlight=False)
     if outcome.error:
         console.print(f"{outcome.error.code}: {outcome.error.message}", markup=False, highlight=False)
+
+
+def rationale_of(outcome: JobResult) -> str:
+    """Why the plan is as it is, in the planner's words; empty where no planner was asked."""
+    plans = [step.result.data for step in outcome.steps if step.kind is StepKind.PLAN and step.result]
+    said = plans[-1].get("rationale") if plans and isinstance(plans[-1], dict) else None
+    return " ".join(said.split()) if isinstance(said, str) else ""
 
 
 def print_ledger(ledger: LedgerReport, *, json: bool) -> None:

@@ -20,6 +20,8 @@ from orchestrator.cli.jobs import (
     Knowledge,
     MaxInFlight,
     Model,
+    Replan,
+    Review,
     Task,
     Timeout,
     ingested,
@@ -49,6 +51,8 @@ def run(
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     json: AsJson = False,
     max_in_flight: MaxInFlight = None,
+    replan: Replan = None,
+    review: Review = False,
     concurrency: Concurrency = CONCURRENCY,
     record: Annotated[
         Path | None,
@@ -60,7 +64,7 @@ def run(
     outcome = run_job(
         task, docs or [], data or [], kb or [], model=model, budget_usd=budget_usd,
         budget=Budget(tokens=budget_tokens, requests=budget_requests, tool_calls=budget_tool_calls), timeout=timeout,
-        max_in_flight=max_in_flight, concurrency=concurrency, recorder=recorder,
+        max_in_flight=max_in_flight, replan=replan, review=review, concurrency=concurrency, recorder=recorder,
     )  # fmt: skip
     print_outcome(outcome, json=json)
     if recorder is not None and recorder.failed:
@@ -78,6 +82,8 @@ def run_job(
     budget: Budget | None = None,
     timeout: float = DEFAULT_TIMEOUT_S,
     max_in_flight: int | None = None,
+    replan: int | None = None,
+    review: bool = False,
     concurrency: int = CONCURRENCY,
     recorder: Recorder | None = None,
 ) -> JobResult:
@@ -95,7 +101,7 @@ def run_job(
 
     job_spec(
         new_job_id(0), task, model=model, knowledge=knowledge, data=data, budget_usd=budget_usd, budget=budget,
-        timeout=timeout, max_in_flight=max_in_flight,
+        timeout=timeout, max_in_flight=max_in_flight, replan=replan, review=review,
     )  # fmt: skip
     if knowledge:
         from workers.cli.run_documents import check_knowledge
@@ -111,7 +117,7 @@ def run_job(
         Console(stderr=True),
         lambda troupe: troupe.submit(
             task, model=model, knowledge=knowledge, data=data, budget_usd=budget_usd, budget=budget,
-            timeout=timeout, max_in_flight=max_in_flight,
+            timeout=timeout, max_in_flight=max_in_flight, replan=replan, review=review,
         ),
         recorder.take if recorder else lambda _job: None,
     )  # fmt: skip

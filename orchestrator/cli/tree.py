@@ -21,6 +21,7 @@ from tasks.events import (
     JobSubmitted,
     MessagePosted,
     PlanAccepted,
+    PlanExtended,
     PlanRejected,
     StepCancelled,
     StepDispatched,
@@ -51,6 +52,18 @@ MARKS: Final = {
     "cancelled": ("✗", "dim"),
 }
 
+OF_JOB: Final = (
+    JobSubmitted,
+    PlanAccepted,
+    PlanExtended,
+    PlanRejected,
+    JobPaused,
+    JobContinued,
+    JobReopened,
+    JobFinished,
+)
+"""Events of no single step."""
+
 
 @dataclass(slots=True)
 class StepLine:
@@ -74,6 +87,8 @@ class JobView:
     waits: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """What parked steps wait for, where that is known."""
     status: str = "pending"
+    rationale: str = ""
+    """Why its plan is as it is, in the planner's words."""
 
     def describe(self, snapshot: JobResult) -> None:
         """Learn what the steps are for, and what they wait for; events carry only their names."""
@@ -93,7 +108,11 @@ class JobView:
                 self.status = "in_progress"
                 for step in event.steps:
                     self.steps.setdefault(step, StepLine())
-                return f"plan: {', '.join(event.steps)}"
+                self.rationale = " ".join(event.rationale.split())
+                return f"plan: {', '.join(event.steps)}" + (f" ({self.rationale})" if self.rationale else "")
+            case PlanExtended():
+                self.steps.setdefault(event.step, StepLine())
+                return f"plans again ({event.step}): {', '.join(event.lacking) or 'nothing'} without a result"
             case PlanRejected():
                 return f"plan refused: {'; '.join(event.faults)}"
             case JobReopened():
@@ -118,6 +137,8 @@ class JobView:
     def render(self) -> Tree:
         """The tree, as it is now."""
         tree = Tree(Text(f"job {self.job_id}  {self.status}", style="bold"))
+        if self.rationale:
+            tree.add(Text(f"why: {self.rationale[:200]}", style="dim"))
         for name, line in self.steps.items():
             mark, style = MARKS[line.state]
             text = Text(f"{mark} {name}", style=style)
@@ -127,9 +148,7 @@ class JobView:
         return tree
 
     def _apply_step(self, event: JobEvent) -> str | None:
-        if isinstance(
-            event, JobSubmitted | PlanAccepted | PlanRejected | JobPaused | JobContinued | JobReopened | JobFinished
-        ):
+        if isinstance(event, OF_JOB):
             return None
         line = self.steps.setdefault(event.step, StepLine())
         match event:
@@ -209,7 +228,7 @@ class Refresh:
 
     def __call__(self, view: JobView, event: JobEvent) -> None:
         """Called before each event is shown."""
-        if isinstance(event, PlanAccepted | JobSubmitted | StepFellBack | JobReopened | StepParked):
+        if isinstance(event, PlanAccepted | PlanExtended | JobSubmitted | StepFellBack | JobReopened | StepParked):
             view.describe(self.handle.snapshot())
 
 

@@ -14,14 +14,17 @@ from typing import Final, assert_never
 from weakref import WeakValueDictionary
 
 import structlog
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from orchestrator.planning.check import check, named, planning_step
 from orchestrator.planning.children import family
 from orchestrator.planning.hand_off import hand_over
+from orchestrator.planning.proposal import proposed
+from orchestrator.planning.replan import wished
 from orchestrator.scheduling.absence import Absences, Patience
 from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt, no_time, overdue, taken_over
 from orchestrator.scheduling.dispatch import Publisher
+from orchestrator.scheduling.replanning import plan_again
 from orchestrator.settings import OrchestratorSettings
 from tasks.errors import DamagedRecord, IncompatibleVersion, TransientError, UnknownJob
 from tasks.ids import PLAN_STEP, REPAIR_STEP, JobId, StepId
@@ -165,6 +168,8 @@ class Actor:
                 await self._hand_off(entry)
             case Notice.PLAN_PROPOSED:
                 await self._plan(entry)
+            case Notice.REPLAN_WANTED:
+                await plan_again(self.jobs, self.snapshots, entry.ref.job, await self._agents(), self.settings)
             case Notice.STEP_READY:
                 raise AssertionError("dispatched in batches")
             case _:
@@ -306,11 +311,10 @@ class Actor:
 
     async def _plan(self, entry: Entry) -> None:
         record = await self.snapshots.job(entry.ref.job)
-        proposer = next((one for one in record.steps if one.step.id == entry.ref.step), None)
         if record.final or record.revision != (1 if entry.ref.step == REPAIR_STEP else 0):
             return
         agents = await self._agents()
-        plan, faults = _proposal(record, proposer)
+        plan, faults = proposed(record, entry.ref.step)
         given = record.spec.plan is not None  # whoever gave it may start the worker now; a planner knows who is alive
         loads = await self._loads(agents)
         checked = check(plan, agents, self.settings, given=given, loads=loads) if plan is not None else None
@@ -318,12 +322,8 @@ class Actor:
             await self._accept(record, plan, checked.steps)
             return
         faults = list(checked.faults if checked is not None else named(faults))
-        if (
-            given
-            and checked is not None
-            and checked.only_absent
-            and self.patience.waits(entry.ref.job, time.monotonic())
-        ):
+        absent = given and checked is not None and checked.only_absent
+        if absent and self.patience.waits(entry.ref.job, time.monotonic()):
             log.info("plan_waits", job=entry.ref.job, faults=faults)
             raise _LaterError
         log.warning("plan_rejected", job=entry.ref.job, step=entry.ref.step, faults=faults)
@@ -336,8 +336,7 @@ class Actor:
     async def _agents(self) -> list[AgentDefinition]:
         """Agents alive now or a while ago, and the built-in ones: their steps wait when no worker of theirs is up."""
         self.remember(await self.fleet.workers())
-        now = time.monotonic()
-        known = {name: agent for name, (agent, at) in self.seen.items() if now - at < REMEMBERED_S}
+        known = {name: agent for name, (agent, at) in self.seen.items() if time.monotonic() - at < REMEMBERED_S}
         return [*known.values(), *(agent for agent in BUILT_IN if agent.name not in known)]
 
     async def _loads(self, agents: Sequence[AgentDefinition]) -> dict[str, int]:
@@ -366,6 +365,7 @@ class Actor:
             status=TaskStatus.IN_PROGRESS,
             event="plan_accepted",
             data=_json(steps=names, rationale=excerpt(plan.rationale, 2000)),
+            replan=wished(record.spec, self.settings),
         )
 
     async def _repair(self, record: JobRecord, agents: Sequence[AgentDefinition], faults: Sequence[str]) -> None:
@@ -384,17 +384,6 @@ class Actor:
 
 class _LaterError(Exception):
     """Nothing can be decided about an entry yet."""
-
-
-def _proposal(record: JobRecord, proposer: StepRecord | None) -> tuple[Plan | None, list[str]]:
-    if record.spec.plan is not None:
-        return record.spec.plan, []
-    if proposer is None or proposer.result is None:
-        return None, ["the planner gave no plan"]
-    try:
-        return Plan.model_validate(proposer.result.data), []
-    except ValidationError as error:
-        return None, [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
 
 
 def _leave(entry: Entry, error: IncompatibleVersion) -> None:

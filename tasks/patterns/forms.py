@@ -173,6 +173,17 @@ class Gather(Wire):
     kind: Literal["gather"] = "gather"
 
 
+class Replan(Wire):
+    """Plans again for a job whose plan has ended without all of its results, and has that done."""
+
+    kind: Literal["replan"] = "replan"
+    rounds: Rounds = 1
+    check: bool = False
+    """Whether a model says if the results suffice; else only what failed is planned again."""
+    refused: str = ""
+    """Why there is no room for that; empty: there is."""
+
+
 class Tally(Wire):
     """Counts the votes of the steps that it depends on, in their order."""
 
@@ -180,5 +191,5 @@ class Tally(Wire):
     how: How
 
 
-Coordinated = Annotated[Route | Orchestrate | Supervise | Refine | Gather | Tally, Field(discriminator="kind")]
+Coordinated = Annotated[Route | Orchestrate | Supervise | Refine | Replan | Gather | Tally, Field(discriminator="kind")]
 """What the coordinating agent does itself; it stands in its step's input."""

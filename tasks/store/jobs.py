@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, cast
@@ -42,6 +42,15 @@ class NewStep:
 
     step: Step
     dependents: tuple[StepId, ...] = ()
+
+
+class Replan(StrEnum):
+    """Whether the answer waits for another plan when all that it rests on has ended."""
+
+    NEVER = ""
+    SHORT = "short"
+    """When a last step of the plan that is not optional has no result."""
+    ALWAYS = "always"
 
 
 class Made(IntEnum):
@@ -124,14 +133,26 @@ class JobStore:
         return JobId(reply[0])
 
     async def extend(
-        self, job: JobId, revision: int, steps: Sequence[NewStep], *, status: TaskStatus, event: str, data: str
+        self,
+        job: JobId,
+        revision: int,
+        steps: Sequence[NewStep],
+        *,
+        status: TaskStatus,
+        event: str,
+        data: str,
+        replan: Replan = Replan.NEVER,
     ) -> bool:
         """Write checked steps onto revision `revision` of the job's plan, and an event that says why.
 
+        Args:
+            steps: One that is there already, and is blocked, is written anew, with what it depends on from now on.
+            replan: When the answer is to wait for another plan.
+
         Returns:
-            False when another replica did it first, or the job is final.
+            False when another replica did it first, the job is final, or a step that is there is not blocked.
         """
-        args: list[str | int] = [job, revision, status, event, data]
+        args: list[str | int] = [job, revision, status, event, data, replan]
         for new in steps:
             step = new.step
             args += [

@@ -48,8 +48,8 @@ t started · f finished · q dispatched (Unix ms) · k kind · j join · i depen
 not yet ended · o dependencies that succeeded · Q queue · g holds a slot · c token of the claim · y most ms in the
 queue · e end of its time there · z most ms of the whole step · T end of it · u attempt numbers that were left out ·
 l token of the last report · p parent of a child step, and its wait · b may begin: counted · h held · B dependencies
-that ended without success and are not optional · K how many must succeed · O is optional · J most ms of waiting for
-them · L that time has passed.
+that ended without success and are not optional · K how many must succeed · O is optional ·
+N only decides · J most ms of waiting for them · L that time has passed.
 Fields of `:results`: r:<step> result · f:<step> failure · a:<step>:<attempt> record of an ended attempt.
 """
 

@@ -46,6 +46,8 @@ class Notice(StrEnum):
     """Check the steps that a parked step wants done for it: the wait's key is in the data."""
     HAND_OFF_WANTED = "hand_off_wanted"
     """Check whether another agent may go on with a parked step: the wait's key is in the data."""
+    REPLAN_WANTED = "replan_wanted"
+    """All that the answer rests on has ended, and not all of it well: plan again before it is written."""
     PLAN_PROPOSED = "plan_proposed"
     """Check the plan that this step (or, without one, the job itself) brings."""
 

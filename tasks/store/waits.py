@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from tasks.ids import JobId, StepId, partition_of
 from tasks.models import Step
+from tasks.queues import DECIDERS
 from tasks.store.failures import translated
 from tasks.store.reading import readable
 from tasks.store.scripts import ADOPT, AWAITED, HAND_OVER, OUTCOME
@@ -132,7 +133,7 @@ class WaitStore:
                 step.queue_ms,
                 step.total_ms,
                 step.quorum,
-                "1" if step.optional else "",
+                "decision" if step.agent in DECIDERS else "1" if step.optional else "",
                 step.join_ms,
             ]
         reply = cast(int, await self.store.move(ADOPT, partition_of(job), args))

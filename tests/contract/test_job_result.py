@@ -40,7 +40,7 @@ def test_a_step_has_the_promised_fields() -> None:
         "id", "description", "agent", "queue", "depends_on", "status", "attempts", "worker", "started_at",
         "finished_at", "usage", "result", "error",
     ]  # fmt: skip
-    beside = {"kind", "join", "partial", "parent", "waits_for"}
+    beside = {"kind", "join", "quorum", "optional", "partial", "parent", "waits_for"}
     assert [name for name in StepReport.model_fields if name not in beside] == promised
     assert set(StepReport.model_fields) == {*promised, *beside}
 

@@ -87,6 +87,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "Pruned",
         "Pruning",
         "Refusal",
+        "Replan",
         "Scope",
         "SessionStore",
         "Snapshots",
@@ -201,7 +202,7 @@ def test_the_handle_of_a_session_can_do_these() -> None:
 def test_submitting_takes_these() -> None:
     assert list(inspect.signature(orchestrator.Troupe.submit).parameters) == [
         "self", "task", "model", "knowledge", "data", "plan", "budget_usd", "budget", "timeout",
-        "idempotency_key", "tenant", "priority", "max_in_flight", "max_steps",
+        "idempotency_key", "tenant", "priority", "max_in_flight", "max_steps", "replan", "review",
     ]  # fmt: skip
 
 

@@ -34,9 +34,7 @@ async def look_up(order: str) -> str:
 def agents() -> Sequence[Agent]:
     return [
         Agent(name="desk", description="Answers.", queue="worker", tools=[look_up], hand_offs=["billing"]),
-        Agent(
-            name="billing", description="Pays back.", queue="worker", instructions="You pay.", hand_offs=["desk"]
-        ),
+        Agent(name="billing", description="Pays back.", queue="worker", instructions="You pay.", hand_offs=["desk"]),
         Agent(name="summary", description="Sums up.", queue="worker"),
     ]
 

@@ -95,7 +95,7 @@ class Interleaved(RuleBasedStateMachine):
                 self.messages.append(entry.ref)
             case Notice.CHILDREN_WANTED | Notice.HAND_OFF_WANTED:
                 raise AssertionError("nothing is parked here")
-            case Notice.PLAN_PROPOSED:
+            case Notice.REPLAN_WANTED | Notice.PLAN_PROPOSED:
                 await self.moves.extend(self.job, a_graph(DIAMOND, joins=self.joins))
 
     async def fall_back(self, ref: AttemptRef) -> None:

@@ -50,7 +50,7 @@ LINES: list[tuple[JobEvent, str | None]] = [
     (of_step("step_woken"), "find: goes on"),
     (of_step("children_accepted", steps=["find-1"]), "find: has find-1 done"),
     (of_step("step_handed_over", agent="search", to="sums", reason="x"), "find: search has handed it over to sums"),
-    (of_step("message_posted", attempt=1, number=3, text="Look here."), "find to all: Look here."),
+    (of_step("message_posted", attempt=1, number=1, to="sums", text="See  b."), "find to sums: See b."),
     (event("job_paused"), "paused: as many steps as were asked for have begun"),
     (event("job_continued", steps=2), "job goes on with 2 more steps"),
     (event("job_continued", steps=1), "job goes on with 1 more step"),
@@ -58,6 +58,8 @@ LINES: list[tuple[JobEvent, str | None]] = [
     (event("job_reopened", status="in_progress", steps=["find"]), "job goes on: find"),
     (event("job_finished", status="completed"), "job completed"),
     (event("job_finished", status="failed", failure=FAILURE), "job failed: no [data]"),
+    (event("plan_accepted", steps=["find"], rationale="It is  simple."), "plan: find (It is simple.)"),
+    (event("plan_extended", step="replan", lacking=["a", "b"]), "plans again (replan): a, b without a result"),
 ]  # fmt: skip
 
 
@@ -123,6 +125,12 @@ def test_the_tree_shows_each_step_with_what_it_is_for() -> None:
     assert "● find  search: Do find." in text
     assert "search" in text.split("Do find.")[1]
     assert "· synthesis" in text
+
+
+def test_the_tree_says_why_the_plan_is_as_it_is() -> None:
+    view = JobView(JOB)
+    view.apply(event("plan_accepted", steps=["find"], rationale="One step answers it."))
+    assert "why: One step answers it." in shown(view)
 
 
 def test_text_with_brackets_is_shown_as_it_is() -> None:

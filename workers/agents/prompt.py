@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tasks.models import AgentDefinition, Claim, Step, StepInput, StepKind, TableRef
+from tasks.patterns.compile import COORDINATOR
 from workers.agents.envelope import cut, wrap
 
 MAX_INPUT_CHARS: Final = 60_000
@@ -38,8 +39,9 @@ def opening(
     if conversation:
         pieces.append(wrap("conversation", conversation))
     pieces.append(wrap("task", job.task))
-    most = min(MAX_INPUT_CHARS, MAX_INPUTS_CHARS // max(len(claim.inputs), 1))
-    pieces.extend(_input(item, most) for item in claim.inputs)
+    inputs = [item for item in claim.inputs if not _adds_nothing(item)]
+    most = min(MAX_INPUT_CHARS, MAX_INPUTS_CHARS // max(len(inputs), 1))
+    pieces.extend(_input(item, most) for item in inputs)
     if isinstance(step.input, dict) and "faults" in step.input:
         pieces.append(wrap("faults", json.dumps(step.input["faults"], ensure_ascii=False)))
     if isinstance(step.input, dict) and "options" in step.input:
@@ -65,6 +67,11 @@ def _columns_of(table: TableRef) -> dict[str, object]:
 
 def _about(agent: AgentDefinition) -> dict[str, object]:
     return {"name": agent.name, "description": agent.description, "capabilities": list(agent.capabilities)}
+
+
+def _adds_nothing(item: StepInput) -> bool:
+    """Whether a coordinating step found that nothing was missing: no finding, and no gap either."""
+    return item.agent == COORDINATOR and item.result is not None and not item.result.text
 
 
 def _input(item: StepInput, most: int) -> str:

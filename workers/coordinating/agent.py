@@ -6,13 +6,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from tasks.errors import ContractError
 from tasks.patterns.compile import COORDINATOR, PATTERN
-from tasks.patterns.forms import Coordinated, Gather, Orchestrate, Refine, Route, Supervise, Tally
+from tasks.patterns.forms import Coordinated, Gather, Orchestrate, Refine, Replan, Route, Supervise, Tally
 from tasks.queues import BUILT_IN
 from workers.agents.base import Agent, AgentReply
 from workers.context import StepContext
 from workers.coordinating.choosing import route, tally
 from workers.coordinating.crew import Crew, gathered
-from workers.coordinating.rounds import orchestrate, refine, supervise
+from workers.coordinating.rounds import orchestrate, refine, replan, supervise
 
 _FORM: TypeAdapter[Coordinated] = TypeAdapter(Coordinated)
 
@@ -43,6 +43,8 @@ async def coordinate(context: StepContext) -> AgentReply:
             return await supervise(crew, what)
         case Orchestrate():
             return await orchestrate(crew, what)
+        case Replan():
+            return await replan(crew, what)
         case _:
             assert_never(what)
 

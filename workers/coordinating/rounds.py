@@ -1,11 +1,14 @@
-"""Patterns that go round: refine, supervise, orchestrate. Each within its bounds; what was found is kept."""
+"""Patterns that go round: refine, supervise, orchestrate, and planning again for a whole job. Each within its bounds;
+what was found is kept."""
+
+from dataclasses import dataclass, field
 
 from pydantic import JsonValue, ValidationError
 
 from tasks.errors import ContractError
 from tasks.models import Plan, StepInput
 from tasks.patterns.decisions import NextMove, Verdict
-from tasks.patterns.forms import Chain, Orchestrate, Pattern, Refine, Supervise, Work
+from tasks.patterns.forms import MAX_ROUNDS, Chain, Orchestrate, Pattern, Refine, Replan, Supervise, Work
 from tasks.queues import CRITIC, PLANNER, SUPERVISOR
 from workers.agents.base import AgentReply
 from workers.coordinating.choosing import described
@@ -75,42 +78,95 @@ async def orchestrate(crew: Crew, what: Orchestrate) -> AgentReply:
     Raises:
         PatternFailed: there is no plan, or nothing was found.
     """
-    kept: list[StepInput] = []
-    lacking: list[StepInput] = []
-    note, rationales = "", list[JsonValue]()
-    for number in range(1, what.rounds + 1):
+    found = await _rounds(crew, what, _Found())
+    if not found.kept:
+        raise PatternFailed(f"nothing was found:\n{found.note}")
+    if what.synthesise is not None:
+        return crew.reply(await crew.run(what.synthesise, [*found.kept, *found.lacking]), **found.facts)
+    return AgentReply(gathered([*found.kept, *found.lacking]), found.facts)
+
+
+async def replan(crew: Crew, what: Replan) -> AgentReply:
+    """Plan again for what a job's plan has left without a result; the reply is what that found, and only that.
+
+    Raises:
+        PatternFailed: there is no room for that, no plan, or nothing more was found.
+    """
+    given = crew.before
+    before = _Found(good(given), [one for one in given if one not in good(given)])
+    task = crew.context.claim.job.task
+    again = Orchestrate(task=task, rounds=min(what.rounds + 1, MAX_ROUNDS), check=what.check)
+    if what.check and not what.refused:
+        await _judge(crew, task, before)
+    if not before.note:
+        return AgentReply("", {"rounds": 0, "missing": ""})
+    if what.refused:
+        raise PatternFailed(f"{what.refused}; there is no result of:\n{before.note}")
+    crew.say(f"plans again: {before.note[:300]}")
+    found = await _rounds(crew, again, before, first=2)
+    more = [one for one in found.kept if one not in given]
+    if not more:
+        raise PatternFailed(f"nothing more was found:\n{found.note}")
+    return AgentReply(gathered([*more, *(one for one in found.lacking if one not in given)]), found.facts)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What rounds of planning have come to."""
+
+    kept: list[StepInput] = field(default_factory=list[StepInput])
+    lacking: list[StepInput] = field(default_factory=list[StepInput])
+    """Of the last plan: what has no result."""
+    judged: str = ""
+    """What the results lack, as a model says."""
+    rationales: list[JsonValue] = field(default_factory=list[JsonValue])
+
+    @property
+    def note(self) -> str:
+        """What is missing, line by line; empty: nothing."""
+        lines = [f"- failed: {one.description[:300]}: {why(one)[:300]}" for one in self.lacking]
+        return "\n".join([*lines, *([f"- insufficient: {self.judged}"] if self.judged else [])])
+
+    @property
+    def facts(self) -> dict[str, JsonValue]:
+        """For the result's data."""
+        return {"rounds": len(self.rationales), "rationales": self.rationales, "missing": self.note}
+
+
+async def _rounds(crew: Crew, what: Orchestrate, found: _Found, first: int = 1) -> _Found:
+    for number in range(first, what.rounds + 1):
         try:
-            plan, items = await _planned(crew, what.task, kept, note)
+            plan, items = await _planned(crew, what.task, found)
         except PatternFailed:
-            if not kept:
+            if not found.kept:
                 raise
             break  # no budget or no way to plan again: what there is has to do
-        rationales.append(plan.rationale)
-        kept += good(items)
-        lacking = [one for one in items if one not in kept]
-        note = "\n".join(f"- failed: {one.description[:300]}: {why(one)[:300]}" for one in lacking)
-        if what.check and kept and number < what.rounds:
-            verdict, _ = await crew.decide(CRITIC, f"Do these results suffice for: {what.task}", Verdict, after=kept)
-            note += "" if verdict.good else f"\n- insufficient: {verdict.feedback[:MAX_FEEDBACK_CHARS]}"
-        if not note.strip():
+        found.rationales.append(plan.rationale)
+        found.kept += good(items)
+        found.lacking, found.judged = [one for one in items if one not in found.kept], ""
+        if what.check and found.kept and number < what.rounds:
+            await _judge(crew, what.task, found)
+        if not found.note:
             break
         if number < what.rounds:
-            crew.say(f"plans again: {note.strip()[:300]}")
-    if not kept:
-        raise PatternFailed(f"nothing was found:\n{note}")
-    facts: dict[str, JsonValue] = {"rounds": len(rationales), "rationales": rationales, "missing": note.strip()}
-    if what.synthesise is not None:
-        return crew.reply(await crew.run(what.synthesise, [*kept, *lacking]), **facts)
-    return AgentReply(gathered([*kept, *lacking]), facts)
+            crew.say(f"plans again: {found.note[:300]}")
+    return found
 
 
-async def _planned(crew: Crew, task: str, kept: list[StepInput], note: str) -> tuple[Plan, list[StepInput]]:
+async def _judge(crew: Crew, task: str, found: _Found) -> None:
+    if found.kept:
+        verdict, _ = await crew.decide(CRITIC, f"Do these results suffice for: {task}", Verdict, after=found.kept)
+        found.judged = "" if verdict.good else verdict.feedback[:MAX_FEEDBACK_CHARS] or "as a model judged"
+
+
+async def _planned(crew: Crew, task: str, before: _Found) -> tuple[Plan, list[StepInput]]:
     """A plan and what came of it; one that may not run is mended once.
 
     Raises:
         PatternFailed: there is none that may run.
     """
     told: dict[str, JsonValue] = {"agents": True}
+    kept, note = before.kept, before.note
     if kept or note:
         found = "\n".join(f"- {one.step}: {one.description[:300]}" for one in kept)
         task += (
@@ -120,7 +176,7 @@ async def _planned(crew: Crew, task: str, kept: list[StepInput], note: str) -> t
     fault = ""
     for _ in range(2):
         try:
-            plan, _item = await crew.decide(PLANNER, task, Plan, after=kept, told=told)
+            plan, _item = await crew.decide(PLANNER, task, Plan, after=[*kept, *before.lacking], told=told)
             return plan, await crew.context.delegate_all(plan.steps)
         except (ContractError, ValidationError) as error:
             fault = str(error)

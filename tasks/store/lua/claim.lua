@@ -37,7 +37,9 @@ while at <= #work do
     reply[#reply + 1] = redis.call('HGET', job.specs, id)
     reply[#reply + 1] = redis.call('HGET', job.results, (good and 'r:' or 'f:') .. id) or ''
     if not good then
-      for before in string.gmatch(input[2] or '', '%S+') do work[#work + 1] = before end
+      for before in string.gmatch(input[2] or '', '%S+') do
+        if redis.call('HEXISTS', job.steps, 'N:' .. before) == 0 then work[#work + 1] = before end
+      end
     end
   end
 end

@@ -52,7 +52,7 @@ for step in string.gmatch(of_job[2], '%S+') do
     local runs = joined(facts[3], rest, good, bad > 0, false, facts[5])
     local never = bad > 0 and (facts[3] == 'all' or good + rest < tonumber(facts[5] or '1'))
     will[step] = (needs == 0 or runs) and 'ready' or never and 'skipped' or 'blocked'
-    if undone and kind == 'work' then won = won - 1 end
+    if undone and kind == 'work' and redis.call('HEXISTS', job.steps, 'N:' .. step) == 0 then won = won - 1 end
   end
 end
 

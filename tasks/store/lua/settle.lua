@@ -31,7 +31,7 @@ elseif facts[3] == 'synthesis' then
   if ARGV[16] ~= '' then answer_turn(job, ARGV[16], ARGV[17]) end
   finish_job(job, 'completed')
 else
-  redis.call('HINCRBY', job.key, 'won', 1)
+  if redis.call('HEXISTS', job.steps, 'N:' .. step) == 0 then redis.call('HINCRBY', job.key, 'won', 1) end
   advance(job, step)
 end
 return ''

@@ -10,6 +10,7 @@ end
 -- Writes a checked step: nothing → ready or blocked. What it depends on and has ended before is not waited for.
 -- Twelve arguments from `at` on: id, kind, join, dependencies, dependents (both blank-separated), spec, queue, its most ms
 -- in the queue, of the whole step (0: any), how many must succeed where they join by quorum, '1': others do without it,
+-- decision: what it says is how to go on, and nothing for the answer to rest on,
 -- its most ms of waiting for them (0: any). Reply: its id, whether it is to be ready
 local function write_step(job, at)
   local step, rest, good, join_ms = ARGV[at], 0, 0, ARGV[at + 11]
@@ -23,7 +24,8 @@ local function write_step(job, at)
     'i:' .. step, ARGV[at + 3], 'd:' .. step, ARGV[at + 4], 'r:' .. step, rest, 'o:' .. step, good,
     'Q:' .. step, ARGV[at + 6])
   if ARGV[at + 9] ~= '0' then redis.call('HSET', job.steps, 'K:' .. step, ARGV[at + 9]) end
-  if ARGV[at + 10] ~= '' then redis.call('HSET', job.steps, 'O:' .. step, '1') end
+  if ARGV[at + 10] == 'decision' then redis.call('HSET', job.steps, 'N:' .. step, '1')
+  elseif ARGV[at + 10] ~= '' then redis.call('HSET', job.steps, 'O:' .. step, '1') end
   limit(job, step, ARGV[at + 7], ARGV[at + 8])
   if join_ms ~= '0' then redis.call('HSET', job.steps, 'J:' .. step, join_ms) end
   return step, rest == 0
@@ -122,6 +124,14 @@ local function joined(join, rest, good, bad, won, quorum, late)
   return runs, rest == 0 and not runs
 end
 
+-- Whether the answer waits for another plan, now that all that it rests on has ended: then the orchestrator is told.
+local function replans(job, answer, bad)
+  local wish = redis.call('HGET', job.key, 'replan')
+  if wish ~= 'always' and not (wish == 'short' and bad) then return false end
+  tell('replan_wanted', job, answer, 0)
+  return true
+end
+
 -- A step has ended: count it for those that depend on it; ready, skip (and go on from there) or wait. O(changes).
 local function advance(job, ended)
   local cause, work = ended, { ended }
@@ -138,7 +148,9 @@ local function advance(job, ended)
       local answers = now_is[3] == 'synthesis'
       local won = good == 0 and answers and redis.call('HGET', job.key, 'won') ~= '0'
       local runs, skips = joined(now_is[2], rest, good, now_is[4] or answers, won, now_is[5], now_is[6])
-      if now_is[1] == 'blocked' and runs then
+      if answers and now_is[1] == 'blocked' and rest == 0 and replans(job, child, now_is[4]) then
+        runs, skips = false, false
+      elseif now_is[1] == 'blocked' and runs then
         to_ready(job, child)
       elseif now_is[1] == 'blocked' and skips then
         close_step(job, child, 'skipped')

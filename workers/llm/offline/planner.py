@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tasks.models import Join, Plan, PlannedStep
+from tasks.states import StepStatus
 from workers.llm.offline.asking import Ask, asks, cut, enumerate_words
 from workers.llm.offline.reading import AgentCard, Brief
 from workers.llm.offline.reference import head_of, indirect, resolve
@@ -45,6 +46,8 @@ def plan(brief: Brief) -> str:
     """The JSON of a plan that serves the task. At most 8 steps; every agent is one of the brief's, if it names any."""
     if brief.faults:
         return _simple(brief).model_dump_json()
+    if any(not one.succeeded for one in brief.inputs):
+        return _again(brief).model_dump_json()
     draft = _Draft(brief)
     whole = cut(_line(brief.task), MAX_FOCUS)
     for ask in asks(brief.task) or [Ask(brief.task, (whole,))]:
@@ -54,7 +57,29 @@ def plan(brief: Brief) -> str:
     if brief.knowledge and not draft.searched and not draft.routed and not _is_asked_of_tables(draft):
         draft.searched.append(Topic(whole))
     steps = _steps(draft)
-    return (Plan(rationale=_rationale(draft), steps=steps) if steps else _simple(brief)).model_dump_json()
+    return (Plan(rationale=_rationale(draft, steps), steps=steps) if steps else _simple(brief)).model_dump_json()
+
+
+def _again(brief: Brief) -> Plan:
+    """What has no result is tried once more, each by its own agent; what was to build on it comes behind it."""
+    lacking = [one for one in brief.inputs if not one.succeeded][:MAX_STEPS]
+    first = [one for one in lacking if one.status != StepStatus.SKIPPED] or lacking
+    then = [one for one in lacking if one not in first]
+    found = [one.step for one in brief.inputs if one.succeeded]
+    ids = {one.step: f"again-{number}" for number, one in enumerate([*first, *then], start=1)}
+    steps = [PlannedStep(id=ids[one.step], description=one.about or brief.task, agent=one.agent) for one in first]
+    needs = [*(ids[one.step] for one in first), *found]
+    steps += [
+        PlannedStep(
+            id=ids[one.step],
+            description=one.about or brief.task,
+            agent=one.agent,
+            depends_on=needs,
+            join=Join.BEST_EFFORT,
+        )
+        for one in then
+    ]
+    return Plan(rationale="What has no result is tried once more; what was found is kept.", steps=steps)
 
 
 def agent_for(role: str, cards: tuple[AgentCard, ...]) -> str | None:
@@ -187,8 +212,10 @@ def _simple(brief: Brief) -> Plan:
     return Plan(rationale="The plainest plan that serves the task.", steps=steps)
 
 
-def _rationale(draft: _Draft) -> str:
+def _rationale(draft: _Draft, steps: list[PlannedStep]) -> str:
     said: list[str] = []
+    if len(steps) == 1:
+        return f"One step of {steps[0].agent} answers it: nothing in the task is to be looked up or done apart."
     if draft.searched:
         said.append("each thing asked about is looked up on its own, at the same time")
     if draft.measured:
