@@ -75,7 +75,7 @@ agents = [
     code("caring", care, "failing", "chain0"),
     splitter("restless0", "sleeping", 1),
     splitter("restless1", "restless0", 1),
-    splitter("hasty", "sleeping", 1, total_timeout=2.0),
+    splitter("hasty", "sleeping", 1, total_timeout=4.0),
     *(splitter(f"chain{depth}", f"chain{depth - 1}", 1) for depth in range(1, DEEPEST + 1)),
     *(splitter(f"tree{depth}", f"tree{depth - 1}", 2) for depth in range(1, 5)),
     Agent(name="model0", description="Answers.", queue="levels"),

@@ -177,7 +177,7 @@ def test_a_paused_job_stands_still_and_is_resumed_without_loss(scene: Scene) -> 
     assert job.pause() is TaskStatus.IN_PROGRESS
     took = scene.stopped(begun, aborted)
     scene.stage.troupe("approve", job.id, "signer", TROUPE_REDIS_URL=scene.url)
-    scene.troupe.people.answer(job.id, "asker", "2025")
+    scene.stage.troupe("answer", job.id, "asker", "2025", TROUPE_REDIS_URL=scene.url)
     scene.outlive(begun + NO_CALL_AFTER_S)
     late = scene.provider.after(begun)
     assert took <= ABORTED_WITHIN_S

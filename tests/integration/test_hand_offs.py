@@ -72,7 +72,7 @@ async def test_the_next_agent_goes_on_with_the_whole_conversation(moves: Moves) 
     assert outcome.steps[0].result is not None
     assert outcome.steps[0].result.text == "Paid back."
     (request,) = seen
-    assert "You pay back." in request.system
+    assert "You pay." in request.system
     said = texts(request)
     assert [part in said for part in ("paid twice", "I see.", "desk has handed this conversation over")] == [True] * 3
     assert LOOKED_UP == ["7"]
