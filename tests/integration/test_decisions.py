@@ -25,6 +25,7 @@ from tests.support.builders import a_job
 from tests.support.fleet import Fleet
 from tests.support.moves import Moves
 from tests.support.waiting import wait_until
+from tests.unit import pages
 from workers import Agent, StepContext, tool
 from workers.llm.scripted import Call, ScriptedModel
 from workers.people import People
@@ -447,3 +448,29 @@ async def test_code_that_watches_decides_each_thing_once_and_leaves_what_it_will
     watching.cancel()
     with pytest.raises(ContractError):
         await other.people.decide(Asked(job_id=job, step="one", key="k", kind="question", agent="a"), Answer("x"))
+
+
+async def test_the_callback_of_the_page_decides(moves: Moves) -> None:
+    (block,) = [one for one in pages.others("docs/approvals.md") if "people.watch" in one.text]
+    decide = cast(Any, pages.loaded(block._replace(text=block.text.partition("with Troupe()")[0]))["decide"])
+    for amount, decision in ((5, Approve()), (900, None), (20_000, Deny("too much"))):
+        asked = Asked(job_id=JobId("j"), step="one", key="k", kind="approval", agent="a", tool="pay")
+        assert decide(asked.model_copy(update={"input": {"amount": amount}})) == decision
+    one = desk(moves, Call("pay", {"iban": "DE02", "amount": 20_000}))
+    job = await one.begin("payer")
+    watching = asyncio.create_task(one.people.watch(decide, by="rules", every=0.01))
+    assert "too much" in await one.text(job)
+    watching.cancel()
+
+
+async def test_a_paused_jobs_question_does_not_expire(moves: Moves) -> None:
+    one = desk(moves, PAY)
+    job = await one.begin("hurried")
+    key = (await one.asked(job)).key
+    await one.stop()
+    redis = cast(Any, moves.store.redis)
+    await redis.hset(moves.store.keys.job(job), "paused", "1")
+    waits = f"{moves.store.keys.job(job)}:waits"
+    await redis.hset(waits, f"x one {key}", "1")
+    await one.people.approve(job, "one", key=key)
+    assert '"approved"' in await redis.hget(waits, f"o one {key}")
