@@ -11,10 +11,11 @@ from typing import Final, assert_never
 from pydantic import JsonValue, SecretStr, ValidationError
 
 from tasks.decisions import Answer, Approve, Decision, Deny, StepEdit
-from tasks.errors import ContractError, NotAsked, NotGenuine, TransientError
+from tasks.errors import ContractError, DamagedRecord, NotAsked, NotGenuine, TransientError
 from tasks.ids import JobId, StepId, parse_job_id
 from tasks.results import Asked
 from tasks.signing import Place, as_decided, is_asked
+from tasks.store.snapshot import Snapshots
 from tasks.store.store import Store
 from tasks.store.waits import Recorded, Wait, WaitKind, WaitStore
 
@@ -36,6 +37,7 @@ class AsyncPeople:
 
     def __init__(self, store: Store, secret: SecretStr) -> None:
         self._waits = WaitStore(store)
+        self._snapshots = Snapshots(store)
         self._secret = secret
 
     async def list(self, limit: int = 100) -> list[Asked]:
@@ -112,6 +114,7 @@ class AsyncPeople:
             by: Who said so; kept with it.
 
         Raises:
+            UnknownJob: never submitted here, or past its retention.
             NotAsked: no such approval is waited for, or it was decided before, or it has expired.
             NotGenuine: what is asked is not signed by this fleet.
             ContractError: the arguments are none.
@@ -127,7 +130,7 @@ class AsyncPeople:
         fails with `approval_denied`.
 
         Raises:
-            NotAsked, NotGenuine: as for `approve`.
+            UnknownJob, NotAsked, NotGenuine: as for `approve`.
         """
         wait = await self._the_one(job_id, step, key, WaitKind.APPROVAL)
         return await self._record(wait, {"kind": "denied", "reason": reason[:MAX_TEXT_CHARS], "by": by})
@@ -136,7 +139,7 @@ class AsyncPeople:
         """Answer a question.
 
         Raises:
-            NotAsked, NotGenuine: as for `approve`.
+            UnknownJob, NotAsked, NotGenuine: as for `approve`.
         """
         wait = await self._the_one(job_id, step, key, WaitKind.QUESTION)
         return await self._record(wait, {"kind": "answer", "text": text[:MAX_TEXT_CHARS], "by": by})
@@ -146,14 +149,31 @@ class AsyncPeople:
         fitting = [one for one in waits if _kind(one) is kind and (key is None or one.key == key)]
         waiting = [one for one in fitting if one.outcome is None]
         if not waiting:
+            await self._see(job_id, step)
             why = "it was decided before" if fitting else "nothing of that kind is asked"
             raise NotAsked(f"step {step!r} of job {job_id} waits for no {kind}: {why}")
         if len(waiting) > 1:
             raise NotAsked(f"step {step!r} waits for several; say which: {', '.join(one.key for one in waiting)}")
         return waiting[0]
 
+    async def _see(self, job_id: str, step: str) -> None:
+        """Look whether there is such a step.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+            NotAsked: the job has no such step.
+        """
+        record = await self._snapshots.job(parse_job_id(job_id))
+        if step not in {one.step.id for one in record.steps}:
+            raise NotAsked(f"job {job_id} has no step {step!r}: see troupe show {job_id}")
+
     async def _find(self, job: JobId, step: StepId, key: str) -> Asked | None:
-        return next((as_asked(wait) for wait in await self._waits.of_step(job, step) if wait.key == key), None)
+        try:
+            waits = await self._waits.of_step(job, step)
+        except DamagedRecord as error:  # it must not hide what others ask
+            log.warning("asked_unreadable job=%s step=%s reason=%s", job, step, error)
+            return None
+        return next((as_asked(wait) for wait in waits if wait.key == key), None)
 
     async def _record(self, wait: Wait, outcome: dict[str, JsonValue]) -> Asked:
         place, asked = Place(wait.job, wait.step, wait.key), _data(wait)

@@ -55,8 +55,8 @@ class DeadStore:
         goes on with its original timeout from now. A second call about the same attempts is refused.
 
         Raises:
-            NotDead: a step was not given up or was retried before, or the job was cancelled, is writing its answer, or
-                could not use the results.
+            NotDead: a step was not given up or was retried before, all were done for other steps, or the job was
+                cancelled, is writing its answer, or could not use the results.
             UnknownJob: past its retention.
             FleetFull: the job has ended, and as many jobs are open as may be; carries retry_after.
             StoreFull: the store takes no new work.
@@ -90,6 +90,8 @@ def _refusal(spec: JobSpec, reply: str) -> Exception:
             return NotDead(f"job {job} is writing its answer; retry when it has ended")
         case "not_dead":
             return NotDead(f"step {step!r} of job {job} is not given up, or is being retried already")
+        case "child":
+            return NotDead(f"step {step!r} of job {job} was done for another step: retry that one, if it was given up")
         case _:
             return NotDead(
                 f"job {job} could not use the result: another step that is needed with it was given up too; retry both"

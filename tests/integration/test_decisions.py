@@ -14,13 +14,14 @@ from pydantic import JsonValue, SecretStr
 from orchestrator.people import AsyncPeople
 from orchestrator.report import report
 from tasks.decisions import Answer, Approve, Decision, Deny
-from tasks.errors import ContractError, NotAsked, NotGenuine
-from tasks.ids import JobId, StepId
+from tasks.errors import ContractError, NotAsked, NotGenuine, UnknownJob
+from tasks.ids import JobId, StepId, new_job_id
 from tasks.models import Failure, Plan, PlannedStep, Step
 from tasks.results import Asked, JobResult, StepReport
 from tasks.signing import Place, as_decided
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
-from tasks.store.waits import Recorded, Wait, WaitStore
+from tasks.store.waits import Recorded, Wait, WaitKind, WaitStore, Wanted
+from tasks.usage import Usage
 from tests.support.builders import a_job
 from tests.support.fleet import Fleet
 from tests.support.moves import Moves
@@ -474,3 +475,23 @@ async def test_a_paused_jobs_question_does_not_expire(moves: Moves) -> None:
     await redis.hset(waits, f"x one {key}", "1")
     await one.people.approve(job, "one", key=key)
     assert '"approved"' in await redis.hget(waits, f"o one {key}")
+
+
+async def test_who_decides_about_a_job_or_a_step_that_is_not_there_is_told_so(moves: Moves) -> None:
+    people = AsyncPeople(moves.store, SECRET)
+    with pytest.raises(UnknownJob, match="there is no job"):
+        await people.approve(new_job_id(0), "one")
+    job = await moves.planned({"one": ()})
+    with pytest.raises(NotAsked, match="has no step 'nosuch'"):
+        await people.answer(job, "nosuch", "yes")
+    with pytest.raises(NotAsked, match="nothing of that kind is asked"):
+        await people.deny(job, "one")
+
+
+async def test_a_question_that_cannot_be_read_hides_no_other(moves: Moves) -> None:
+    jobs = [await moves.planned({"one": ()}) for _ in range(2)]
+    for job in jobs:
+        ask = Wanted("k1", WaitKind.QUESTION, '{"question": "Why?"}')
+        assert await moves.attempts.park(await moves.running(job, "one"), [ask], Usage()) is None
+    await moves.redis.hset(f"{moves.store.keys.job(jobs[0])}:waits", "w one k1", "{half")
+    assert [one.job_id for one in await AsyncPeople(moves.store, SECRET).list()] == [jobs[1]]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.report import report
+from tasks.errors import NotDead
 from tasks.ids import AttemptRef, JobId, StepId
 from tasks.models import Inherited, Plan, PlannedStep, Step, StepResult
 from tasks.results import JobResult
@@ -265,3 +266,12 @@ async def test_children_that_are_asked_for_before_a_pause_begin_after_it(moves: 
     await moves.jobs.resume(job)
     await moves.succeed(job, "a")
     assert await moves.status(job, "one") is StepStatus.READY
+
+
+async def test_a_child_that_was_given_up_is_not_retried_alone(moves: Moves) -> None:
+    ref = await parked(moves, a_child("a"), a_child("b"))
+    await moves.fail(ref.job, "a")
+    before = await moves.everything(ref.job)
+    with pytest.raises(NotDead, match="was done for another step"):
+        await moves.reopen(ref.job, "a")
+    assert await moves.everything(ref.job) == before

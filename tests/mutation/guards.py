@@ -125,6 +125,7 @@ GUARDS: Final = (
     _lua("the fleet is full", "admission", "then return 'jobs' end", "then end"),
     _lua("the tenant is full", "admission", "then return 'tenant' end", "then end"),
     _lua("a retry opens no job too many", "reopen", "if full then return 'full ' .. full end\n"),
+    _lua("children are not retried alone", "reopen", "if parts then return 'child ' .. names[1] end"),
     _lua("the status is checked", "fall_back", GIVE_UP, "(facts[2] or '0') ~= attempt"),
     _lua("the attempt is checked", "fall_back", GIVE_UP, "not may(ARGV[3], facts[1])"),
     _lua("nobody takes over when the time is over", "fall_back", "then return 3 end", "then end"),

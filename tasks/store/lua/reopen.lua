@@ -5,18 +5,22 @@
 -- [7] most open jobs, [8] most open jobs of a tenant (0: any),
 -- then two a step: id, attempt that it was given up with
 -- Reply: '' done | gone | cancelled | closing (the answer is being written) | not_dead <step> | full jobs | full tenant
+-- | child <step> (all were done for other steps)
 -- | alone (what they would lead to cannot run: the answer would be written without them)
 local job = open_job(ARGV[5])
 local of_job = redis.call('HMGET', job.key, 'status', 'order', 'won', 'tenant', 'keep')
 if not of_job[1] then return 'gone' end
 if of_job[1] == 'cancelled' then return 'cancelled' end
-local final, wanted, names, answer_only = of_job[1] == 'completed' or of_job[1] == 'failed', {}, {}, true
+local final, wanted, names, answer_only, parts = of_job[1] == 'completed' or of_job[1] == 'failed', {}, {}, true, true
 for at = 9, #ARGV, 2 do
-  local step, facts = ARGV[at], redis.call('HMGET', job.steps, 's:' .. ARGV[at], 'a:' .. ARGV[at], 'k:' .. ARGV[at])
+  local step, facts = ARGV[at], redis.call('HMGET', job.steps, 's:' .. ARGV[at], 'a:' .. ARGV[at], 'k:' .. ARGV[at],
+    'p:' .. ARGV[at])
   if not may(ARGV[3], facts[1]) or (facts[2] or '0') ~= ARGV[at + 1] then return 'not_dead ' .. step end
   wanted[step], answer_only = true, answer_only and facts[3] == 'synthesis'
+  parts = parts and facts[4]
   names[#names + 1] = step
 end
+if parts then return 'child ' .. names[1] end -- nobody would look at their results
 
 -- First what each step will be; the order is a topological one, so what it depends on is known.
 local was, will, kinds, rests, goods, bads, order, status = {}, {}, {}, {}, {}, {}, {}, 'pending'
