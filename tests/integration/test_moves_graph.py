@@ -13,7 +13,7 @@ from tasks.ids import SYNTHESIS_STEP, AttemptRef, JobId, StepId
 from tasks.models import Failure, Join, StepInput, StepResult
 from tasks.states import StepStatus, TaskStatus
 from tasks.store import Notice
-from tests.support.builders import COST, DIAMOND, OUT_OF_LUCK, RESULT
+from tests.support.builders import COST, DIAMOND, OUT_OF_LUCK, PARTITION, RESULT
 from tests.support.moves import Moves
 
 S = StepStatus
@@ -314,3 +314,23 @@ async def test_the_answer_is_written_from_what_succeeded_before_the_last_steps_f
     claim = await moves.claim(await moves.dispatched(job, "synthesis"))
     assert claim is not None
     assert {item.step: item.status.value for item in claim.inputs} == {"b": "failed", "a": "succeeded"}
+
+
+async def test_a_quorum_that_is_late_begins_with_one_success(moves: Moves) -> None:
+    limits = {"c": {"quorum": 2, "join_ms": 3_600_000}}
+    job = await moves.planned({"a": (), "b": (), "c": ("a", "b")}, joins={"c": Join.QUORUM}, each=limits)
+    await moves.succeed(job, "a")
+    assert await moves.status(job, "c") is StepStatus.BLOCKED
+    await moves.make_due(job, "c")
+    await moves.jobs.sweep(PARTITION)
+    assert await moves.status(job, "c") is StepStatus.READY
+
+
+async def test_a_quorum_that_is_late_before_any_success_begins_with_the_first(moves: Moves) -> None:
+    limits = {"c": {"quorum": 2, "join_ms": 3_600_000}}
+    job = await moves.planned({"a": (), "b": (), "c": ("a", "b")}, joins={"c": Join.QUORUM}, each=limits)
+    await moves.make_due(job, "c")
+    await moves.jobs.sweep(PARTITION)
+    assert await moves.status(job, "c") is StepStatus.BLOCKED
+    await moves.succeed(job, "b")
+    assert await moves.status(job, "c") is StepStatus.READY

@@ -63,6 +63,10 @@ def _lua(name: str, script: str, text: str, without: str = "") -> Guard:
     return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, MOVES)
 
 
+def _again(name: str, script: str, text: str, without: str = "") -> Guard:
+    return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, ("tests/integration/test_replanning.py",))
+
+
 def _acting(name: str, file: str, text: str, without: str) -> Guard:
     return Guard(name, file, text, without, ACTING)
 
@@ -248,6 +252,50 @@ GUARDS: Final = (
         "steps",
         "if is_open(redis.call('HGET', job.steps, 's:' .. step)) then",
         "if true then",
+    ),
+    # When a step begins, and when the answer waits for another plan
+    _lua("a quorum is what was asked for", "steps", "tonumber(quorum or '1') or 1", "1"),
+    _lua("late, one success is enough", "steps", "join == 'quorum' and not late and", "join == 'quorum' and"),
+    _lua("late, it does not wait for the rest", "steps", "join == 'quorum' or late\n", "join == 'quorum'\n"),
+    _lua(
+        "nothing is skipped before all have ended",
+        "steps",
+        "return runs, rest == 0 and not runs",
+        "return runs, not runs",
+    ),
+    _lua(
+        "an optional step is done without",
+        "steps",
+        "local excused = ok or redis.call('HGET', job.steps, 'O:' .. step) == '1'",
+        "local excused = ok",
+    ),
+    _lua(
+        "a retry knows what is optional",
+        "reopen",
+        "elseif redis.call('HGET', job.steps, 'O:' .. before) ~= '1' then bad",
+        "else bad",
+    ),
+    _again("the answer waits for the other plan", "steps", "and runs and not waits then", "and runs then"),
+    _again("a job without results waits for the other plan", "steps", "and skips and not waits then", "and skips then"),
+    _again("optional steps are no reason", "steps", "not (wish == 'short' and bad)", "wish ~= 'short'"),
+    _again(
+        "it is planned again once",
+        "extend",
+        "redis.call('HDEL', job.key, 'plan', 'replan')",
+        "redis.call('HDEL', job.key, 'plan')",
+    ),
+    _again(
+        "an answer that is being written stays",
+        "extend",
+        "'s:' .. ARGV[at]) ~= 'blocked' then return 0",
+        "'s:' .. ARGV[at]) == '' then return 0",
+    ),
+    _again("what is tried by hand is waited for", "extend", "  relink(ARGV[at], ARGV[at + 3])\n"),
+    _again(
+        "what only decides is no finding",
+        "settle",
+        "if redis.call('HEXISTS', job.steps, 'N:' .. step) == 0 then redis.call('HINCRBY', job.key, 'won', 1) end",
+        "redis.call('HINCRBY', job.key, 'won', 1)",
     ),
     # What the scripts do with slots of queues
     _lua(

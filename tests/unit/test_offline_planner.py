@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.ids import STEP_ID
-from tasks.models import AgentDefinition, Join, Plan
-from tests.unit.offline_requests import USUAL, job, plan_request, planned
+from tasks.models import AgentDefinition, Join, Plan, StepKind
+from tasks.states import StepStatus
+from tests.unit.offline_requests import USUAL, failed, finding, job, plan_request, planned, request
 from workers.llm.offline.model import respond
 
 PREFIX = "Find what the documents say about: "
@@ -265,3 +266,22 @@ def test_a_huge_task_is_planned_in_a_second(piece: str) -> None:
 def test_a_number_that_no_table_is_about_is_looked_for_in_the_documents_too() -> None:
     plan = planned("How many refunds are allowed?", knowledge=["docs"], tables=["orders"], columns=["region", "amount"])
     assert [step.agent for step in plan.steps] == ["search", "analysis"]
+
+
+def test_a_simple_task_gets_one_step_and_the_reason_is_said() -> None:
+    plan = planned("What is a tuple?", knowledge=["docs"])
+    assert [step.agent for step in plan.steps] == ["search"]
+    assert plan.rationale == "One step of search answers it: nothing in the task is to be looked up or done apart."
+
+
+def test_what_has_no_result_is_tried_once_more_and_what_was_found_is_kept() -> None:
+    skipped = failed("Compare them.", "it was not run", step="summary-1")
+    skipped = skipped.model_copy(update={"status": StepStatus.SKIPPED, "agent": "summary"})
+    inputs = [finding("Find lists.", "A list."), failed("Find tuples.", "no answer", step="search-2"), skipped]
+    asked = request(job("Compare lists and tuples"), kind=StepKind.WORK, inputs=inputs, agents=USUAL, output=Plan)
+    plan = Plan.model_validate_json(respond(asked).text)
+    assert [(step.description, step.agent) for step in plan.steps] == [
+        ("Find tuples.", "search"),
+        ("Compare them.", "summary"),
+    ]
+    assert plan.steps[1].depends_on == [plan.steps[0].id, "search-1"]

@@ -148,11 +148,10 @@ local function advance(job, ended)
       local answers = now_is[3] == 'synthesis'
       local won = good == 0 and answers and redis.call('HGET', job.key, 'won') ~= '0'
       local runs, skips = joined(now_is[2], rest, good, now_is[4] or answers, won, now_is[5], now_is[6])
-      if answers and now_is[1] == 'blocked' and rest == 0 and replans(job, child, now_is[4]) then
-        runs, skips = false, false
-      elseif now_is[1] == 'blocked' and runs then
+      local waits = answers and now_is[1] == 'blocked' and rest == 0 and replans(job, child, now_is[4])
+      if now_is[1] == 'blocked' and runs and not waits then
         to_ready(job, child)
-      elseif now_is[1] == 'blocked' and skips then
+      elseif now_is[1] == 'blocked' and skips and not waits then
         close_step(job, child, 'skipped')
         emit(job, 'step_skipped', child)
         work[#work + 1] = child
