@@ -9,7 +9,7 @@ from tests.acceptance.stage import Stages, wait_until
 WIDTH = 4
 NAP_S = 0.2
 LONGEST_S = 2.0
-"""From plan to end, on a machine that does much else. Alone it takes some 0.3 s; the naps one by one would take 0.8 s."""
+"""From plan to end, on a machine that does much else. Alone it takes some 0.3 s; one by one it would take 0.8 s."""
 
 
 def test_four_steps_on_two_workers_take_little_longer_than_one(stages: Stages, redis_server: RedisServer) -> None:

@@ -453,7 +453,7 @@ async def test_code_that_watches_decides_each_thing_once_and_leaves_what_it_will
 
 async def test_the_callback_of_the_page_decides(moves: Moves) -> None:
     (block,) = [one for one in pages.others("docs/approvals.md") if "people.watch" in one.text]
-    decide = cast(Any, pages.loaded(block._replace(text=block.text.partition("with Troupe()")[0]))["decide"])
+    decide = pages.loaded(block._replace(text=block.text.partition("with Troupe()")[0]))["decide"]
     for amount, decision in ((5, Approve()), (900, None), (20_000, Deny("too much"))):
         asked = Asked(job_id=JobId("j"), step="one", key="k", kind="approval", agent="a", tool="pay")
         assert decide(asked.model_copy(update={"input": {"amount": amount}})) == decision
