@@ -1,6 +1,7 @@
 """Child processes of a stack: started, restarted when they die, ended together."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from tasks.parent import PARENT_VARIABLE
 
 WATCH_S: Final = 0.2
 QUICK_DEATH_S: Final = 5.0
-"""A child that dies sooner than this after its start was not able to start."""
+"""A child that ends sooner than this after its start was not able to start, unless somebody killed it."""
 MAX_QUICK_DEATHS: Final = 3
 TAIL_LINES: Final = 5
 
@@ -129,10 +130,11 @@ class Children:
     def _bring_back(self, child: Child) -> None:
         if child.quick_deaths >= MAX_QUICK_DEATHS:
             return
-        if time.monotonic() - child.started < QUICK_DEATH_S:
-            child.quick_deaths += 1
-        else:
+        killed = child.process is not None and child.process.poll() == -signal.SIGKILL
+        if killed or time.monotonic() - child.started >= QUICK_DEATH_S:
             child.quick_deaths = 0
+        else:
+            child.quick_deaths += 1
         if child.quick_deaths >= MAX_QUICK_DEATHS:
             self.failed = self.failed or f"{child.name} does not start: {child.last_words()}"
             return

@@ -108,8 +108,8 @@ async def test_a_finished_job_takes_little_memory(moves: Moves) -> None:
 
 async def test_jobs_that_are_gone_leave_nothing_that_grows(moves: Moves, troupe: AsyncTroupe) -> None:
     async def left() -> dict[str, int]:
-        """Bytes of every key that is there."""
-        keys = [key async for key in moves.redis.scan_iter(count=1000)]
+        """Bytes of every key of this test. The server has keys of other tests too."""
+        keys = [key async for key in moves.redis.scan_iter(match=f"{moves.store.settings.prefix}:*", count=1000)]
         return {key: await moves.redis.memory_usage(key, samples=0) for key in keys}
 
     async def round_of(count: int) -> dict[str, int]:

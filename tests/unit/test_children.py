@@ -58,10 +58,10 @@ class FakeChildren(Children):
         if len(self.spawned) > 1:
             self.back.set()
 
-    def die(self, child: Child, after: float) -> None:
+    def die(self, child: Child, after: float, code: int = 1) -> None:
         """Let it die, and be looked at."""
         assert child.process is not None
-        cast(FakeProcess, child.process).code = 1
+        cast(FakeProcess, child.process).code = code
         self.now += after
         self._bring_back(child)
 
@@ -102,6 +102,14 @@ def test_a_long_life_makes_up_for_quick_deaths(children: FakeChildren) -> None:
     child = children.start("worker", ["worker"])
     for after in (0.1, 0.1, QUICK_DEATH_S + 1, 0.1, 0.1):
         children.die(child, after)
+    assert children.failed is None
+
+
+def test_a_child_that_somebody_kills_again_and_again_is_brought_back_each_time(children: FakeChildren) -> None:
+    child = children.start("worker", ["worker"])
+    for _ in range(MAX_QUICK_DEATHS * 2):
+        children.die(child, 0.1, code=-9)
+    assert len(children.spawned) == MAX_QUICK_DEATHS * 2 + 1
     assert children.failed is None
 
 
