@@ -52,9 +52,10 @@ class FleetFigures:
     job_times: Durations = field(default_factory=Durations)
     """From submit to the end."""
     tenants: dict[str, Usage] = field(default_factory=dict[str, Usage])
-    """Tenant → what its jobs consumed; in windows only. At most 1,000 are told apart in a window: the rest is `(other)`."""
+    """Tenant → what its jobs consumed. Jobs without a tenant are in none. Beyond 1,000 names, of tenants as of agents,
+    models and queues, the rest is `(other)`."""
     tenant_jobs: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
-    """(tenant, `submitted` or final status); in windows only."""
+    """(tenant, `submitted` or final status)."""
 
 
 class QueueFigures(Wire):

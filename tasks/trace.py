@@ -1,6 +1,7 @@
 """What a job did, as a tree of spans: `troupe trace` and the page show it."""
 
 from enum import StrEnum
+from typing import Final
 
 from pydantic import AwareDatetime, Field, JsonValue
 
@@ -8,6 +9,12 @@ from tasks.ids import JobId
 from tasks.results import ErrorReport, UsageReport
 from tasks.usage import Usage
 from tasks.wire import Wire
+
+UNANSWERED: Final = "unanswered"
+"""Code of a model call whose answer nobody got: its worker died, or it was cancelled."""
+
+SPAN: Final = "span"
+"""Kind under which a running attempt reports a span of its own; it is kept with the calls, and is no event."""
 
 
 class SpanKind(StrEnum):

@@ -17,11 +17,13 @@ from tasks.models import AgentDefinition, Claim, PlannedStep, Source, StepInput
 from tasks.redaction import Secrets, excerpt, hide_here, redact_text
 from tasks.sessions import Message
 from tasks.store.waits import Wait, WaitKind, Wanted
+from tasks.trace import SPAN, SpanKind
 from tasks.usage import Usage
 from workers import delegation
 from workers.mailbox import Mailbox
 from workers.parking import park
 from workers.people import People
+from workers.spans import CallSpan, Observer, observed
 
 Emit = Callable[[str, dict[str, JsonValue]], None]
 
@@ -72,6 +74,10 @@ class StepContext:
     """What its tools' inputs and outputs have shown to be secret: masked in logs, events and failures."""
     unseen: int = 0
     """Waits going on whose progress nobody can see."""
+    observers: Sequence[Observer] = ()
+    """Who is told of its calls."""
+    spans: int = 0
+    """Spans that its own code has named."""
 
     def sign(self) -> None:
         """Give a sign of life: the attempt is not idle. Events, usage, and tool calls are signs by themselves."""
@@ -250,6 +256,27 @@ class StepContext:
         wish = self.people.wanted(self.claim, key, kind, asked, expires)
         (wait,) = self.outcome([wish])
         return self.people.decision(self.claim, wait, {"agent": self.claim.step.agent, **asked}, same)
+
+    @contextmanager
+    def span(self, name: str, **attributes: JsonValue) -> Generator[CallSpan]:
+        """Show a piece of this code's own work in the job's trace, with how long it took and how it ended.
+
+        Set `input`, `output` and `attributes` of the span that this gives; secrets in them are masked, and of long ones
+        the beginning is kept.
+        """
+        self.spans += 1
+        span = CallSpan(self.claim, SpanKind.CUSTOM, excerpt(name, 100), f"s{self.spans}", attributes=dict(attributes))
+        try:
+            with observed(self.observers, span):
+                try:
+                    yield span
+                except BaseException as error:
+                    span.failed(error)
+                    raise
+                finally:
+                    span.end()
+        finally:
+            self.emit(SPAN, {"call": span.record()})
 
     def progress(self, message: str) -> None:
         """Show people one line of progress."""

@@ -29,6 +29,7 @@ from workers.loop import EventLoopThread
 from workers.people import People
 from workers.runner import Outcome, Runner
 from workers.settings import WorkerSettings
+from workers.spans import Observer
 from workers.tools.counting import CallCounter
 from workers.tools.listing import listed
 from workers.tools.people import StoreDesk
@@ -42,12 +43,18 @@ class WorkerProcess:
     """All that one worker process holds. `start` it after any fork."""
 
     def __init__(
-        self, store: StoreSettings, worker: WorkerSettings, models: ModelSettings, agents: AgentRegistry
+        self,
+        store: StoreSettings,
+        worker: WorkerSettings,
+        models: ModelSettings,
+        agents: AgentRegistry,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.store_settings = store
         self.settings = worker
         self.models = models
         self.agents = agents
+        self.observers = tuple(observers)
         self.loop = EventLoopThread()
         self.chores: list[Future[Any]] = []
         self.drain_timer: threading.Timer | None = None
@@ -127,6 +134,7 @@ class WorkerProcess:
             waits=WaitStore(self.store),
             board=BoardStore(self.store),
             people=People(read_settings(SigningSettings).read(), self.settings.approval_expires),
+            observers=self.observers,
         )
 
     async def _announce(self) -> None:

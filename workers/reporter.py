@@ -11,13 +11,14 @@ from tasks.errors import ContractError, TroupeError
 from tasks.ids import AttemptRef
 from tasks.redaction import Secrets, redact
 from tasks.store import AttemptStore
+from tasks.trace import SPAN
 
 log = structlog.get_logger("worker")
 
 MAX_CHARS: Final = 16_384
 """Longest data of one event, as JSON: ten thousand of them may be kept for a job."""
-KINDS: Final = frozenset({"step_progress", "text_delta", "tool_called"})
-"""Events that running attempts write."""
+KINDS: Final = frozenset({"step_progress", "text_delta", "tool_called", SPAN})
+"""Events that running attempts write, and spans of their own."""
 
 
 def redacted(data: dict[str, JsonValue], secrets: Secrets) -> dict[str, JsonValue]:
@@ -43,7 +44,8 @@ class Reporter:
         """
         if kind not in KINDS:
             raise ContractError(f"{kind!r} is no event that an agent may write; there are: {', '.join(sorted(KINDS))}")
-        text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace").decode()  # no lone surrogates
+        text = str(data["call"]) if kind == SPAN else json.dumps(data, ensure_ascii=False)
+        text = text.encode("utf-8", "replace").decode()  # no lone surrogates
         if len(text) > MAX_CHARS:
             raise ContractError(f"the data of event {kind!r} have {len(text):,} characters; at most {MAX_CHARS:,}")
         self.loop.call_soon_threadsafe(self._add, kind, text)

@@ -1,9 +1,7 @@
 """One attempt, from the message to its settling. The only place that catches every exception."""
 
 import asyncio
-import json
-import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from secrets import token_hex
 from typing import Final, TypeVar
@@ -12,33 +10,21 @@ import structlog
 from pydantic import JsonValue
 
 from tasks.errors import (
-    AttemptOver,
     BudgetSpent,
     DamagedRecord,
     DeadlinePassed,
     IdleTimeout,
     IncompatibleVersion,
-    ModelUnavailable,
     PayloadTooLarge,
-    SpendLimitReached,
-    StepFailed,
-    StoreFull,
     StoreUnavailable,
     TransientError,
     TroupeError,
-    message_of,
 )
 from tasks.ids import AttemptRef, WorkerName
-from tasks.models import MAX_TEXT_CHARS, Claim, Failure, StepKind, StepResult
-from tasks.redaction import excerpt
-from tasks.sessions import Message
-from tasks.store import AttemptStore, BoardStore, FleetStore, Refusal, Unbooked
-from tasks.store.attempts import HANDED_BACK, MAX_FOUND_CHARS, MAX_FOUND_SOURCES
-from tasks.store.jobs import LOST
+from tasks.models import Claim, Failure, StepResult
+from tasks.store import AttemptStore, BoardStore, FleetStore, Refusal
 from tasks.store.waits import WaitStore
 from tasks.usage import Usage
-from workers.agents import citations
-from workers.agents.base import AgentReply
 from workers.agents.prompt import shows_agents
 from workers.agents.registry import AgentRegistry
 from workers.answering import Answering
@@ -46,43 +32,33 @@ from workers.context import StepContext, enter_step
 from workers.idle import watched
 from workers.lease import DRAINING, Held, Leases
 from workers.mailbox import Mailbox
+from workers.outcomes import (
+    MAX_MESSAGE_CHARS,
+    answer_of,
+    begins_anew,
+    consumed,
+    deferred,
+    failure_of,
+    finish,
+    found_so_far,
+)
 from workers.parking import Parked
 from workers.people import People
 from workers.permits import await_permit
 from workers.reporter import Reporter, redacted
+from workers.spans import AttemptSpan, Observer, observed
 
 log = structlog.get_logger("worker")
 T = TypeVar("T")
 
 CLAIM_WITHIN: Final = timedelta(seconds=30)
 """How long a claim waits for a store that is away; after it the message is dropped and published again by the sweep."""
-MAX_MESSAGE_CHARS: Final = 2000
 STOPPING: Final = "the worker is stopping"
 OTHER_VERSION: Final = "the step is for another version of its agent"
 SETTLING: Final = "settling"
 """Marks an attempt that has its result: it is not stopped any more, or the result would be lost half-way."""
-HALF_CITATION: Final = re.compile(r"\[[^\]\n]{0,80}\Z")
-CUT: Final = "\n\n(The rest was cut: the text is too long.)"
-
 PATIENCE: Final = timedelta(seconds=10)
 """Waits that a failure asks for up to this long are an ordinary retry's; for longer ones the attempt is put off."""
-GOES_ON: Final = frozenset(
-    {
-        ModelUnavailable.code,
-        DeadlinePassed.code,
-        IdleTimeout.code,
-        StoreUnavailable.code,
-        StoreFull.code,
-        AttemptOver.code,
-    }
-)
-"""Codes of failures that interrupt a conversation: the next attempt goes on where it was."""
-RAISED: Final = "agent_raised"
-"""Code of what nobody raises on purpose."""
-
-RESERVED: Final = frozenset({HANDED_BACK, LOST.code})
-"""Codes that say what became of a worker; an agent that used one would be tried again for ever."""
-
 Outcome = str
 """What the handler tells Celery, and Flower shows: `succeeded`, `failed: <code>`, `dropped`, `stopped: <why>`."""
 
@@ -104,6 +80,7 @@ class Runner:
         waits: WaitStore | None = None,
         board: BoardStore | None = None,
         people: People | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.worker = worker
         self.attempts = attempts
@@ -119,6 +96,7 @@ class Runner:
         """None: steps cannot talk to each other."""
         self.people = people
         """None: nobody is asked."""
+        self.observers = tuple(observers)
 
     async def run(self, ref: AttemptRef) -> Outcome:
         """Claim, work, settle. A message that is stale, or was delivered before, is dropped at the claim.
@@ -147,8 +125,10 @@ class Runner:
             task = asyncio.current_task()
             if task is None:
                 raise RuntimeError("an attempt runs in a task")
-            with self.leases.hold(ref, task) as held:
-                return await self._run(ref, claim, held)
+            span = AttemptSpan(claim)
+            with self.leases.hold(ref, task) as held, observed(self.observers, span):
+                span.outcome = await self._run(span, held)
+                return span.outcome
 
     async def decline(self, ref: AttemptRef) -> Outcome:
         """Hand an attempt back without beginning it, so that another worker gets it at once.
@@ -184,9 +164,10 @@ class Runner:
             log.warning("agent_version_is_gone", agent=name, wanted=wanted, own=self.agents.get(name).version)
         return offered
 
-    async def _run(self, ref: AttemptRef, claim: Claim, held: Held) -> Outcome:
+    async def _run(self, span: AttemptSpan, held: Held) -> Outcome:
+        ref, claim = span.ref, span.claim
         reporter = Reporter(self.attempts, ref)
-        context = StepContext(claim=claim)
+        context = StepContext(claim=claim, observers=self.observers)
         context.mailbox = Mailbox(self.board, claim) if self.board is not None else None
 
         def emit(kind: str, data: dict[str, JsonValue]) -> None:
@@ -200,10 +181,12 @@ class Runner:
             if held.stopped is None and held.task.cancelling():
                 raise
             fact = failure_of(error)  # unless it was stopped: the agent's own, of something that it waited for
+        span.usage, _ = consumed(context)
         if held.stopped is not None and isinstance(fact, Failure | Parked):
             held.task.uncancel()
             return await self._stopped(ref, held, context)
         held.stopped = SETTLING
+        span.failure = fact if isinstance(fact, Failure) else None
         await reporter.close()
         if isinstance(fact, Parked):
             return await self._park(ref, fact, context)
@@ -291,92 +274,6 @@ class Runner:
             return f"failed: {fact.code}: {fact.message[:200]}"
         log.info("attempt_succeeded", chars=len(fact.text), cost_microusd=usage.cost_microusd)
         return "succeeded"
-
-
-def finish(claim: Claim, context: StepContext, reply: AgentReply) -> StepResult:
-    """The result of an agent's reply: citations checked against what it was shown; numbered in the final answer."""
-    known = {source.id: source for item in claim.inputs if item.result for source in item.result.sources}
-    known |= context.found
-    cite = citations.number if claim.step.kind is StepKind.SYNTHESIS else citations.keep_known
-    text, sources = cite(_sendable(reply.text), known)
-    if len(text) > MAX_TEXT_CHARS:
-        # Cut first, so that the sources are those that what is left cites; tidying a citation adds a blank at most.
-        rest = _sendable(reply.text)[: MAX_TEXT_CHARS * 12 // 13 - len(CUT)]
-        text, sources = cite(HALF_CITATION.sub("", rest), known)
-        text += CUT
-    data: JsonValue = json.loads(_sendable(json.dumps(reply.data, ensure_ascii=False)))
-    return StepResult(text=text, data=data, sources=sources, model=reply.model)
-
-
-def begins_anew(failure: Failure, context: StepContext) -> bool:
-    """Whether the next attempt should not go on with this one's conversation, for it would only come to the same end.
-
-    One that a defect ended goes on as long as it comes further each time: the defect may be the surroundings'.
-    """
-    if failure.deferred or failure.code in GOES_ON or context.broken_off:
-        return False
-    return failure.code != RAISED or not context.grew
-
-
-def answer_of(context: StepContext, result: StepResult) -> Message | None:
-    """What the job's session is told with the answer; None where there is no session, or this is not the answer."""
-    claim = context.claim
-    if claim.job.session is None or claim.step.kind is not StepKind.SYNTHESIS:
-        return None
-    metadata: dict[str, JsonValue] = {"model": result.model, "sources": [source.title for source in result.sources]}
-    return Message.model_validate({"role": "assistant", "content": result.text, "metadata": metadata})
-
-
-def consumed(context: StepContext) -> tuple[Usage, Unbooked]:
-    """What an attempt consumed, and as much of it as the ledger does not have."""
-    rest = context.usage.beyond(context.booked)
-    return context.booked + rest, Unbooked(rest, context.claim.step.agent)
-
-
-def found_so_far(context: StepContext) -> StepResult | None:
-    """What a model had written before its attempt failed, with the sources that it cites; None: nothing."""
-    text = _sendable("\n\n".join(context.said))[-MAX_FOUND_CHARS:].strip()
-    if not text:
-        return None
-    known = {source.id: source for item in context.claim.inputs if item.result for source in item.result.sources}
-    text, sources = citations.keep_known(text, known | context.found)
-    return StepResult(text=text[-MAX_FOUND_CHARS:], sources=sources[:MAX_FOUND_SOURCES])
-
-
-def deferred(error: BaseException, patience: timedelta) -> Failure | None:
-    """The fact behind an exception that says when to try again, if that is long from now, or a rate limit: the attempt
-    is put off and does not count. None: it is an ordinary failure."""
-    wait, limited = None, False
-    if isinstance(error, ModelUnavailable):
-        wait, limited = error.retry_after, error.limited
-    elif isinstance(error, SpendLimitReached):
-        wait = error.resets_in
-    if wait is None or (wait <= patience and not limited):
-        return None
-    fact = failure_of(error)
-    milliseconds = int(wait / timedelta(milliseconds=1))
-    return fact.model_copy(update={"retryable": True, "retry_after_ms": milliseconds, "deferred": True})
-
-
-def failure_of(error: BaseException) -> Failure:
-    """The fact behind an exception, as it is stored."""
-    message = excerpt(_sendable(message_of(error) or type(error).__name__), MAX_MESSAGE_CHARS)
-    if isinstance(error, ModelUnavailable):
-        wait = error.retry_after
-        after = None if wait is None else int(wait / timedelta(milliseconds=1))
-        return Failure(code=error.code, message=message, retryable=True, retry_after_ms=after)
-    if isinstance(error, TroupeError) and error.code in RESERVED:
-        return Failure(code=RAISED, message=f"{type(error).__name__}: {message}", retryable=False)
-    if isinstance(error, StepFailed):
-        return Failure(code=error.code, message=message, retryable=error.retryable)
-    if isinstance(error, TroupeError):
-        return Failure(code=error.code, message=message, retryable=isinstance(error, TransientError))
-    return Failure(code=RAISED, message=f"{type(error).__name__}: {message}", retryable=True)
-
-
-def _sendable(text: str) -> str:
-    """Without lone surrogates, which bad file names and half escapes bring: a result with one could not be stored."""
-    return text.encode("utf-8", "replace").decode()
 
 
 async def _patiently(call: Callable[[], Awaitable[T]], within: timedelta) -> T:

@@ -95,6 +95,7 @@ class AccountStore:
         usage: Usage,
         entry: JournalEntry | None = None,
         scopes: Sequence[Scope] = (),
+        record: str = "",
     ) -> Refusal | None:
         """End a call with what it came to. The usage counts once, also when the attempt is over; the entry does not.
 
@@ -102,6 +103,7 @@ class AccountStore:
             call: As it was reserved; empty for one that was not, whose usage counts with its entry.
             leaf: Agent and model, `search claude-sonnet-5-5`.
             scopes: Of a call that was not reserved.
+            record: What the job's trace says of it: JSON of a `CallRecord` without what the store knows; or nothing.
 
         Raises:
             PayloadTooLarge: the entry has more bytes than are stored; nothing was booked.
@@ -109,17 +111,18 @@ class AccountStore:
         """
         identity, text = entry or ("", "")
         args = [sources(Move.FALTER), ref.job, ref.step, ref.attempt, call, leaf, amounts(usage)]
-        args += [identity, _packed(text), " ".join(scope.name for scope in scopes)]
+        args += [identity, _packed(text), " ".join(scope.name for scope in scopes), record]
         status = await self.store.move(BOOK, partition_of(ref.job), args)
         return refusal(str(status)) if status else None
 
-    async def free(self, ref: AttemptRef, call: str, *, unknown: bool = False) -> None:
+    async def free(self, ref: AttemptRef, call: str, *, unknown: bool = False, record: str = "") -> None:
         """End a call that came to nothing.
 
         Args:
             unknown: Whether it cost something is not known; the ledger counts it as unanswered.
+            record: As for `book`.
         """
-        args = [ref.job, ref.step, ref.attempt, call, "1" if unknown else ""]
+        args = [ref.job, ref.step, ref.attempt, call, "1" if unknown else "", record]
         await self.store.move(FREE, partition_of(ref.job), args)
 
     async def recall(self, job: JobId, step: StepId) -> list[JournalEntry]:

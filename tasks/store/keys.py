@@ -13,6 +13,9 @@
 | `<p>:{N}:job:dead` | sorted set: `job:step` → given up, Unix ms | give_up, reopen | permanent; pruned past retention |
 | `<p>:{N}:job:damaged` | sorted set: timer → put aside, Unix ms | sweep, grants | permanent; trimmed, pruned |
 | `<p>:{N}:job:asked` | sorted set: `job:step key` → asked, Unix ms | park, outcome | permanent; answers empty it |
+| `<p>:{N}:job:totals` | hash: what the fleet counted since ever: lua/figures.lua | moves | permanent; bounded |
+| `<p>:{N}:job:totals:<seconds>:<number>` | hash: the totals when that stretch began | moves | 80 min, 27 h, 7.75 d |
+| `<p>:{N}:job:<queue>:<status>` | sorted set: ready, dispatched, running steps → since | moves | permanent |
 | `<p>:{N}:job:<id>` | hash: spec, status, counters | moves | deadline + retention, then retention |
 | `<p>:{N}:job:<id>:steps` | hash: fields below | moves | as the job |
 | `<p>:{N}:job:<id>:specs` | hash: step → its definition | submit, extend | as the job |
@@ -21,6 +24,7 @@
 | `<p>:{N}:job:<id>:waits` | hash: what its parked steps wait for: lua/waits.lua | park, adopt, outcome | as the job |
 | `<p>:{N}:job:<id>:board` | stream of what its steps say to each other, ids `<number>-0`; trimmed | post | as the job |
 | `<p>:{N}:job:<id>:posts` | hash: what was posted and read: lua/board.lua | post, read_board, park | as the job |
+| `<p>:{N}:job:<id>:trace` | stream of its calls, ids `<number>-0`; trimmed | book, free, report, moves | as the job |
 | `<p>:{N}:job:<id>:events` | stream, ids `<seq>-0` | moves, report | as the job |
 | `<p>:{N}:job:<id>:ledger` | hash: lua/accounts.lua | reserve, book, settle | as the job |
 | `<p>:{N}:job:<id>:journal` | hash: lua/accounts.lua | book, seed | as the job; 15 min until that is submitted |
@@ -77,7 +81,11 @@ PERMANENT: Final = (
     "job:load",
     "job:waits",
     "session:index",
+    "job:totals",
     "line",
+    "ready",
+    "dispatched",
+    "running",
     "workers",
     "workers:until",
     "orchestrators",
@@ -129,6 +137,18 @@ class Keys:
     def events(self, job: JobId) -> str:
         """The job's event stream."""
         return f"{self.job(job)}:events"
+
+    def totals(self, partition: int) -> str:
+        """What the fleet counted in the partition."""
+        return f"{self.jobs(partition)}totals"
+
+    def load(self, partition: int) -> str:
+        """The partition's counters for admission."""
+        return f"{self.jobs(partition)}load"
+
+    def trace(self, job: JobId) -> str:
+        """The calls of the job."""
+        return f"{self.job(job)}:trace"
 
     def board(self, job: JobId) -> str:
         """What the job's steps say to each other."""

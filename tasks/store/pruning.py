@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from tasks.errors import ContractError
 from tasks.states import FINAL_JOB, TaskStatus
 from tasks.store.failures import translated
-from tasks.store.scripts import PRUNE, UNLIST
+from tasks.store.scripts import PRUNE, RECHECK, UNLIST
 from tasks.store.store import Store
 
 PAGE: Final = 100
@@ -64,7 +64,8 @@ class Pruning:
                 yield Pruned(looked_at, forgotten, size)
 
     async def unlist(self, partition: int) -> int:
-        """Take jobs that are past their retention, and their dead steps, off the partition's lists; how many.
+        """Take jobs that are past their retention, and their dead steps, off the partition's lists; how many. Off the
+        lists of queues go steps that stand there by mistake.
 
         Raises:
             StoreUnavailable: no answer in time; what was taken off until then is gone.
@@ -76,6 +77,7 @@ class Pruning:
                 reply = await self.store.move(UNLIST, partition, [name, place, LISTED])
                 place, gone = cast("list[int]", reply)
                 total += gone
+        await self.store.move(RECHECK, partition, [LISTED])
         return total
 
     async def _page(self, partition: int, start: int) -> list[str]:

@@ -8,12 +8,14 @@ from typing import Final, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-READING: Final = frozenset({"read", "read_step", "recall", "awaited", "survey", "calls_window", "session_read"})
+READING: Final = frozenset(
+    {"read", "read_step", "recall", "awaited", "survey", "calls_window", "session_read", "totals", "queues"}
+)
 """Scripts that write nothing."""
 ALONE: Final = READING | {"announce", "alive", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate"}
 """Scripts that stand without the prelude of the job scripts."""
 
-BEFORE: Final = ("prelude", "admission", "accounts", "waits", "board", "sessions", "steps")
+BEFORE: Final = ("prelude", "figures", "admission", "accounts", "waits", "board", "sessions", "steps")
 """What stands before the text of every other script."""
 LIMITING: Final = frozenset({"limit_book", "limit_correct"})
 """Scripts that have a prelude of their own, `limit_bucket`, instead."""
@@ -94,6 +96,9 @@ READ_STEP: Final = Script("read_step")
 RECALL: Final = Script("recall")
 AWAITED: Final = Script("awaited")
 SURVEY: Final = Script("survey")
+TOTALS: Final = Script("totals")
+QUEUES: Final = Script("queues")
+RECHECK: Final = Script("recheck")
 LIMIT_BOOK: Final = Script("limit_book")
 LIMIT_CORRECT: Final = Script("limit_correct")
 LIMIT_TRIP: Final = Script("limit_trip")

@@ -166,12 +166,9 @@ GUARDS: Final = (
         "if was[step] ~= 'skipped' then fresh(job, step) end\n",
     ),
     _lua(
-        "a reopened job has a deadline", "reopen", "  redis.call('ZADD', timers, ms(now + tonumber(ARGV[6])), job.id)\n"
-    ),
-    _lua(
-        "a reopened job is kept",
+        "a reopened job has a deadline, and is kept",
         "reopen",
-        "  for _, key in ipairs(keys_of(job)) do redis.call('PEXPIREAT', key, ms(expires)) end\n",
+        "  live_until(job, now + tonumber(ARGV[6]), tonumber(of_job[5]), KEYS[3] ~= job.key and KEYS[3] or nil)\n",
     ),
     _lua("a retry that comes too late is not made", "postpone", "if shown + delay >= ends then return 2 end\n"),
     _lua("no retry after the end", "postpone", "if shown >= ends then return 3 end\n"),
@@ -307,8 +304,8 @@ GUARDS: Final = (
     _lua(
         "an ended attempt gives its slot back",
         "steps",
-        "  release(job, step)\n  keep(",
-        "  keep(",
+        "  release(job, step)\n  end_attempt(",
+        "  end_attempt(",
     ),
     _lua(
         "a slot is given back once", "admission", "if redis.call('HDEL', job.steps, 'g:' .. step) == 0 then return end"
@@ -464,7 +461,9 @@ GUARDS: Final = (
         "board",
         '      set_outcome(job, step, key, \'{"kind":"message"}\')\n      return\n',
     ),
-    _board("messages end with their job", "prelude", ",\n           job.board, job.posts }", " }"),
+    _board(
+        "messages end with their job", "prelude", ",\n           job.board, job.posts, job.trace }", ", job.trace }"
+    ),
     # Sessions, and jobs that go on step by step
     _session(
         "an old state is not saved",
@@ -524,7 +523,7 @@ GUARDS: Final = (
     ),
     _session("a job has one answer", "sessions", "  if of_job[2] then unsay(session, of_job[2]) end\n"),
     _session("what has no answer is told of", "sessions", "  elseif status ~= 'completed' then", "  elseif false then"),
-    _session("a reopened job has its turn", "reopen", "  reopen_turn(job, now + tonumber(ARGV[6]))\n"),
+    _session("a reopened job has its turn", "steps", "  reopen_turn(job, deadline)\n"),
     _session("a full fleet interrupts nobody", "submit", "if full then return { id, -1, full } end\n", ""),
     _session("a line has its bound", "submit", "#line_of(session) >= tonumber(ARGV[30])", "false"),
     _session(
@@ -708,9 +707,7 @@ GUARDS: Final = (
         "if is_paused(job) then spec = ''",
         "if false then spec = ''",
     ),
-    _waiting(
-        "nothing of a paused job takes a slot", "admission", "if is_paused(job) then return", "if false then return"
-    ),
+    _waiting("nothing of a paused job takes a slot", "admission", "if is_paused(job) then --", "if false then --"),
     _waiting(
         "a retry in a pause has the time that was left", "postpone", "local shown = now_of(job)", "local shown = now"
     ),
@@ -757,7 +754,7 @@ GUARDS: Final = (
     ),
     _doing(
         "agents cannot use the codes of lost workers",
-        RUN,
+        "workers/outcomes.py",
         "if isinstance(error, TroupeError) and error.code in RESERVED:",
         "if False:",
     ),

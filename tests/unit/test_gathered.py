@@ -7,7 +7,7 @@ from tests.unit.attempts import PASSAGE, make_claim, make_input, make_source
 from workers.agents.base import AgentReply
 from workers.agents.gathered import gathered
 from workers.context import StepContext
-from workers.runner import finish
+from workers.outcomes import finish
 
 SPENT = Failure(code="budget_spent", message="the job may use $0.01")
 

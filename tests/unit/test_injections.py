@@ -27,9 +27,9 @@ from workers.delegation import MAX_CHARS, as_text
 from workers.llm.base import Block
 from workers.llm.scripted import Call, ScriptedModel
 from workers.llm.settings import ModelSettings
+from workers.outcomes import finish
 from workers.parking import Parked
 from workers.people import People
-from workers.runner import finish
 from workers.tools.base import MAX_OUTPUT_CHARS, Tool, ToolCall, ToolError, tool
 from workers.tools.controls import Controls
 from workers.tools.executor import ToolExecutor, result_block

@@ -27,7 +27,8 @@ from tasks.usage import Usage
 from tests.unit.attempts import PASSAGE, make_claim, make_context, make_input, make_source
 from tests.unit.test_runner import Scene
 from workers.context import StepContext
-from workers.runner import PATIENCE, begins_anew, consumed, deferred, failure_of, found_so_far
+from workers.outcomes import begins_anew, consumed, deferred, failure_of, found_so_far
+from workers.runner import PATIENCE
 
 HOUR = timedelta(hours=1)
 SOON = timedelta(seconds=3)

@@ -38,7 +38,8 @@ from workers.answering import Answering
 from workers.context import StepContext, current_step
 from workers.lease import DRAINING, Leases
 from workers.llm.settings import ModelSettings
-from workers.runner import CUT, Runner, deferred, failure_of, finish
+from workers.outcomes import CUT, deferred, failure_of, finish
+from workers.runner import Runner
 from workers.runner import _patiently as patiently  # pyright: ignore[reportPrivateUsage]
 
 Run = Callable[[StepContext], Awaitable[AgentReply | str]]

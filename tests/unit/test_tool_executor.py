@@ -18,7 +18,7 @@ from pydantic import BaseModel, JsonValue, field_validator
 from tests.unit.attempts import make_context
 from workers.context import current_step, enter_step
 from workers.llm.base import Block
-from workers.runner import failure_of
+from workers.outcomes import failure_of
 from workers.tools.base import Tool, ToolCall, ToolError, tool
 from workers.tools.executor import ToolExecutor, result_block
 from workers.tools.registry import ToolRegistry

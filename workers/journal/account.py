@@ -60,6 +60,7 @@ class Account:
             return inner
         scopes = scopes_of(self.context.claim, self.agent.budget)
         self.asked = GovernedModel(inner, self.journal, self.purse, scopes, self.agent.name, self.counter)
+        self.asked.context = self.context
         self.asked.handed = bool(self.context.claim.step.handed)
         if self.replay and self.agent.mcp:  # their servers are not asked what tools they have
             self.asked.unseen = frozenset({"tools"})

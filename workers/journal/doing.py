@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 
 from tasks.models import Source
 from tasks.store import Estimate, Scope
+from tasks.trace import SpanKind
 from tasks.usage import Usage
 from workers.context import StepContext
 from workers.journal.entries import Done
 from workers.journal.journal import Journal
 from workers.llm.base import Block
+from workers.spans import CallSpan
 from workers.tools.base import ToolCall
 from workers.tools.executor import ToolExecutor
 from workers.tools.hand_off import handed_over, key_of
@@ -50,7 +52,8 @@ class JournalledExecutor:
             name = names[call.id]
             kept = Done(call=call, sources=self._new_sources())
             leaf, used = f"{self.context.claim.step.agent} {self.model}", Usage(tool_calls=1)
-            await self.journal.book("", leaf, used, name, kept, self.scopes)
+            record = CallSpan(self.context.claim, SpanKind.TOOL_CALL, call.tool, call.id).of(call).record()
+            await self.journal.book("", leaf, used, name, kept, self.scopes, record)
 
         for call in names:
             if call not in known and (said := handed_over(self.context.waits.get(key_of(call)))) is not None:

@@ -21,11 +21,14 @@ from tasks.errors import (
     TroupeError,
 )
 from tasks.store import Estimate, Scope
+from tasks.trace import SpanKind
 from tasks.usage import Usage
+from workers.context import StepContext
 from workers.journal.entries import Fingerprint, Heard, TooLong
 from workers.journal.journal import UNPAID, Journal
 from workers.journal.purse import Purse
 from workers.llm.base import Model, ModelReply, ModelRequest
+from workers.spans import CallSpan, observed
 
 log = structlog.get_logger("worker")
 
@@ -68,6 +71,8 @@ class GovernedModel:
     handed: bool = False
     """Other agents have had the conversation before: what they asked their models with is not this agent's."""
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    context: StepContext | None = None
+    """The attempt, whose observers are told of purchases."""
 
     @property
     def name(self) -> str:
@@ -145,22 +150,25 @@ class GovernedModel:
         call = f"m{self.calls}"
         most, granted = await self._reserve(call, request)
         leaf, less = f"{self.agent} {request.model}", 0 < granted < most.most
+        span = self._span(request, call)
         try:
-            reply = await self.inner.reply(replace(request, max_tokens=granted) if less else request)
+            reply = await self._asked(replace(request, max_tokens=granted) if less else request, span)
         except ModelTruncated as error:  # refused as too long: nothing was bought, and never would be
-            await self.journal.book(call, leaf, Usage(), entry, TooLong(asked=asked, message=str(error)))
+            kept = TooLong(asked=asked, message=str(error))
+            await self.journal.book(call, leaf, Usage(), entry, kept, record=_record(span))
             raise
         except asyncio.CancelledError:
-            await self.journal.free(call, unknown=True)
+            await self.journal.free(call, unknown=True, record=_record(span))
             raise
         except TroupeError as error:
             self.journal.broken_off = True
             if isinstance(error, ModelNonsense) and error.usage is not None:
-                await self.journal.book(call, leaf, error.usage, "", None)
+                await self.journal.book(call, leaf, error.usage, "", None, record=_record(span))
             else:
-                await self.journal.free(call, unknown=_may_cost(error))
+                await self.journal.free(call, unknown=_may_cost(error), record=_record(span))
             raise
-        await self.journal.book(call, leaf, reply.usage, entry, Heard.of(asked, reply), self.scopes)
+        heard = Heard.of(asked, reply)
+        await self.journal.book(call, leaf, reply.usage, entry, heard, self.scopes, record=_record(span))
         self.purse.learn(request, reply.usage)
         if less and reply.stop_reason == "max_tokens":
             raise BudgetSpent(
@@ -168,6 +176,26 @@ class GovernedModel:
                 partial=reply.text,
             )
         self.journal.told += reply.usage
+        return reply
+
+    def _span(self, request: ModelRequest, call: str) -> CallSpan | None:
+        if self.context is None:
+            return None
+        return CallSpan(self.context.claim, SpanKind.MODEL_CALL, request.model, call, request=request)
+
+    async def _asked(self, request: ModelRequest, span: CallSpan | None) -> ModelReply:
+        """The model's answer, with observers around it."""
+        if span is None or self.context is None:
+            return await self.inner.reply(request)
+        with observed(self.context.observers, span):
+            try:
+                reply = await self.inner.reply(request)
+                span.answered(reply)
+            except BaseException as error:
+                span.failed(error)
+                raise
+            finally:
+                span.end()
         return reply
 
     async def _reserve(self, call: str, request: ModelRequest) -> tuple[Estimate, int]:
@@ -193,6 +221,10 @@ class GovernedModel:
         except TroupeError as error:  # the bound is then all that is known
             log.warning("tokens_not_counted", reason=str(error))
             return None
+
+
+def _record(span: CallSpan | None) -> str:
+    return span.record() if span is not None else ""
 
 
 def _may_cost(error: TroupeError) -> bool:

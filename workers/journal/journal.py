@@ -154,23 +154,33 @@ class Journal:
             raise AttemptOver(f"the attempt is over: {granted}")
         return granted
 
-    async def free(self, call: str, *, unknown: bool = False) -> None:
+    async def free(self, call: str, *, unknown: bool = False, record: str = "") -> None:
         """End a call that came to nothing; also of an attempt that is being cancelled.
 
         When the store is away it is freed with the attempt's end.
-        """
-        await self._to_its_end(self._free(call, unknown=unknown))
 
-    async def _free(self, call: str, *, unknown: bool) -> None:
+        Args:
+            record: What the job's trace says of it.
+        """
+        await self._to_its_end(self._free(call, unknown, record))
+
+    async def _free(self, call: str, unknown: bool, record: str) -> None:
         try:
-            await self.store.free(self.ref, call, unknown=unknown)
+            await self.store.free(self.ref, call, unknown=unknown, record=record)
         except StoreUnavailable as error:
             log.warning("reservation_kept", call=call, reason=str(error))
 
     async def book(
-        self, call: str, leaf: str, usage: Usage, entry: str, kept: Kept | None, scopes: Sequence[Scope] = ()
+        self,
+        call: str,
+        leaf: str,
+        usage: Usage,
+        entry: str,
+        kept: Kept | None,
+        scopes: Sequence[Scope] = (),
+        record: str = "",
     ) -> None:
-        """End a call: its usage into the ledger, its outcome into the journal, in one move.
+        """End a call: its usage into the ledger, its outcome into the journal, its record into the trace, in one move.
 
         A cancellation does not interrupt it: what was paid for would be bought again.
 
@@ -178,7 +188,7 @@ class Journal:
             AttemptOver: the attempt is over; the usage is counted all the same.
             StoreUnavailable: the store is away for longer than PATIENCE.
         """
-        await self._to_its_end(self._book(call, leaf, usage, entry, kept, scopes))
+        await self._to_its_end(self._book(call, leaf, usage, entry, kept, scopes, record))
 
     async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
         """Let it end although the attempt is cancelled meanwhile; the cancellation goes on after it."""
@@ -194,17 +204,24 @@ class Journal:
             raise
 
     async def _book(
-        self, call: str, leaf: str, usage: Usage, entry: str, kept: Kept | None, scopes: Sequence[Scope]
+        self,
+        call: str,
+        leaf: str,
+        usage: Usage,
+        entry: str,
+        kept: Kept | None,
+        scopes: Sequence[Scope],
+        record: str,
     ) -> None:
         written = None if kept is None or self.full else JournalEntry(entry, _text(kept))
         size = len(written.text.encode()) if written is not None else 0
         if self.size + size > MAX_BYTES:
             written = self._close("the journal is full")
         try:
-            refused = await _patiently(lambda: self.store.book(self.ref, call, leaf, usage, written, scopes))
+            refused = await _patiently(lambda: self.store.book(self.ref, call, leaf, usage, written, scopes, record))
         except PayloadTooLarge as error:
             written = self._close(str(error))
-            refused = await _patiently(lambda: self.store.book(self.ref, call, leaf, usage, written, scopes))
+            refused = await _patiently(lambda: self.store.book(self.ref, call, leaf, usage, written, scopes, record))
         self.booked += usage
         if refused is not None:
             raise AttemptOver(f"the attempt is over: {refused}")

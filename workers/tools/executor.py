@@ -5,11 +5,9 @@ and run, once or, where the tool says so, more often.
 """
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -23,7 +21,6 @@ from tasks.redaction import redact, secrets_in
 from tasks.signing import digest
 from workers.agents.envelope import enclose
 from workers.agents.markers import defuse
-from workers.context import running_step
 from workers.llm.base import Block
 from workers.parking import Parked
 from workers.tools.base import Tool, ToolCall, ToolError
@@ -33,6 +30,7 @@ from workers.tools.current import CurrentCall, call_key, canonical, enter_call
 from workers.tools.registry import ToolRegistry
 from workers.tools.running import EscapedError, Runner, SelfCancelledError, TimedOutError
 from workers.tools.tally import MAX_IDENTICAL, Tally
+from workers.tools.watching import learn, learn_of, sign, waiting, watched
 from workers.tools.wording import arguments, as_text, faults, named, plain, sendable, shorten
 
 DEFAULT_CAP: Final = 8
@@ -43,8 +41,6 @@ Keep = Callable[[ToolCall], Awaitable[None]]
 
 STOPPED_WITHIN_S: Final = 15.0
 """How long a turn that is given up waits for its calls to end; one that will not is left to itself."""
-MAX_PARSED_CHARS: Final = 200_000
-"""Longest output whose secret fields are looked for: parsing holds up the process."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -139,8 +135,8 @@ class ToolExecutor:
                 continue
             # This process has not seen that call: what was secret in it would be shown wherever it comes up again.
             hidden = form.tool.redact if isinstance(form, _Taken) else self._hidden(before.tool)
-            _learn(plain(block.get("input")), hidden)
-            _learn_of(before.output or "", hidden)
+            learn(plain(block.get("input")), hidden)
+            learn_of(before.output or "", hidden)
             if isinstance(form, _Taken):
                 self._count(form, before)
         running = [asyncio.create_task(one(*pair)) for pair in zip(blocks, taken, strict=True)]
@@ -171,11 +167,11 @@ class ToolExecutor:
         self, call_id: str, name: str, raw_input: JsonValue, taken: "_Taken | _Outcome", attempt: int
     ) -> ToolCall:
         begun, clock = datetime.now(UTC), time.perf_counter()
-        _sign()
-        _learn(raw_input, taken.tool.redact if isinstance(taken, _Taken) else self._hidden(name))
+        sign()
+        learn(raw_input, taken.tool.redact if isinstance(taken, _Taken) else self._hidden(name))
 
         def record(outcome: _Outcome) -> ToolCall:
-            _sign()
+            sign()
             hidden = taken.tool.redact if isinstance(taken, _Taken) else self._hidden(name)
             call = ToolCall(
                 id=call_id,
@@ -193,16 +189,17 @@ class ToolExecutor:
             self._tell(call)
             return call
 
-        if isinstance(taken, _Outcome):
-            return record(taken)
-        try:
-            outcome = await self._admit_and_run(taken, call_id, raw_input, attempt)
-        except asyncio.CancelledError:
-            record(_Outcome(code=Code.CANCELLED, error="the step was stopped while it ran"))
-            raise
-        if outcome.code != Code.REPEATED_CALL:
-            self._tally.ended(taken.tool.name, taken.text, outcome.output or outcome.error or "")
-        return record(outcome)
+        with watched(call_id, name) as done:
+            if isinstance(taken, _Outcome):
+                return done(record(taken))
+            try:
+                outcome = await self._admit_and_run(taken, call_id, raw_input, attempt)
+            except asyncio.CancelledError:
+                done(record(_Outcome(code=Code.CANCELLED, error="the step was stopped while it ran")))
+                raise
+            if outcome.code != Code.REPEATED_CALL:
+                self._tally.ended(taken.tool.name, taken.text, outcome.output or outcome.error or "")
+            return done(record(outcome))
 
     def _take(self, name: str, raw_input: JsonValue) -> "_Taken | _Outcome":
         try:
@@ -235,7 +232,7 @@ class ToolExecutor:
             return _Outcome(code=Code.REPEATED_CALL, error=said)
         if tool.needs_approval(arguments(raw_input)):
             approval = Approval(call_id, tool, redact(raw_input, tool.redact), digest(raw_input), taken.key)
-            with _waiting():  # people are slow, and not idle
+            with waiting():  # people are slow, and not idle
                 verdict = await self._ask(approval)
             if not verdict.approved:
                 said = verdict.reason or f"a person did not approve this call of {tool.name}"
@@ -249,7 +246,7 @@ class ToolExecutor:
         if tool.max_uses is not None and self._tally.uses[tool.name] >= tool.max_uses:
             return _Outcome(code=Code.MAX_USES, error=f"{tool.name} may be used {tool.max_uses} times in one step")
         self._tally.uses[tool.name] += 1
-        with _waiting():  # neither is a tool that runs, or waits for its turn: its own limits end it
+        with waiting():  # neither is a tool that runs, or waits for its turn: its own limits end it
             async with self.controls.lanes.enter(tool):
                 return await self._run(taken, call_id, attempt)
 
@@ -267,7 +264,7 @@ class ToolExecutor:
             if refusal is not None:
                 return _Outcome(code=Code.RATE_LIMITED, error=refusal, tries=number)
             number += 1
-            _sign()
+            sign()
             current = CurrentCall(tool.name, call_id, taken.key, attempt, number)
             outcome = await self._try(tool, taken.run, current)
             pause = self.controls.first_pause.total_seconds() * 2 ** (number - 1) * random.uniform(0.5, 1)
@@ -305,7 +302,7 @@ class ToolExecutor:
         try:
             value = await self._runner.run(tool.name, entered, is_async=tool.is_async, seconds=seconds)
             text = as_text(value)
-            _learn_of(text, tool.redact)
+            learn_of(text, tool.redact)
             output, was_cut = shorten(text, tool.max_output_chars)
             return _Outcome(output, Code.OUTPUT_TOO_LARGE if was_cut else None, None, tries)
         except (asyncio.CancelledError, Parked):
@@ -346,32 +343,6 @@ async def _parked(running: Sequence[asyncio.Task[ToolCall]]) -> dict[asyncio.Tas
             elif error is not None or task.cancelled():
                 return parked  # `result` raises it
     return parked
-
-
-def _sign() -> None:
-    """A sign of life: the step is not idle."""
-    step = running_step()
-    if step is not None:
-        step.sign()
-
-
-def _waiting() -> AbstractContextManager[None]:
-    """A wait that is not idle although it gives no sign."""
-    step = running_step()
-    return step.waiting() if step is not None else nullcontext()
-
-
-def _learn(value: JsonValue, fields: frozenset[str]) -> None:
-    """What stands in secret fields is masked from now on in all that the step logs and reports."""
-    step = running_step()
-    if step is not None:
-        step.secrets.add(secrets_in(value, fields))
-
-
-def _learn_of(output: str, fields: frozenset[str]) -> None:
-    if output[:1] in ("{", "[") and len(output) <= MAX_PARSED_CHARS:
-        with suppress(ValueError, RecursionError):
-            _learn(json.loads(output), fields)
 
 
 def _harmless(said: str | None, taken: "_Taken | _Outcome | None") -> str | None:

@@ -5,6 +5,7 @@
 --          n:<step> calls that nobody knows the answer of
 -- :journal <step> # ids of its entries in order · <step> <id> one entry
 
+local CALLS_MAX = 5000
 local WHATS = { 'cost', 'tokens', 'requests', 'tool_calls' }
 
 local function keep_alive(job, key)
@@ -15,6 +16,16 @@ local function numbers(text)
   local found = {}
   for one in string.gmatch(text, '%S+') do found[#found + 1] = tonumber(one) end
   return found
+end
+
+-- Keeps what a call came to with the job, for its trace. record: a CallRecord of tasks/trace.py in JSON, without what is
+-- known here. The oldest of too many go; `calls` of the job says how many there were.
+local function note_call(job, step, attempt, record)
+  if record == '' then return end
+  local number = redis.call('HINCRBY', job.key, 'calls', 1)
+  redis.call('XADD', job.trace, 'MAXLEN', '~', CALLS_MAX, number .. '-0', 'step', step, 'attempt', attempt,
+    'at', ms(now), 'call', record)
+  keep_alive(job, job.trace)
 end
 
 -- Adds to, or with -1 takes from, what the scopes hold. held: `cost tokens requests tool_calls units|scope scope`
@@ -40,6 +51,7 @@ local function close_call(job, step, attempt, call)
   redis.call('HDEL', job.ledger, field)
   if string.sub(held, 1, 5) == 'lost ' then
     if redis.call('HINCRBY', job.ledger, 'n:' .. step, -1) == 0 then redis.call('HDEL', job.ledger, 'n:' .. step) end
+    count('n', 'late', 1)
     return string.sub(held, string.find(held, '|', 1, true) + 1)
   end
   local rest = {}
@@ -52,13 +64,17 @@ local function close_call(job, step, attempt, call)
 end
 
 -- Nobody knows what a call came to, so nothing is held for it any more; its usage is still taken if it comes.
-local function lose_call(job, step, attempt, call)
+local function lose_call(job, step, attempt, call, record)
   local field = 'c:' .. step .. ':' .. attempt .. ':' .. call
   local held = redis.call('HGET', job.ledger, field)
   if not held or string.sub(held, 1, 5) == 'lost ' then return end
   close_call(job, step, attempt, call)
   redis.call('HSET', job.ledger, field, 'lost ' .. held)
   redis.call('HINCRBY', job.ledger, 'n:' .. step, 1)
+  count('n', 'lost', 1)
+  if string.sub(call, 1, 1) == 'm' then -- of a model; what is held for tools is no call
+    note_call(job, step, attempt, record or '{"kind":"model_call","name":"","id":"' .. call .. '","code":"unanswered"}')
+  end
   keep_alive(job, job.ledger)
 end
 
@@ -72,12 +88,23 @@ local function lose_calls(job, step)
   end
 end
 
+local function count_usage(job, leaf, usage)
+  local tenant = redis.call('HGET', job.key, 'tenant') or ''
+  for at, amount in ipairs(numbers(usage)) do
+    if amount ~= 0 then
+      count('u:' .. at, leaf, amount)
+      if tenant ~= '' then count('t:' .. at, tenant, amount) end
+    end
+  end
+end
+
 -- usage: `input output cache_read cache_write requests tool_calls cost`; leaf: `<agent> <model>`
 local function spend(job, step, leaf, usage, scopes)
   local field, sums = 'u:' .. step .. ' ' .. leaf, numbers(usage)
   local amounts = { sums[7], sums[1] + sums[2] + sums[3] + sums[4], sums[5], sums[6] }
   for at, before in ipairs(numbers(redis.call('HGET', job.ledger, field) or '')) do sums[at] = sums[at] + before end
   for at, sum in ipairs(sums) do sums[at] = ms(sum) end
+  count_usage(job, leaf, usage)
   redis.call('HSET', job.ledger, field, table.concat(sums, ' '))
   if amounts[1] ~= 0 then redis.call('HINCRBY', job.key, 'cost', ms(amounts[1])) end
   for scope in string.gmatch(scopes, '%S+') do

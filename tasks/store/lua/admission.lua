@@ -158,7 +158,7 @@ local function is_held(job, step)
     redis.call('HSET', job.steps, 'b:' .. step, 1)
     return false
   end
-  redis.call('HSET', job.steps, 'h:' .. step, 1, 's:' .. step, 'blocked')
+  set_status(job, step, 'blocked', 'h:' .. step, 1)
   if not facts[3] then
     local held = redis.call('HGET', job.key, 'held')
     redis.call('HSET', job.key, 'held', held and held .. ' ' .. step or step)
@@ -169,8 +169,11 @@ end
 
 local function to_ready(job, step)
   if is_held(job, step) then return end
-  redis.call('HSET', job.steps, 's:' .. step, 'ready')
-  if is_paused(job) then return redis.call('ZREM', timers, job.id .. ':' .. step) end -- `go_on` finds it
+  set_status(job, step, 'ready')
+  if is_paused(job) then -- `go_on` finds it
+    hide_ready(job, step)
+    return redis.call('ZREM', timers, job.id .. ':' .. step)
+  end
   local facts = redis.call('HMGET', job.steps, 'Q:' .. step, 'y:' .. step, 'z:' .. step, 'T:' .. step)
   start_clocks(job, step, facts[2], facts[3], facts[4])
   local queue = facts[1]

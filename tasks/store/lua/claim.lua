@@ -8,14 +8,18 @@
 local job, step, attempt = open_job(ARGV[4]), ARGV[5], ARGV[6]
 local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'i:' .. step, 'c:' .. step, 'T:' .. step)
 local again = facts[1] == 'running' and facts[2] == attempt and facts[4] == ARGV[9]
-if not again and (not may(ARGV[3], facts[1]) or facts[2] ~= attempt) then return {} end
+if not again and (not may(ARGV[3], facts[1]) or facts[2] ~= attempt) then
+  count('x', redis.call('HGET', job.steps, 'Q:' .. step) or '-', 1)
+  return {}
+end
 
 if not again then
-  redis.call('HSET', job.steps, 's:' .. step, 'running', 'w:' .. step, ARGV[7], 't:' .. step, ms(now), 'c:' .. step, ARGV[9])
+  local since = set_status(job, step, 'running', 'w:' .. step, ARGV[7], 't:' .. step, ms(now), 'c:' .. step, ARGV[9])
   redis.call('ZADD', timers, ms(now + tonumber(ARGV[8])), job.id .. ':' .. step)
   redis.call('HSETNX', job.key, 'started', ms(now))
   emit(job, 'step_started', step, attempt, cjson.encode({ worker = ARGV[7] }))
   local of_step = redis.call('HMGET', job.steps, 'Q:' .. step, 'q:' .. step)
+  if since then count_time('p', of_step[1], now - since) end
   local latest = redis.call('HGET', load, 'C:' .. of_step[1])
   if tonumber(of_step[2]) > tonumber(latest or '0') then redis.call('HSET', load, 'C:' .. of_step[1], of_step[2]) end
 end

@@ -10,7 +10,8 @@ for at = 6, #ARGV, 3 do
   local spec = ''
   if is_paused(job) then spec = ''
   elseif may(ARGV[3], facts[1]) and tonumber(facts[2] or '0') + 1 == tonumber(attempt) then
-    redis.call('HSET', job.steps, 's:' .. step, 'dispatched', 'a:' .. step, attempt, 'q:' .. step, ms(now))
+    local since = set_status(job, step, 'dispatched', 'a:' .. step, attempt, 'q:' .. step, ms(now))
+    if since then count_time('o', redis.call('HGET', job.steps, 'Q:' .. step), now - since) end
     local due = earliest(now + tonumber(ARGV[5]), facts[3], facts[4])
     redis.call('ZADD', timers, ms(due), job.id .. ':' .. step)
     emit(job, 'step_dispatched', step, attempt)

@@ -6,7 +6,7 @@ if redis.call('HEXISTS', job.waits, wait_field('w', ARGV[4], ARGV[5])) == 0 then
 if not is_open(redis.call('HGET', job.steps, 's:' .. ARGV[4])) then return -1 end
 local expires = redis.call('HGET', job.waits, wait_field('x', ARGV[4], ARGV[5]))
 -- Later than the sweep is no longer in time. The clocks of a paused job stand still.
-if expires and tonumber(expires) <= now and redis.call('HEXISTS', job.key, 'paused') == 0 then
+if expires and tonumber(expires) <= now and not is_paused(job) then
   set_outcome(job, ARGV[4], ARGV[5], '{"kind":"expired"}')
   return 0
 end

@@ -3,13 +3,12 @@
 -- then five a wait: key, kind, what is waited for (JSON), ms until it expires (0: with the step), '1': people are asked
 -- Reply: '' | status that refused it
 local job, step, attempt = open_job(ARGV[4]), ARGV[5], ARGV[6]
-local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'w:' .. step, 't:' .. step, 'T:' .. step,
-  'k:' .. step)
+local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'T:' .. step, 'k:' .. step)
 if not facts[1] then return 'gone' end
 if facts[2] ~= attempt then return 'superseded' end
 if not may(ARGV[3], facts[1]) then return facts[1] end
 
-if ARGV[9] ~= '' then spend(job, step, ARGV[8], ARGV[9], scopes_of(job, step, ARGV[8], facts[6])) end
+if ARGV[9] ~= '' then spend(job, step, ARGV[8], ARGV[9], scopes_of(job, step, ARGV[8], facts[4])) end
 local keys, kinds = {}, {}
 for at = 10, #ARGV, 5 do
   local key = ARGV[at]
@@ -29,16 +28,14 @@ for key in keys_waited_for(job, step) do all[#all + 1], known[key] = key, true e
 for _, key in ipairs(keys) do if not known[key] then all[#all + 1] = key end end
 redis.call('HSET', job.waits, '# ' .. step, table.concat(all, ' '))
 keep_alive(job, job.waits)
-redis.call('HSET', job.steps, 's:' .. step, 'parked')
+set_status(job, step, 'parked')
 redis.call('HDEL', job.steps, 'e:' .. step)
 lose_calls(job, step)
 release(job, step)
-keep(job, 'a:' .. step .. ':' .. attempt, '{"step":"' .. step .. '","number":' .. attempt ..
-  ',"outcome":"parked","worker":' .. cjson.encode(facts[3]) .. ',"started_at":' .. facts[4] ..
-  ',"finished_at":' .. ms(now) .. ',"usage":' .. ARGV[7] .. '}')
+end_attempt(job, step, attempt, 'parked', ',"usage":' .. ARGV[7])
 emit(job, 'step_parked', step, attempt, '{"waits_for":[' .. table.concat(kinds, ',') .. ']}')
 local open, first = open_waits(job, step)
-local due = first and earliest(first, facts[5]) or tonumber(facts[5] or nil)
+local due = first and earliest(first, facts[3]) or tonumber(facts[3] or nil)
 if due then redis.call('ZADD', timers, ms(due), job.id .. ':' .. step)
 else redis.call('ZREM', timers, job.id .. ':' .. step) end
 if open == 0 then wake(job, step) end

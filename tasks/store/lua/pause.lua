@@ -12,16 +12,15 @@ live_until(job, now + tonumber(facts[4]), tonumber(facts[4]), facts[5])
 leave_lines(job)
 local held = {}
 for step in string.gmatch(facts[2], '%S+') do
-  local of_step = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'w:' .. step, 't:' .. step)
+  local of_step = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step)
   if may(ARGV[3], of_step[1]) then
     if of_step[1] == 'running' then
-      keep(job, 'a:' .. step .. ':' .. of_step[2], '{"step":"' .. step .. '","number":' .. of_step[2] ..
-        ',"outcome":"returned","worker":' .. cjson.encode(of_step[3]) .. ',"started_at":' .. of_step[4] ..
-        ',"finished_at":' .. ms(now) .. '}')
+      end_attempt(job, step, of_step[2], 'returned', '')
     elseif of_step[1] == 'dispatched' then -- its message is stale from now on, and it was never begun
       redis.call('HINCRBY', job.steps, 'u:' .. step, 1)
     end
-    redis.call('HSET', job.steps, 's:' .. step, 'ready')
+    set_status(job, step, 'ready')
+    hide_ready(job, step)
     redis.call('ZREM', timers, job.id .. ':' .. step)
     lose_calls(job, step)
     release(job, step)

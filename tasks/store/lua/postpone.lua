@@ -9,6 +9,7 @@ local ends = earliest(tonumber(redis.call('HGET', job.key, 'deadline')), facts[3
 local shown = now_of(job)
 if shown >= ends then return 3 end
 if shown + delay >= ends then return 2 end
+count('r', redis.call('HGET', job.steps, 'Q:' .. step), 1)
 emit(job, 'step_retrying', step, attempt, '{"delay_ms":' .. ms(delay) .. '}')
 if delay <= 0 then to_ready(job, step) else redis.call('ZADD', timers, ms(now + delay), job.id .. ':' .. step) end
 return 1

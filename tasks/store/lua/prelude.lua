@@ -16,12 +16,12 @@ local function open_job(id)
   return { id = id, key = key, steps = key .. ':steps', specs = key .. ':specs',
            results = key .. ':results', events = key .. ':events', big = key .. ':big',
            ledger = key .. ':ledger', journal = key .. ':journal',
-           waits = key .. ':waits', board = key .. ':board', posts = key .. ':posts' }
+           waits = key .. ':waits', board = key .. ':board', posts = key .. ':posts', trace = key .. ':trace' }
 end
 
 local function keys_of(job)
   return { job.key, job.steps, job.specs, job.results, job.events, job.big, job.ledger, job.journal, job.waits,
-           job.board, job.posts }
+           job.board, job.posts, job.trace }
 end
 
 -- Whether this job is the one that an idempotency key stands for; a key whose job was gone may have gone to another.

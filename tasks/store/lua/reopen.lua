@@ -83,11 +83,11 @@ for _, step in ipairs(order) do
     redis.call('HDEL', job.big, 'r:' .. step)
     redis.call('ZREM', base .. 'dead', job.id .. ':' .. step)
     if is_open(will[step]) then
-      redis.call('HSET', job.steps, 's:' .. step, 'blocked', 'q:' .. step, ms(now))
+      set_status(job, step, 'blocked', 'q:' .. step, ms(now))
       opened = opened + 1
       if will[step] == 'ready' then ready[#ready + 1] = step else await_join(job, step) end
     else
-      redis.call('HSET', job.steps, 's:' .. step, will[step], 'f:' .. step, ms(now))
+      set_status(job, step, will[step], 'f:' .. step, ms(now))
       emit(job, 'step_skipped', step)
     end
   end
@@ -97,16 +97,12 @@ redis.call('HINCRBY', job.key, 'open', opened)
 redis.call('HINCRBY', job.key, 'done', -opened)
 redis.call('HSET', job.key, 'won', won)
 if final then
-  local expires = now + tonumber(ARGV[6]) + tonumber(of_job[5])
-  redis.call('HSET', job.key, 'status', status, 'deadline', ms(now + tonumber(ARGV[6])), 'expires', ms(expires))
+  redis.call('HSET', job.key, 'status', status)
   redis.call('HDEL', job.key, 'finished', 'failure')
-  redis.call('ZADD', timers, ms(now + tonumber(ARGV[6])), job.id)
   redis.call('ZADD', base .. 'index', ms(now), job.id)
   redis.call('HINCRBY', load, 'jobs', 1)
   redis.call('HINCRBY', load, 'J:' .. (of_job[4] or ''), 1)
-  for _, key in ipairs(keys_of(job)) do redis.call('PEXPIREAT', key, ms(expires)) end
-  if KEYS[3] ~= job.key and is_remembered(job, KEYS[3]) then redis.call('PEXPIREAT', KEYS[3], ms(expires)) end
-  reopen_turn(job, now + tonumber(ARGV[6]))
+  live_until(job, now + tonumber(ARGV[6]), tonumber(of_job[5]), KEYS[3] ~= job.key and KEYS[3] or nil)
 else
   status = of_job[1]
 end

@@ -7,5 +7,8 @@ local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'l:' ..
 if not may(ARGV[3], facts[1]) or facts[2] ~= attempt then return 0 end
 if facts[3] == ARGV[7] then return 1 end
 redis.call('HSET', job.steps, 'l:' .. step, ARGV[7])
-for at = 8, #ARGV, 2 do emit(job, ARGV[at], step, attempt, ARGV[at + 1]) end
+for at = 8, #ARGV, 2 do
+  if ARGV[at] == 'span' then note_call(job, step, attempt, ARGV[at + 1]) -- kept with the calls, and no event
+  else emit(job, ARGV[at], step, attempt, ARGV[at + 1]) end
+end
 return 1

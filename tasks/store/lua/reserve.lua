@@ -38,7 +38,10 @@ for at = 15, #ARGV, 5 do
       local left = limit - tonumber(of_scope[1] or '0')
       units = math.min(units, affordable(place, left - tonumber(of_scope[2] or '0')))
       later = math.min(later, affordable(place, left))
-      if later < least then return { 'spent', scope, what, ms(limit), ms(math.max(left, 0)) } end
+      if later < least then
+        count('b', what, 1)
+        return { 'spent', scope, what, ms(limit), ms(math.max(left, 0)) }
+      end
     end
   end
 end

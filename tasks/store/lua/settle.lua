@@ -5,7 +5,7 @@
 -- [15] what was found before it failed, or '', [16], [17] what the session is told and its metadata, or ''
 -- Reply: '' when accepted, else the status that refused it (superseded: a later attempt was begun; gone: no such job)
 local job, step, attempt, outcome = open_job(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
-local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'k:' .. step, 'w:' .. step, 't:' .. step)
+local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'k:' .. step)
 if not facts[1] then return 'gone' end
 if facts[2] ~= attempt then return 'superseded' end
 if not may(ARGV[3], facts[1]) then return facts[1] end
@@ -21,9 +21,7 @@ if outcome ~= 'succeeded' then
 end
 keep(job, 'r:' .. step, ARGV[8])
 keep_apart(job, 'r:' .. step, ARGV[11])
-keep(job, 'a:' .. step .. ':' .. attempt, '{"step":"' .. step .. '","number":' .. attempt ..
-  ',"outcome":"succeeded","worker":' .. cjson.encode(facts[4]) .. ',"started_at":' .. facts[5] ..
-  ',"finished_at":' .. ms(now) .. ',"usage":' .. ARGV[9] .. '}')
+end_attempt(job, step, attempt, 'succeeded', ',"usage":' .. ARGV[9])
 close_step(job, step, 'succeeded')
 emit(job, 'step_succeeded', step, attempt, '{"usage":' .. ARGV[9] .. '}')
 if facts[3] == 'plan' then tell('plan_proposed', job, step, attempt)

@@ -20,7 +20,7 @@ local function write_step(job, at)
     elseif not status or is_open(status) then rest = rest + 1 end
   end
   redis.call('HSET', job.specs, step, ARGV[at + 5])
-  redis.call('HSET', job.steps, 's:' .. step, 'blocked', 'k:' .. step, ARGV[at + 1], 'j:' .. step, ARGV[at + 2],
+  set_status(job, step, 'blocked', 'k:' .. step, ARGV[at + 1], 'j:' .. step, ARGV[at + 2],
     'i:' .. step, ARGV[at + 3], 'd:' .. step, ARGV[at + 4], 'r:' .. step, rest, 'o:' .. step, good,
     'Q:' .. step, ARGV[at + 6])
   if ARGV[at + 9] ~= '0' then redis.call('HSET', job.steps, 'K:' .. step, ARGV[at + 9]) end
@@ -38,13 +38,23 @@ local function await_join(job, step)
 end
 
 close_step = function(job, step, status)
-  redis.call('HSET', job.steps, 's:' .. step, status, 'f:' .. step, ms(now))
+  set_status(job, step, status, 'f:' .. step, ms(now))
+  count('s', status .. ' ' .. agent_of(job, step), 1)
   redis.call('HINCRBY', job.key, 'open', -1)
   redis.call('HINCRBY', job.key, 'done', 1)
   redis.call('ZREM', timers, job.id .. ':' .. step)
   lose_calls(job, step)
   release(job, step)
   part_family(job, step)
+end
+
+-- Notes an attempt that has ended. rest: further fields of its record, as JSON that begins with a comma.
+local function end_attempt(job, step, attempt, outcome, rest)
+  local was = redis.call('HMGET', job.steps, 'w:' .. step, 't:' .. step)
+  keep(job, 'a:' .. step .. ':' .. attempt, '{"step":"' .. step .. '","number":' .. attempt ..
+    ',"outcome":"' .. outcome .. '","worker":' .. cjson.encode(was[1]) .. ',"started_at":' .. was[2] ..
+    ',"finished_at":' .. ms(now) .. rest .. '}')
+  count_time('a', outcome .. ' ' .. agent_of(job, step), now - tonumber(was[2]))
 end
 
 -- A step begins anew: nothing is held against it, and one attempt number is left out (u counts those), so that
@@ -54,6 +64,14 @@ local function fresh(job, step)
   redis.call('HINCRBY', job.steps, 'u:' .. step, 1)
   redis.call('HDEL', job.steps, 'n:' .. step, 'x:' .. step)
   forget_waits(job, step)
+end
+
+-- A job was submitted, or has ended.
+local function count_job(job, status)
+  local facts = redis.call('HMGET', job.key, 'tenant', 'created')
+  count('j', status, 1)
+  if status ~= 'submitted' then count_time('j', '', now - tonumber(facts[2])) end
+  if facts[1] and facts[1] ~= '' then count('tj:' .. status, facts[1], 1) end
 end
 
 -- Ends the job: open steps are cancelled, the retention clock starts. O(steps), once in a job's life.
@@ -69,6 +87,7 @@ local function finish_job(job, status, failure)
   end
   redis.call('HSET', job.key, 'status', status, 'finished', ms(now), 'failure', failure or '')
   redis.call('HDEL', job.key, 'paused', 'left')
+  count_job(job, status)
   uncount('jobs', 1)
   uncount('J:' .. (redis.call('HGET', job.key, 'tenant') or ''), 1)
   redis.call('ZREM', timers, job.id)
@@ -163,16 +182,13 @@ end
 
 -- The attempt ended without success; what follows is the orchestrator's decision.
 local function falter(job, step, attempt, outcome, usage, failure)
-  local was = redis.call('HMGET', job.steps, 'w:' .. step, 't:' .. step)
-  redis.call('HSET', job.steps, 's:' .. step, 'delayed')
+  set_status(job, step, 'delayed')
   if outcome == 'lost' then redis.call('HINCRBY', job.steps, 'x:' .. step, 1)
   elseif outcome == 'failed' then redis.call('HINCRBY', job.steps, 'n:' .. step, 1) end
   redis.call('ZREM', timers, job.id .. ':' .. step)
   lose_calls(job, step)
   release(job, step)
-  keep(job, 'a:' .. step .. ':' .. attempt, '{"step":"' .. step .. '","number":' .. attempt ..
-    ',"outcome":"' .. outcome .. '","worker":' .. cjson.encode(was[1]) .. ',"started_at":' .. was[2] ..
-    ',"finished_at":' .. ms(now) .. ',"usage":' .. usage .. ',"failure":' .. failure .. '}')
+  end_attempt(job, step, attempt, outcome, ',"usage":' .. usage .. ',"failure":' .. failure)
   emit(job, 'step_faltered', step, attempt, '{"failure":' .. failure .. '}')
   tell('attempt_ended', job, step, attempt, failure)
 end

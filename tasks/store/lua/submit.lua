@@ -55,13 +55,14 @@ if session then
   make_session(session, 'troupe', ARGV[28], ARGV[29])
   begins = take_turn(session, job, ARGV[26], ARGV[27], now + timeout)
 end
+count_job(job, 'submitted')
 emit(job, 'job_submitted')
 if step ~= '' then
   redis.call('HSET', job.key, 'open', 1, 'total', 1)
   redis.call('HSET', job.steps, 'k:' .. step, 'plan', 'q:' .. step, ms(now), 'Q:' .. step, ARGV[16])
   limit(job, step, ARGV[18], ARGV[19])
   redis.call('HSET', job.specs, step, step_spec)
-  if begins then to_ready(job, step) else redis.call('HSET', job.steps, 's:' .. step, 'blocked') end
+  if begins then to_ready(job, step) else set_status(job, step, 'blocked') end
 else
   redis.call('HSET', job.steps, 'v', 1)
   redis.call('HSET', job.specs, ' ', '')
