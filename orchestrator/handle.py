@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from orchestrator.recording import Recording
@@ -11,7 +12,7 @@ from orchestrator.recording.taking import take
 from orchestrator.report import report
 from tasks.board import Board
 from tasks.errors import ContractError, JobCancelled, JobFailed, ResultTimeout, StoreUnavailable, UnknownJob
-from tasks.events import JobEvent, ends_job
+from tasks.events import EventsTrimmed, JobEvent, ends_job, missing_before
 from tasks.ids import JobId
 from tasks.models import Failure
 from tasks.results import JobResult, LedgerReport
@@ -124,24 +125,38 @@ class AsyncJobHandle:
     async def events(self, since: int = 0) -> AsyncIterator[JobEvent]:
         """Events with a number above `since`, in order, until the job's last one; waits for those to come.
 
+        Each comes once, and none is left out: an `EventsTrimmed` stands in place of those that are not kept any more.
+        Whoever goes on later does so with `seq` of the last one seen, also when the job was reopened meanwhile. Kinds
+        that only a later release knows come as `OtherEvent`.
+
         Raises:
+            ContractError: `since` is below 0, or past the job's last event.
             StoreUnavailable: the store was away for a minute; go on later with the last number seen.
             UnknownJob: never submitted here, or past its retention.
         """
         snapshots, events = self._troupe._snapshots, self._troupe._events  # pyright: ignore[reportPrivateUsage]
-        status, last = await snapshots.status(self.id)
+        if since < 0:
+            raise ContractError(f"since: {since} is no number of an event; 0 is before the first")
         seen = since
-        while status not in FINAL_JOB or seen < last:
-            batch = await patiently(lambda after=seen: events.read(self.id, after, wait=WAIT))
+        status, last = await snapshots.status(self.id)
+        while status not in FINAL_JOB or seen != last:
+            if seen > last:  # after a failover, say: those that were seen are gone, and others will have their numbers
+                raise ContractError(f"since: {seen} is past the last event of job {self.id}, which is {last}")
+            batch = await patiently(partial(events.read, self.id, seen, wait=WAIT))
             for event in batch:
+                if (trimmed := missing_before(event, seen)) is not None:
+                    yield trimmed
                 yield event
                 seen = event.seq
-                if ends_job(event):
+                last = max(last, seen)
+                if ends_job(event):  # the last one, unless it was reopened: then there is more
                     status, last = await patiently(lambda: snapshots.status(self.id))
-                    if status in FINAL_JOB and seen >= last:
-                        return  # else it was reopened: there is more
             if not batch:
+                before = status, last
                 status, last = await patiently(lambda: snapshots.status(self.id))
+                if status in FINAL_JOB and before == (status, last):  # they should be there, and are not
+                    yield EventsTrimmed(job_id=self.id, seq=last, at=datetime.now(UTC), first=seen + 1)
+                    return
 
     async def record(self) -> Recording:
         """All that models and tools said in the job, now that it has ended, to be written to a file and replayed.

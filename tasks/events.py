@@ -1,14 +1,31 @@
-"""What a job's event stream says. Sequence numbers start at 1 and have no gaps; a reader resumes after any of them."""
+"""What a job's event stream says. Sequence numbers start at 1 and have no gaps; a reader resumes after any of them.
 
-from typing import Annotated, Literal
+Readers outlive releases: fields that they do not know are left out, kinds that they do not know are `OtherEvent`s. So a
+later release may add both; where it changes what is there, it raises `v`.
+"""
 
-from pydantic import AwareDatetime, Field, TypeAdapter
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, cast, get_args
+
+from pydantic import (
+    AwareDatetime,
+    Field,
+    JsonValue,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    WrapValidator,
+    model_validator,
+)
 
 from tasks.ids import JobId
 from tasks.models import Failure
 from tasks.states import FINAL_JOB, TaskStatus
 from tasks.usage import Usage
 from tasks.wire import Wire
+
+FORM: Final = 1
+"""Newest form of events that this release reads; raised by one that takes a field away or gives it another meaning."""
 
 
 class BaseEvent(Wire):
@@ -18,6 +35,8 @@ class BaseEvent(Wire):
     seq: int
     at: AwareDatetime
     """Redis' clock when it was written."""
+    v: int = FORM
+    """Form of the event."""
 
 
 class JobSubmitted(BaseEvent):
@@ -253,7 +272,38 @@ class JobFinished(BaseEvent):
     failure: Failure | None = None
 
 
-JobEvent = Annotated[
+class EventsTrimmed(BaseEvent):
+    """Events that are not there any more: only so many are kept (`TROUPE_EVENTS_MAX`).
+
+    Never stored: the reader makes it, in place of what is missing. `seq` is the last one that is; `at` is the time of
+    the next one that is there, or of now.
+    """
+
+    type: Literal["events_trimmed"] = "events_trimmed"
+    first: int
+    """Number of the first one that is missing."""
+
+
+class OtherEvent(BaseEvent):
+    """An event of a kind or a form that only a later release knows."""
+
+    type: str
+    step: str | None = None
+    attempt: int | None = None
+    data: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+    """All that it says beside these."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _gather(cls, content: Any, handler: ModelWrapValidatorHandler["OtherEvent"]) -> "OtherEvent":
+        if not isinstance(content, Mapping):
+            return handler(content)
+        fields = dict(cast("Mapping[str, Any]", content))
+        rest = {name: fields.pop(name) for name in list(fields) if name not in cls.model_fields}
+        return handler({**fields, "data": {**fields.get("data", {}), **rest}})
+
+
+KnownEvent = Annotated[
     JobSubmitted
     | PlanAccepted
     | PlanRejected
@@ -278,12 +328,44 @@ JobEvent = Annotated[
     | JobPaused
     | JobContinued
     | JobReopened
-    | JobFinished,
+    | JobFinished
+    | EventsTrimmed,
     Field(discriminator="type"),
 ]
-"""Any event of a job, told apart by `type`."""
+"""An event of this release, told apart by `type`."""
+
+KNOWN: TypeAdapter[KnownEvent] = TypeAdapter(KnownEvent)
+KINDS: Final = frozenset(str(kind.model_fields["type"].default) for kind in get_args(get_args(KnownEvent)[0]))
+
+
+def _read(content: Any, handler: object) -> KnownEvent | OtherEvent:
+    """Read an event of this release or of a later one."""
+    if not isinstance(content, Mapping):
+        return content if isinstance(content, OtherEvent) else KNOWN.validate_python(content)
+    fields = cast("Mapping[str, Any]", content)
+    kind, form = fields.get("type"), fields.get("v", FORM)
+    if isinstance(kind, str) and (kind not in KINDS or (isinstance(form, int) and form > FORM)):
+        return OtherEvent.model_validate(fields)
+    try:
+        return KNOWN.validate_python(fields, extra="ignore")
+    except ValidationError as error:
+        if {fault["type"] for fault in error.errors(include_url=False)} <= {"literal_error", "enum"}:
+            return OtherEvent.model_validate(fields)  # a status, say, that came later
+        raise
+
+
+JobEvent = Annotated[KnownEvent | OtherEvent, WrapValidator(_read)]
+"""Any event of a job."""
 
 EVENT: TypeAdapter[JobEvent] = TypeAdapter(JobEvent)
+"""Reads an event, as from a line of `troupe watch --json`."""
+
+
+def missing_before(event: JobEvent, seen: int) -> EventsTrimmed | None:
+    """What is said in place of the events between the one numbered `seen` and this one; None: there are none."""
+    if event.seq <= seen + 1:
+        return None
+    return EventsTrimmed(job_id=event.job_id, seq=event.seq - 1, at=event.at, first=seen + 1)
 
 
 def ends_job(event: JobEvent) -> bool:

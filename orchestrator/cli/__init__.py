@@ -22,7 +22,7 @@ COMMANDS: Final = {
     "flower": "orchestrator.cli.processes:flower",
     "submit": "orchestrator.cli.jobs:submit",
     "result": "orchestrator.cli.jobs:result",
-    "watch": "orchestrator.cli.jobs:watch",
+    "watch": "orchestrator.cli.watching:watch",
     "show": "orchestrator.cli.jobs:show",
     "advance": "orchestrator.cli.jobs:advance",
     "chat": "orchestrator.cli.chat:chat",

@@ -1,4 +1,4 @@
-"""Commands about jobs of a running fleet: submit, result, watch, show, cancel."""
+"""Commands about jobs of a running fleet: submit, result, show, cancel."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -10,7 +10,6 @@ from rich.table import Table
 from orchestrator.cli.answer import as_text, spent
 from orchestrator.cli.board import print_board
 from orchestrator.cli.place import connect
-from orchestrator.cli.tree import JobView, Refresh, follow
 from orchestrator.place import home
 from orchestrator.request import JobOptions
 from tasks.errors import JobCancelled, JobFailed
@@ -129,17 +128,6 @@ def result(
         handle = troupe.job(job)
         outcome = handle.wait(wait) if wait > 0 else handle.snapshot()
     print_outcome(outcome, json=json)
-
-
-def watch(job: Job) -> None:
-    """Follow a job live until it ends."""
-    console = Console(stderr=True)
-    with connect() as troupe:
-        handle = troupe.job(job)
-        follow(JobView(handle.id), handle.events(), console, Refresh(handle))
-        outcome = handle.snapshot()
-    if outcome.status is not TaskStatus.COMPLETED:
-        raise typer.Exit(1)
 
 
 def show(

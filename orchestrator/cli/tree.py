@@ -13,6 +13,7 @@ from rich.tree import Tree
 from orchestrator.blocking import JobHandle
 from tasks.events import (
     ChildrenAccepted,
+    EventsTrimmed,
     JobContinued,
     JobEvent,
     JobFinished,
@@ -20,6 +21,7 @@ from tasks.events import (
     JobReopened,
     JobSubmitted,
     MessagePosted,
+    OtherEvent,
     PlanAccepted,
     PlanExtended,
     PlanRejected,
@@ -40,6 +42,7 @@ from tasks.events import (
     ToolCalled,
 )
 from tasks.results import JobResult
+from tasks.states import StepStatus
 
 MARKS: Final = {
     "waiting": ("·", "dim"),
@@ -52,6 +55,20 @@ MARKS: Final = {
     "cancelled": ("✗", "dim"),
 }
 
+STATES: Final = {
+    StepStatus.BLOCKED: "waiting",
+    StepStatus.READY: "waiting",
+    StepStatus.DISPATCHED: "queued",
+    StepStatus.RUNNING: "running",
+    StepStatus.PARKED: "waiting",
+    StepStatus.DELAYED: "retrying",
+    StepStatus.SUCCEEDED: "succeeded",
+    StepStatus.FAILED: "failed",
+    StepStatus.SKIPPED: "skipped",
+    StepStatus.CANCELLED: "cancelled",
+}
+"""How a status is shown."""
+
 OF_JOB: Final = (
     JobSubmitted,
     PlanAccepted,
@@ -61,8 +78,10 @@ OF_JOB: Final = (
     JobContinued,
     JobReopened,
     JobFinished,
+    EventsTrimmed,
+    OtherEvent,
 )
-"""Events of no single step."""
+"""Events of no single step, or of none that is known."""
 
 
 @dataclass(slots=True)
@@ -95,6 +114,15 @@ class JobView:
         self.waits = {step.id: step.waits_for for step in snapshot.steps if step.waits_for}
         self.descriptions = {step.id: f"{step.agent}: {' '.join(step.description.split())}" for step in snapshot.steps}
 
+    def begin(self, snapshot: JobResult) -> None:
+        """Take in where a job stands whose first events are not read."""
+        self.status = snapshot.status.value
+        self.describe(snapshot)
+        for step in snapshot.steps:
+            state = STATES[step.status]
+            worker = step.worker or ""
+            self.steps[step.id] = StepLine(state, worker, step.started_at, step.finished_at)
+
     def apply(self, event: JobEvent) -> str | None:
         """Take in one event.
 
@@ -123,7 +151,8 @@ class JobView:
                 return f"job goes on: {', '.join(event.steps)}"
             case JobPaused():
                 self.status = "paused"
-                return "paused: as many steps as were asked for have begun"
+                asked = event.by == "request"
+                return "paused on request" if asked else "paused: as many steps as were asked for have begun"
             case JobContinued():
                 self.status = "in_progress"
                 more = "all steps" if event.steps is None else f"{event.steps} more step{'s'[: event.steps > 1]}"
@@ -131,6 +160,11 @@ class JobView:
             case JobFinished():
                 self.status = event.status.value
                 return f"job {event.status.value}" + (f": {event.failure.message}" if event.failure else "")
+            case EventsTrimmed():
+                return f"events {event.first} to {event.seq} are not kept any more"
+            case OtherEvent():
+                of_step = f"{event.step}: " if event.step else ""
+                return f"{of_step}{event.type} (an event of a later release)"
             case _:
                 return self._apply_step(event)
 

@@ -35,7 +35,6 @@ class EventStore:
 
         Raises:
             StoreUnavailable: no answer in time.
-            IncompatibleVersion: an event was written by a release that this one cannot read.
             DamagedRecord: no release can read one.
         """
         stream = self.store.keys.events(job)
@@ -61,4 +60,6 @@ def _read(job: JobId, entry: str, fields: dict[str, str]) -> JobEvent:
             content["step"] = fields["step"]
         if fields["attempt"]:
             content["attempt"] = int(fields["attempt"])
+        if "v" in fields:
+            content["v"] = int(fields["v"])
         return EVENT.validate_python(content)

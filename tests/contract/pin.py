@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic import BaseModel, SecretStr
 
 from orchestrator.local.redis_server import RedisServer
-from tasks.events import EVENT
+from tasks.events import KNOWN
 from tasks.ids import AttemptRef, JobId, StepId, WorkerName
 from tasks.messages import Dispatch, StepMessage
 from tasks.models import AgentDefinition, Attempt, Failure, JobSpec, Plan, Source, Step, StepResult
@@ -156,7 +156,7 @@ def message(job: JobId) -> dict[str, Any]:
 def schemas() -> dict[str, Any]:
     """What this release can read."""
     known = {model.__name__: model.model_json_schema() for model in MODELS}
-    return {**known, "event": EVENT.json_schema()}
+    return {**known, "event": KNOWN.json_schema()}
 
 
 async def pin(folder: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tasks import events
-from tasks.events import EVENT, BaseEvent, JobEvent
+from tasks.events import EVENT, KNOWN, BaseEvent, OtherEvent
 from tasks.messages import StepMessage
 from tasks.models import AgentDefinition, Attempt, Failure, JobSpec, JobSummary, Plan, Source, Step, StepResult
 from tasks.presence import OrchestratorPresence, WorkerPresence
@@ -80,7 +80,7 @@ BEFORE: dict[str, type[BaseModel]] = {
 EVENTS = sorted(
     str(kind.model_fields["type"].default)
     for kind in vars(events).values()
-    if isinstance(kind, type) and issubclass(kind, BaseEvent) and kind is not BaseEvent
+    if isinstance(kind, type) and issubclass(kind, BaseEvent) and kind not in {BaseEvent, OtherEvent}
 )
 
 
@@ -130,16 +130,55 @@ def test_an_event_is_read_and_written_as_before(name: str) -> None:
     text = golden(f"event_{name}")
     event = EVENT.validate_json(text)
     assert event.type == name
+    assert not isinstance(event, OtherEvent)
     assert event.model_dump_json(indent=2) + "\n" == text
+
+
+def test_an_event_of_a_later_release_keeps_what_it_says() -> None:
+    text = golden("event_other")
+    event = EVENT.validate_json(text)
+    assert isinstance(event, OtherEvent)
+    assert event.model_dump_json(indent=2) + "\n" == text
+    content = json.loads(text)
+    flat = {**content, **content.pop("data")}
+    del flat["data"]
+    assert EVENT.validate_python(flat) == event
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_event_is_read_as_before_it_had_a_form(name: str) -> None:
+    text = golden(f"event_{name}")
+    assert EVENT.validate_json(text.replace('  "v": 1,\n', "")) == EVENT.validate_json(text)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_what_a_later_release_adds_to_an_event_is_left_out(name: str) -> None:
+    content = json.loads(golden(f"event_{name}"))
+
+    def grown(value: object) -> object:
+        if isinstance(value, dict):
+            fields = cast("dict[str, object]", value)
+            return {**{key: grown(item) for key, item in fields.items()}, "from_next_year": 1}
+        return value
+
+    assert EVENT.validate_python(grown(content)) == EVENT.validate_python(content)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_event_in_a_later_form_is_an_event_all_the_same(name: str) -> None:
+    content = {**json.loads(golden(f"event_{name}")), "v": 2}
+    event = EVENT.validate_python(content)
+    assert isinstance(event, OtherEvent)
+    assert (event.type, event.seq, event.v) == (name, content["seq"], 2)
 
 
 def test_every_golden_file_is_used() -> None:
     files = {path.name.removesuffix(".json") for path in GOLDEN.iterdir()}
-    assert files == {*MODELS, *BEFORE, *(f"event_{name}" for name in EVENTS), "job_result.schema"}
+    assert files == {*MODELS, *BEFORE, *(f"event_{name}" for name in [*EVENTS, "other"]), "job_result.schema"}
 
 
 def test_every_event_can_be_told_apart() -> None:
-    choices = TypeAdapter(JobEvent).json_schema()["discriminator"]["mapping"]
+    choices = KNOWN.json_schema()["discriminator"]["mapping"]
     assert sorted(choices) == EVENTS
 
 

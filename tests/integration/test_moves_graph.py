@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import pytest
 
-from tasks.errors import IncompatibleVersion
 from tasks.events import JobFinished, StepSkipped, ends_job
 from tasks.ids import SYNTHESIS_STEP, AttemptRef, JobId, StepId
 from tasks.models import Failure, Join, StepInput, StepResult
@@ -282,14 +281,6 @@ async def test_only_so_many_events_are_kept(moves_with: Callable[..., Moves]) ->
     kept = await moves.told(job)
     assert 100 <= len(kept) <= 200
     assert kept[-1].seq == (await moves.snapshots.job(job)).seq > 500
-
-
-async def test_an_event_of_a_later_release_is_refused_in_words(moves: Moves) -> None:
-    job = await moves.planned({"a": ()})
-    ref = await moves.running(job, "a")
-    await moves.attempts.report(ref, [("step_dreamt", '{"of":"sheep"}')])
-    with pytest.raises(IncompatibleVersion, match=job):
-        await moves.told(job)
 
 
 async def test_waiting_for_events_ends_with_the_first_one(moves: Moves) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from orchestrator.blocking import JobHandle
 from orchestrator.cli.tree import MARKS, JobView, Refresh, StepLine, follow
 from orchestrator.report import report
-from tasks.events import EVENT, JobEvent
+from tasks.events import EVENT, JobEvent, KnownEvent, OtherEvent
 from tasks.results import JobResult
 from tasks.states import StepStatus, TaskStatus
 from tests.unit.records import AT, JOB, make_job, make_step
@@ -52,6 +52,7 @@ LINES: list[tuple[JobEvent, str | None]] = [
     (of_step("step_handed_over", agent="search", to="sums", reason="x"), "find: search has handed it over to sums"),
     (of_step("message_posted", attempt=1, number=1, to="sums", text="See  b."), "find to sums: See b."),
     (event("job_paused"), "paused: as many steps as were asked for have begun"),
+    (event("job_paused", by="request"), "paused on request"),
     (event("job_continued", steps=2), "job goes on with 2 more steps"),
     (event("job_continued", steps=1), "job goes on with 1 more step"),
     (event("job_continued"), "job goes on with all steps"),
@@ -60,6 +61,9 @@ LINES: list[tuple[JobEvent, str | None]] = [
     (event("job_finished", status="failed", failure=FAILURE), "job failed: no [data]"),
     (event("plan_accepted", steps=["find"], rationale="It is  simple."), "plan: find (It is simple.)"),
     (event("plan_extended", step="replan", lacking=["a", "b"]), "plans again (replan): a, b without a result"),
+    (event("events_trimmed", first=3), "events 3 to 1 are not kept any more"),
+    (event("job_dreamt"), "job_dreamt (an event of a later release)"),
+    (of_step("step_dreamt", attempt=1, of="sheep"), "find: step_dreamt (an event of a later release)"),
 ]  # fmt: skip
 
 
@@ -69,8 +73,8 @@ def test_every_event_has_its_line(given: JobEvent, line: str | None) -> None:
 
 
 def test_all_kinds_of_events_were_tried() -> None:
-    union = get_args(get_args(JobEvent)[0])
-    assert {type(one) for one, _ in LINES} | {type(of_step("step_succeeded", attempt=1, usage={}))} == set(union)
+    union = {*get_args(get_args(KnownEvent)[0]), OtherEvent}
+    assert {type(one) for one, _ in LINES} | {type(of_step("step_succeeded", attempt=1, usage={}))} == union
 
 
 def test_a_reopened_job_shows_what_waits_again() -> None:
@@ -107,6 +111,15 @@ def test_a_step_is_marked_by_what_it_does(kind: str, values: dict[str, Any], sta
     view.apply(of_step(kind, **values))
     assert view.steps["find"].state == state
     assert state in MARKS
+
+
+@pytest.mark.parametrize("status", StepStatus)
+def test_a_view_that_begins_in_the_middle_shows_where_each_step_stands(status: StepStatus) -> None:
+    view = JobView(JOB)
+    view.begin(report(make_job(TaskStatus.IN_PROGRESS, make_step("find", status))))
+    assert view.status == "in_progress"
+    assert view.steps["find"].state in MARKS
+    assert "Do find." in shown(view)
 
 
 def shown(view: JobView) -> str:
