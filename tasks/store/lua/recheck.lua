@@ -9,7 +9,7 @@ for _, field in ipairs(redis.call('HKEYS', load)) do
     for _, member in ipairs(redis.call('ZRANGE', list, 0, tonumber(ARGV[3]) - 1)) do
       local id, step = string.match(member, '^([^:]*):(.*)$')
       local job = open_job(id)
-      local facts = redis.call('HMGET', job.steps, 's:' .. step, 'Q:' .. step)
+      local facts = redis.pcall('HMGET', job.steps, 's:' .. step, 'Q:' .. step)
       if facts[1] ~= status or facts[2] ~= queue then gone = gone + redis.call('ZREM', list, member) end
     end
   end
