@@ -22,9 +22,9 @@ from orchestrator.statistics import DAY
 from tasks.board import Board
 from tasks.events import JobEvent
 from tasks.ids import JobId, SessionId
-from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSummary, Plan
+from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, Plan
 from tasks.presence import OrchestratorPresence, WorkerPresence
-from tasks.results import DeadStep, JobResult, LedgerReport
+from tasks.results import DeadStep, JobResult, JobSummary, LedgerReport
 from tasks.sessions import AgentState, Block, Message, Policy, Role, SessionSummary, TaskState
 from tasks.settings import StoreSettings
 from tasks.states import FINAL_JOB, TaskStatus

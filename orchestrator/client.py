@@ -22,9 +22,10 @@ from orchestrator.sessions import AsyncSessionHandle
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.statistics import DAY, fleet_statistics, length, tool_reports
 from tasks.ids import SessionId, new_job_id, parse_job_id, session_id, session_partition
-from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSpec, JobSummary, Plan
+from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSpec, Plan
 from tasks.presence import OrchestratorPresence, WorkerPresence
 from tasks.queues import BUILT_IN
+from tasks.results import JobSummary
 from tasks.sessions import Policy, SessionSummary
 from tasks.settings import StoreSettings, read_settings
 from tasks.signing import SigningSettings
@@ -44,6 +45,7 @@ from tasks.store import (
     Turn,
 )
 from tasks.store.waits import WaitStore
+from tasks.telemetry.propagation import current_traceparent
 from tasks.tool_figures import FleetStatistics, ToolReport
 from tasks.usage import Budget
 
@@ -249,6 +251,7 @@ class AsyncTroupe:
 
     async def _submit(self, spec: JobSpec, turn: Turn | None = None) -> AsyncJobHandle:
         first = None if spec.plan is not None else first_step(spec.task, BUILT_IN, self.limits)
+        spec = spec.model_copy(update={"traceparent": current_traceparent()})
         return AsyncJobHandle(self, await self._jobs.submit(spec, first, turn))
 
     async def _send(self, session: SessionId, text: str, policy: Policy, options: JobOptions) -> AsyncJobHandle:

@@ -12,7 +12,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from tasks.ids import NAME, SESSION_ID, STEP_ID, JobId, SessionId, StepId, WorkerName
 from tasks.retries import RetryPolicy
-from tasks.states import StepStatus, TaskStatus
+from tasks.states import StepStatus
 from tasks.usage import Budget, Usage
 from tasks.wire import Wire
 
@@ -281,6 +281,8 @@ class JobSpec(Wire):
     """Further plans that may be made for what has no result; None: as the settings say, for jobs that are planned."""
     review: bool = False
     """Whether a model says if the results suffice, before the answer is written: it is planned again if not."""
+    traceparent: str | None = Field(default=None, max_length=200)
+    """The trace that its producer was in: a W3C header. It says what the job is part of, and not what is asked for."""
 
     @property
     def budget(self) -> Budget:
@@ -339,6 +341,8 @@ class StepInput(Wire):
     result: StepResult | None = None
     """Of one that did not succeed: what it had found until then, if anything."""
     failure: Failure | None = None
+    attempt: int = 0
+    """Its last one; 0: not known."""
 
 
 class Claim(Wire):
@@ -351,6 +355,8 @@ class Claim(Wire):
     """Time that is left for this attempt: the step's timeout, the rest of its total, or of the job's: the least."""
     inputs: tuple[StepInput, ...] = ()
     """Results of the dependencies; for those that did not succeed also of what they depended on."""
+    parent_attempt: int = 0
+    """Attempt that delegated the step; 0: none did."""
 
 
 class AgentDefinition(Wire):
@@ -382,16 +388,3 @@ class AgentDefinition(Wire):
     """Agents that it may hand its conversation over to."""
     budget: Budget | None = None
     """The most that all its steps of one job may consume together, with those that they delegate."""
-
-
-class JobSummary(Wire):
-    """One line of a list of jobs."""
-
-    job_id: JobId
-    task: str
-    status: TaskStatus
-    created_at: AwareDatetime
-    finished_at: AwareDatetime | None = None
-    steps_total: int = 0
-    steps_done: int = 0
-    cost_microusd: int = 0

@@ -194,3 +194,16 @@ class JobResult(Wire):
     error: ErrorReport | None
     paused: bool = False
     """Whether it stands still, with as many steps of work begun as were asked for, until it is told to go on."""
+
+
+class JobSummary(Wire):
+    """One line of a list of jobs."""
+
+    job_id: JobId
+    task: str
+    status: TaskStatus
+    created_at: AwareDatetime
+    finished_at: AwareDatetime | None = None
+    steps_total: int = 0
+    steps_done: int = 0
+    cost_microusd: int = 0

@@ -101,10 +101,11 @@ class AttemptStore:
         reply = cast("list[str]", await self.store.move(CLAIM, partition_of(ref.job), args))
         if not reply:
             return None
+        numbers = [int(one) for one in reply.pop().split()] if len(reply) % 4 == 0 else []
         whole = await self._with_apart(ref, reply)
         found = await self._found(ref, whole)
         with readable(ref.task_id):
-            return _read_claim(ref, whole, found)
+            return _read_claim(ref, whole, found, numbers)
 
     async def heartbeat(self, partition: int, refs: Sequence[AttemptRef]) -> dict[AttemptRef, Refusal]:
         """Renew the leases of one partition's attempts.
@@ -279,9 +280,10 @@ def refusal(status: str) -> Refusal:
     return Refusal.OVER
 
 
-def _read_claim(ref: AttemptRef, reply: Sequence[str], found: Mapping[str, str]) -> Claim:
+def _read_claim(ref: AttemptRef, reply: Sequence[str], found: Mapping[str, str], numbers: Sequence[int]) -> Claim:
     step = Step.model_validate_json(reply[1])
     inputs: list[StepInput] = []
+    attempts = dict(zip(range(3, len(reply), 4), numbers[1:], strict=False))
     for at in range(3, len(reply), 4):
         before = Step.model_validate_json(reply[at + 2])
         good = reply[at + 1] == StepStatus.SUCCEEDED
@@ -295,6 +297,7 @@ def _read_claim(ref: AttemptRef, reply: Sequence[str], found: Mapping[str, str])
                 status=known(StepStatus, reply[at + 1]),
                 result=StepResult.model_validate_json(known_result) if known_result else None,
                 failure=Failure.model_validate_json(fact) if fact and not good else None,
+                attempt=attempts.get(at, 0),
             )
         )
     left = timedelta(milliseconds=min(step.timeout_ms, max(int(reply[2]), 1)))
@@ -304,4 +307,5 @@ def _read_claim(ref: AttemptRef, reply: Sequence[str], found: Mapping[str, str])
         attempt=ref.attempt,
         deadline_ms=int(left / timedelta(milliseconds=1)),
         inputs=tuple(inputs),
+        parent_attempt=numbers[0] if numbers else 0,
     )

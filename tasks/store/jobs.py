@@ -115,9 +115,11 @@ class JobStore:
         """
         fingerprint, key = "", None
         if spec.idempotency_key is not None:
-            fingerprint = sha256(spec.model_dump_json(exclude={"id"}, exclude_defaults=True).encode()).hexdigest()[:32]
+            asked = spec.model_dump_json(exclude={"id", "traceparent"}, exclude_defaults=True)
+            fingerprint = sha256(asked.encode()).hexdigest()[:32]
             key = self.store.keys.idempotency(partition_of(spec.id), spec.idempotency_key)
         args = [*self._of_job(spec, first, fingerprint), *self._of_session(spec, turn), spec.max_steps or ""]
+        args.append(spec.traceparent or "")
         reply = cast(
             "list[str]",
             await self.store.move(SUBMIT, partition_of(spec.id), args, key=key or self.store.keys.job(spec.id)),

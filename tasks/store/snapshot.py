@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from tasks.errors import DamagedRecord, IncompatibleVersion, UnknownJob
 from tasks.ids import JobId
-from tasks.models import Attempt, Failure, JobSpec, JobSummary, Plan, Step, StepResult
+from tasks.models import Attempt, Failure, JobSpec, Plan, Step, StepResult
+from tasks.results import JobSummary
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
 from tasks.store.accounts import read_ledger
 from tasks.store.failures import translated

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ValidationError
 from tasks import events
 from tasks.events import EVENT, KNOWN, BaseEvent, OtherEvent
 from tasks.messages import StepMessage
-from tasks.models import AgentDefinition, Attempt, Failure, JobSpec, JobSummary, Plan, Source, Step, StepResult
+from tasks.models import AgentDefinition, Attempt, Failure, JobSpec, Plan, Source, Step, StepResult
 from tasks.presence import OrchestratorPresence, WorkerPresence
-from tasks.results import JobResult
+from tasks.results import JobResult, JobSummary
 from tasks.sessions import AgentState, SessionSummary, TaskState
 from tasks.usage import Usage
 
@@ -75,6 +75,8 @@ BEFORE: dict[str, type[BaseModel]] = {
     "plan_before_approvals": Plan,
     "job_spec_before_approvals": JobSpec,
     "job_result_before_approvals": JobResult,
+    "job_spec_before_traces": JobSpec,
+    "job_spec_least_before_traces": JobSpec,
 }
 """Forms of earlier releases, each without what came after it: read, and in the same words by default."""
 EVENTS = sorted(

@@ -21,6 +21,7 @@ ONE_DOOR = {
     "duckdb": ("workers/tools/table",),
     "mcp": ("workers/tools/mcp",),
     "mcp_types": ("workers/tools/mcp",),
+    "opentelemetry": ("tasks/telemetry/", "workers/telemetry/", "orchestrator/telemetry/"),
     "tantivy": ("workers/knowledge/",),
 }
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root)/\w")

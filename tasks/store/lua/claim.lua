@@ -2,11 +2,12 @@
 -- ARGV[3] sources, [4] job id, [5] step, [6] attempt, [7] worker, [8] lease ms, [9] token
 -- A claim whose reply was lost is made again with its token, and gets the same reply.
 -- Reply: {} when it is not to be had, else {job spec, step spec, ms left of step and job, then four an input:
---   step, its status, its spec, its result or failure}
+--   step, its status, its spec, its result or failure; at the end, in one string: the attempt that its parent is at
+--   (0: it has none), then of each input the attempt that it is at}
 -- Inputs: the dependencies; in place of one that did not succeed also what that one depended on, so that no
 -- finished result is lost behind a failed step.
 local job, step, attempt = open_job(ARGV[4]), ARGV[5], ARGV[6]
-local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'i:' .. step, 'c:' .. step, 'T:' .. step)
+local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'i:' .. step, 'c:' .. step, 'T:' .. step, 'p:' .. step)
 local again = facts[1] == 'running' and facts[2] == attempt and facts[4] == ARGV[9]
 if not again and (not may(ARGV[3], facts[1]) or facts[2] ~= attempt) then
   count('x', redis.call('HGET', job.steps, 'Q:' .. step) or '-', 1)
@@ -26,6 +27,8 @@ end
 
 local of_job = redis.call('HMGET', job.key, 'spec', 'deadline')
 local reply = { of_job[1], redis.call('HGET', job.specs, step), ms(earliest(tonumber(of_job[2]), facts[5]) - now) }
+local parent = string.match(facts[6] or '', '^%S+')
+local numbers = { parent and redis.call('HGET', job.steps, 'a:' .. parent) or '0' }
 local seen, work = {}, {}
 for id in string.gmatch(facts[3] or '', '%S+') do work[#work + 1] = id end
 local at = 1
@@ -34,8 +37,9 @@ while at <= #work do
   at = at + 1
   if not seen[id] then
     seen[id] = true
-    local input = redis.call('HMGET', job.steps, 's:' .. id, 'i:' .. id)
+    local input = redis.call('HMGET', job.steps, 's:' .. id, 'i:' .. id, 'a:' .. id)
     local good = input[1] == 'succeeded'
+    numbers[#numbers + 1] = input[3] or '0'
     reply[#reply + 1] = id
     reply[#reply + 1] = input[1]
     reply[#reply + 1] = redis.call('HGET', job.specs, id)
@@ -47,4 +51,5 @@ while at <= #work do
     end
   end
 end
+reply[#reply + 1] = table.concat(numbers, ' ')
 return reply

@@ -9,7 +9,8 @@
 -- [23] '1': a replay, whose journals were filled by `seed`; they stay as they are,
 -- [24] session or '', [25] what to do when another job of it is open: reject | queue | interrupt | rollback,
 -- [26], [27] the user's message and its metadata, [28] ttl ms of the session, [29] most messages, [30] longest line,
--- [31] failure of jobs that give way, [32] most steps of work that may begin, or ''
+-- [31] failure of jobs that give way, [32] most steps of work that may begin, or '',
+-- [33] the trace that its producer was in, or ''
 -- Reply: {id of the job, 1 created | 0 there before | -1 refused, fingerprint of the one there | what is full:
 --   jobs | tenant | busy (then the id is that of the job whose turn it is)}
 local id, spec, step, step_spec = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
@@ -50,6 +51,7 @@ keep_apart(job, 'plan', ARGV[21])
 if ARGV[22] ~= '' then redis.call('HSET', job.key, 'brief', ARGV[22]) end
 if ARGV[23] ~= '' then redis.call('HSET', job.key, 'replay', ARGV[23]) end
 if ARGV[32] ~= '' then redis.call('HSET', job.key, 'allow', ARGV[32]) end
+if ARGV[33] ~= '' then redis.call('HSET', job.key, 'trace', ARGV[33]) end
 local begins = true
 if session then
   make_session(session, 'troupe', ARGV[28], ARGV[29])
