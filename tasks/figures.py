@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import AwareDatetime
 
+from tasks.histogram import middle_of
 from tasks.usage import Usage
 from tasks.wire import Wire
 
@@ -15,9 +16,13 @@ class Durations:
     """How long things took."""
 
     count: int = 0
-    total_ms: int = 0
     buckets: Counter[int] = field(default_factory=Counter[int])
     """By `tasks.histogram.bucket_of`."""
+
+    @property
+    def total_ms(self) -> float:
+        """All together, from the middles of the buckets: off by less than 5 percent."""
+        return sum(middle_of(bucket) * count for bucket, count in self.buckets.items())
 
 
 @dataclass(slots=True)

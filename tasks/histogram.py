@@ -31,5 +31,10 @@ def percentile(buckets: Mapping[int, int], share: float) -> float | None:
     for bucket in sorted(buckets):
         rank -= buckets[bucket]
         if rank <= 0:
-            return LEAST_MS * GROWTH**bucket * 2 / (GROWTH + 1)
+            return middle_of(bucket)
     return None
+
+
+def middle_of(bucket: int) -> float:
+    """What a duration in this bucket is read as, in ms."""
+    return LEAST_MS * GROWTH**bucket * 2 / (GROWTH + 1)

@@ -1,17 +1,16 @@
 """What the fleet has counted: totals, windows of time, and how its queues stand. See lua/figures.lua.
 
-Fields of the totals, `<kind> <name>`; times are a count in each bucket (`<letter>b:<bucket>`) and milliseconds in all
-(`<letter>t`):
+Fields of the totals, `<kind> <name>`; times are a count in each bucket of tasks/histogram.py:
 
 | kind | name | |
 | --- | --- | --- |
 | `j` | submitted or final status | jobs |
-| `jb:` `jt` | | from submit to the end |
+| `jt:<bucket>` | | from submit to the end |
 | `tj:<status>` | tenant | jobs |
 | `s` | `<status> <agent>` | steps that ended |
-| `ab:` `at` | `<outcome> <agent>` | attempts, from the claim to their end |
-| `ob:` `ot` | queue | from ready to dispatched |
-| `pb:` `pt` | queue | from dispatched to claimed |
+| `a:<bucket>` | `<outcome> <agent>` | attempts, from the claim to their end |
+| `o:<bucket>` | queue | from ready to dispatched |
+| `p:<bucket>` | queue | from dispatched to claimed |
 | `r` | queue | retries |
 | `x` | queue | messages that came twice or too late |
 | `b` | what a budget limits | calls that were not allowed |
@@ -139,17 +138,9 @@ def _spent(usages: dict[str, Usage], key: str, part: str, value: int) -> None:
     usages[key] = usages.get(key, Usage()) + Usage.model_validate({_USAGE[int(part) - 1]: value})
 
 
-def _running(found: FleetFigures, name: str) -> Durations:
-    return found.running.setdefault(_pair(name), Durations())
-
-
 def _attempts(found: FleetFigures, part: str, name: str, value: int) -> None:
-    _bucket(_running(found, name), part, value)
+    _bucket(found.running.setdefault(_pair(name), Durations()), part, value)
     found.attempts[_pair(name)] += value
-
-
-def _longer(times: Durations, value: int) -> None:
-    times.total_ms += value
 
 
 def _of_leaf(found: FleetFigures, part: str, name: str, value: int) -> None:
@@ -180,16 +171,12 @@ def _tenant_jobs(found: FleetFigures, part: str, name: str, value: int) -> None:
 _Take = Callable[[FleetFigures, str, str, int], None]
 _TAKE: Final[dict[str, _Take]] = {
     "j": _counter(lambda found: found.jobs),
-    "jb": lambda found, part, _name, value: _bucket(found.job_times, part, value),
-    "jt": lambda found, _part, _name, value: _longer(found.job_times, value),
+    "jt": lambda found, part, _name, value: _bucket(found.job_times, part, value),
     "tj": _tenant_jobs,
     "s": _steps,
-    "ab": _attempts,
-    "at": lambda found, _part, name, value: _longer(_running(found, name), value),
-    "ob": lambda found, part, name, value: _bucket(found.dispatch.setdefault(name, Durations()), part, value),
-    "ot": lambda found, _part, name, value: _longer(found.dispatch.setdefault(name, Durations()), value),
-    "pb": lambda found, part, name, value: _bucket(found.pickup.setdefault(name, Durations()), part, value),
-    "pt": lambda found, _part, name, value: _longer(found.pickup.setdefault(name, Durations()), value),
+    "a": _attempts,
+    "o": lambda found, part, name, value: _bucket(found.dispatch.setdefault(name, Durations()), part, value),
+    "p": lambda found, part, name, value: _bucket(found.pickup.setdefault(name, Durations()), part, value),
     "r": _counter(lambda found: found.retries),
     "x": _counter(lambda found: found.dropped),
     "b": _counter(lambda found: found.refused),

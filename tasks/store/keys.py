@@ -15,7 +15,7 @@
 | `<p>:{N}:job:asked` | sorted set: `job:step key` → asked, Unix ms | park, outcome | permanent; answers empty it |
 | `<p>:{N}:job:totals` | hash: what the fleet counted since ever: lua/figures.lua | moves | permanent; bounded |
 | `<p>:{N}:job:totals:<seconds>:<number>` | hash: the totals when that stretch began | moves | 80 min, 27 h, 7.75 d |
-| `<p>:{N}:job:<queue>:<status>` | sorted set: ready, dispatched, running steps → since | moves | permanent |
+| `<p>:{N}:job:<queue>:present` | sorted set: its ready, dispatched, running steps: figures.lua | moves | permanent |
 | `<p>:{N}:job:<id>` | hash: spec, status, counters | moves | deadline + retention, then retention |
 | `<p>:{N}:job:<id>:steps` | hash: fields below | moves | as the job |
 | `<p>:{N}:job:<id>:specs` | hash: step → its definition | submit, extend | as the job |
@@ -83,9 +83,7 @@ PERMANENT: Final = (
     "session:index",
     "job:totals",
     "line",
-    "ready",
-    "dispatched",
-    "running",
+    "present",
     "workers",
     "workers:until",
     "orchestrators",

@@ -105,12 +105,14 @@ local function leave_line(job, step)
   local list = job.key .. ':wait:' .. queue
   if redis.call('LREM', list, 1, step) == 0 then return end
   uncount('N:' .. queue, 1)
+  hide(queue, job.id .. ':' .. step)
   if redis.call('EXISTS', list) == 0 then redis.call('ZREM', base .. queue .. ':line', job.id) end
 end
 
 local function release(job, step)
   if redis.call('HDEL', job.steps, 'g:' .. step) == 0 then return end
   local queue = redis.call('HGET', job.steps, 'Q:' .. step)
+  hide(queue, job.id .. ':' .. step)
   uncount('F:' .. queue, 1)
   uncount('T:' .. (redis.call('HGET', job.key, 'tenant') or ''), 1)
   redis.call('HINCRBY', job.key, 'flying', -1)
@@ -121,11 +123,12 @@ end
 local function leave_lines(job)
   for _, queue in ipairs(redis.call('SMEMBERS', waits)) do
     local list = job.key .. ':wait:' .. queue
-    local count = redis.call('LLEN', list)
-    if count > 0 then
+    local steps = redis.call('LRANGE', list, 0, -1)
+    if #steps > 0 then
+      for _, step in ipairs(steps) do hide(queue, job.id .. ':' .. step) end
       redis.call('DEL', list)
       redis.call('ZREM', base .. queue .. ':line', job.id)
-      uncount('N:' .. queue, count)
+      uncount('N:' .. queue, #steps)
     end
   end
 end
@@ -158,7 +161,7 @@ local function is_held(job, step)
     redis.call('HSET', job.steps, 'b:' .. step, 1)
     return false
   end
-  set_status(job, step, 'blocked', 'h:' .. step, 1)
+  redis.call('HSET', job.steps, 'h:' .. step, 1, 's:' .. step, 'blocked')
   if not facts[3] then
     local held = redis.call('HGET', job.key, 'held')
     redis.call('HSET', job.key, 'held', held and held .. ' ' .. step or step)
@@ -169,14 +172,12 @@ end
 
 local function to_ready(job, step)
   if is_held(job, step) then return end
-  set_status(job, step, 'ready')
-  if is_paused(job) then -- `go_on` finds it
-    hide_ready(job, step)
-    return redis.call('ZREM', timers, job.id .. ':' .. step)
-  end
+  redis.call('HSET', job.steps, 's:' .. step, 'ready')
+  if is_paused(job) then return redis.call('ZREM', timers, job.id .. ':' .. step) end -- `go_on` finds it
   local facts = redis.call('HMGET', job.steps, 'Q:' .. step, 'y:' .. step, 'z:' .. step, 'T:' .. step)
   start_clocks(job, step, facts[2], facts[3], facts[4])
   local queue = facts[1]
+  show(job, step, queue, 'ready')
   if tonumber(redis.call('HGET', load, 'N:' .. queue) or '0') == 0 and has_room(job, queue) then
     take_slot(job, step, queue)
   else

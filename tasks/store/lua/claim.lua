@@ -15,12 +15,13 @@ if not again and (not may(ARGV[3], facts[1]) or facts[2] ~= attempt) then
 end
 
 if not again then
-  local since = set_status(job, step, 'running', 'w:' .. step, ARGV[7], 't:' .. step, ms(now), 'c:' .. step, ARGV[9])
+  redis.call('HSET', job.steps, 's:' .. step, 'running', 'w:' .. step, ARGV[7], 't:' .. step, ms(now), 'c:' .. step, ARGV[9])
   redis.call('ZADD', timers, ms(now + tonumber(ARGV[8])), job.id .. ':' .. step)
   redis.call('HSETNX', job.key, 'started', ms(now))
   emit(job, 'step_started', step, attempt, cjson.encode({ worker = ARGV[7] }))
   local of_step = redis.call('HMGET', job.steps, 'Q:' .. step, 'q:' .. step)
-  if since then count_time('p', of_step[1], now - since) end
+  show(job, step, of_step[1], 'running')
+  count_time('p', of_step[1], now - tonumber(of_step[2]))
   local latest = redis.call('HGET', load, 'C:' .. of_step[1])
   if tonumber(of_step[2]) > tonumber(latest or '0') then redis.call('HSET', load, 'C:' .. of_step[1], of_step[2]) end
 end

@@ -6,12 +6,14 @@
 local reply = {}
 for at = 6, #ARGV, 3 do
   local job, step, attempt = open_job(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
-  local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'e:' .. step, 'T:' .. step)
+  local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'e:' .. step, 'T:' .. step, 'Q:' .. step)
   local spec = ''
   if is_paused(job) then spec = ''
   elseif may(ARGV[3], facts[1]) and tonumber(facts[2] or '0') + 1 == tonumber(attempt) then
-    local since = set_status(job, step, 'dispatched', 'a:' .. step, attempt, 'q:' .. step, ms(now))
-    if since then count_time('o', redis.call('HGET', job.steps, 'Q:' .. step), now - since) end
+    redis.call('HSET', job.steps, 's:' .. step, 'dispatched', 'a:' .. step, attempt, 'q:' .. step, ms(now))
+    local since = redis.call('ZSCORE', base .. facts[5] .. ':present', job.id .. ':' .. step)
+    if since then count_time('o', facts[5], now - tonumber(since)) end
+    show(job, step, facts[5], 'dispatched')
     local due = earliest(now + tonumber(ARGV[5]), facts[3], facts[4])
     redis.call('ZADD', timers, ms(due), job.id .. ':' .. step)
     emit(job, 'step_dispatched', step, attempt)

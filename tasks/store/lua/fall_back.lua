@@ -8,7 +8,6 @@ local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'T:' ..
 if not may(ARGV[3], facts[1]) or (facts[2] or '0') ~= attempt then return 0 end
 if now_of(job) >= earliest(tonumber(redis.call('HGET', job.key, 'deadline')), facts[3]) then return 3 end
 if facts[1] == 'ready' then leave_line(job, step) end
-set_status(job, step, 'blocked') -- out of the list of its queue, which changes
 release(job, step)
 redis.call('HSET', job.specs, step, ARGV[7])
 redis.call('HSET', job.steps, 'Q:' .. step, ARGV[8])

@@ -28,7 +28,7 @@ for key in keys_waited_for(job, step) do all[#all + 1], known[key] = key, true e
 for _, key in ipairs(keys) do if not known[key] then all[#all + 1] = key end end
 redis.call('HSET', job.waits, '# ' .. step, table.concat(all, ' '))
 keep_alive(job, job.waits)
-set_status(job, step, 'parked')
+redis.call('HSET', job.steps, 's:' .. step, 'parked')
 redis.call('HDEL', job.steps, 'e:' .. step)
 lose_calls(job, step)
 release(job, step)

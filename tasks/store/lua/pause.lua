@@ -19,8 +19,7 @@ for step in string.gmatch(facts[2], '%S+') do
     elseif of_step[1] == 'dispatched' then -- its message is stale from now on, and it was never begun
       redis.call('HINCRBY', job.steps, 'u:' .. step, 1)
     end
-    set_status(job, step, 'ready')
-    hide_ready(job, step)
+    redis.call('HSET', job.steps, 's:' .. step, 'ready')
     redis.call('ZREM', timers, job.id .. ':' .. step)
     lose_calls(job, step)
     release(job, step)

@@ -4,13 +4,15 @@
 local gone = 0
 for _, field in ipairs(redis.call('HKEYS', load)) do
   local queue = string.match(field, '^[FNW]:(.+)$')
-  for status in pairs(queue and SHOWN or {}) do
-    local list = base .. queue .. ':' .. status
-    for _, member in ipairs(redis.call('ZRANGE', list, 0, tonumber(ARGV[3]) - 1)) do
+  for status, rank in pairs(queue and RANKS or {}) do
+    local from, to = ms(rank * RANK), '(' .. ms((rank + 1) * RANK)
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', base .. queue .. ':present', from, to, 'LIMIT', 0, ARGV[3])) do
       local id, step = string.match(member, '^([^:]*):(.*)$')
-      local job = open_job(id)
-      local facts = redis.pcall('HMGET', job.steps, 's:' .. step, 'Q:' .. step)
-      if facts[1] ~= status or facts[2] ~= queue then gone = gone + redis.call('ZREM', list, member) end
+      local facts = redis.pcall('HMGET', open_job(id).steps, 's:' .. step, 'Q:' .. step)
+      if facts[1] ~= status or facts[2] ~= queue then
+        hide(queue, member)
+        gone = gone + 1
+      end
     end
   end
 end

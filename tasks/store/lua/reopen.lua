@@ -83,11 +83,11 @@ for _, step in ipairs(order) do
     redis.call('HDEL', job.big, 'r:' .. step)
     redis.call('ZREM', base .. 'dead', job.id .. ':' .. step)
     if is_open(will[step]) then
-      set_status(job, step, 'blocked', 'q:' .. step, ms(now))
+      redis.call('HSET', job.steps, 's:' .. step, 'blocked', 'q:' .. step, ms(now))
       opened = opened + 1
       if will[step] == 'ready' then ready[#ready + 1] = step else await_join(job, step) end
     else
-      set_status(job, step, will[step], 'f:' .. step, ms(now))
+      redis.call('HSET', job.steps, 's:' .. step, will[step], 'f:' .. step, ms(now))
       emit(job, 'step_skipped', step)
     end
   end

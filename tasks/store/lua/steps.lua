@@ -20,7 +20,7 @@ local function write_step(job, at)
     elseif not status or is_open(status) then rest = rest + 1 end
   end
   redis.call('HSET', job.specs, step, ARGV[at + 5])
-  set_status(job, step, 'blocked', 'k:' .. step, ARGV[at + 1], 'j:' .. step, ARGV[at + 2],
+  redis.call('HSET', job.steps, 's:' .. step, 'blocked', 'k:' .. step, ARGV[at + 1], 'j:' .. step, ARGV[at + 2],
     'i:' .. step, ARGV[at + 3], 'd:' .. step, ARGV[at + 4], 'r:' .. step, rest, 'o:' .. step, good,
     'Q:' .. step, ARGV[at + 6])
   if ARGV[at + 9] ~= '0' then redis.call('HSET', job.steps, 'K:' .. step, ARGV[at + 9]) end
@@ -38,7 +38,7 @@ local function await_join(job, step)
 end
 
 close_step = function(job, step, status)
-  set_status(job, step, status, 'f:' .. step, ms(now))
+  redis.call('HSET', job.steps, 's:' .. step, status, 'f:' .. step, ms(now))
   count('s', status .. ' ' .. agent_of(job, step), 1)
   redis.call('HINCRBY', job.key, 'open', -1)
   redis.call('HINCRBY', job.key, 'done', 1)
@@ -70,7 +70,7 @@ end
 local function count_job(job, status)
   local facts = redis.call('HMGET', job.key, 'tenant', 'created')
   count('j', status, 1)
-  if status ~= 'submitted' then count_time('j', '', now - tonumber(facts[2])) end
+  if status ~= 'submitted' then count_time('jt', '', now - tonumber(facts[2])) end
   if facts[1] and facts[1] ~= '' then count('tj:' .. status, facts[1], 1) end
 end
 
@@ -182,7 +182,7 @@ end
 
 -- The attempt ended without success; what follows is the orchestrator's decision.
 local function falter(job, step, attempt, outcome, usage, failure)
-  set_status(job, step, 'delayed')
+  redis.call('HSET', job.steps, 's:' .. step, 'delayed')
   if outcome == 'lost' then redis.call('HINCRBY', job.steps, 'x:' .. step, 1)
   elseif outcome == 'failed' then redis.call('HINCRBY', job.steps, 'n:' .. step, 1) end
   redis.call('ZREM', timers, job.id .. ':' .. step)

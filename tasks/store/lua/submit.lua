@@ -64,7 +64,7 @@ if step ~= '' then
   redis.call('HSET', job.steps, 'k:' .. step, 'plan', 'q:' .. step, ms(now), 'Q:' .. step, ARGV[16])
   limit(job, step, ARGV[18], ARGV[19])
   redis.call('HSET', job.specs, step, step_spec)
-  if begins then to_ready(job, step) else set_status(job, step, 'blocked') end
+  if begins then to_ready(job, step) else redis.call('HSET', job.steps, 's:' .. step, 'blocked') end
 else
   redis.call('HSET', job.steps, 'v', 1)
   redis.call('HSET', job.specs, ' ', '')
