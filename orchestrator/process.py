@@ -118,7 +118,9 @@ class Orchestrator:
             return []
         from orchestrator.metrics.serving import OrchestratorMetrics  # the library takes 80 ms to load
 
-        self.metrics = OrchestratorMetrics(self.metrics_settings, self.store_settings, self.name, self.publisher.depths)
+        self.metrics = OrchestratorMetrics(
+            self.metrics_settings, self.store_settings, self.name, self.publisher.lengths
+        )
         self.watch = self.metrics.figures
         presence = self.metrics.start()
         self.announced.append(presence)

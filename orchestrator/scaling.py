@@ -63,6 +63,9 @@ class ScaleBounds:
             raise ContractError(f"within: {self.within} is no time")
 
 
+USUAL_BOUNDS: Final = ScaleBounds()
+
+
 class Scale(Wire):
     """How many workers one queue wants, and why."""
 

@@ -25,18 +25,18 @@ class FleetCollector(Collector):
     def __init__(
         self,
         read: Callable[[], FleetReading],
-        depths: Callable[[Mapping[str, list[str]]], dict[str, int]],
+        lengths: Callable[[Mapping[str, list[str]]], dict[str, int]],
         within_s: float = WITHIN_S,
     ) -> None:
         """Read nothing yet.
 
         Args:
             read: Looks at the store.
-            depths: Messages in the broker for each queue, by the broker's queues of each.
+            lengths: Messages in the broker for each queue, by the broker's queues of each.
         """
         self._queues: Mapping[str, list[str]] = {}
         self._fleet = Bounded("store", read, within_s)
-        self._broker = Bounded("broker", lambda: depths(self._queues), within_s)
+        self._broker = Bounded("broker", lambda: lengths(self._queues), within_s)
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: registering it must not read."""
@@ -57,11 +57,11 @@ class FleetCollector(Collector):
             yield from broker_families(found)
 
 
-def fleet_collector(settings: StoreSettings, depths: Callable[[Sequence[str]], dict[str, int]]) -> FleetCollector:
+def fleet_collector(settings: StoreSettings, lengths: Callable[[Sequence[str]], dict[str, int]]) -> FleetCollector:
     """The collector of a fleet.
 
     Args:
-        depths: Messages in each of the broker's queues; raises BrokerUnavailable.
+        lengths: Messages in each of the broker's queues; raises BrokerUnavailable.
     """
 
     async def read() -> FleetReading:
@@ -72,7 +72,7 @@ def fleet_collector(settings: StoreSettings, depths: Callable[[Sequence[str]], d
             await store.close()
 
     def look(queues: Mapping[str, list[str]]) -> dict[str, int]:
-        found = depths(sorted({name for names in queues.values() for name in names}))
+        found = lengths(sorted({name for names in queues.values() for name in names}))
         return {queue: sum(found[name] for name in names) for queue, names in queues.items()}
 
     return FleetCollector(lambda: asyncio.run(read()), look)

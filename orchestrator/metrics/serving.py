@@ -33,11 +33,11 @@ class OrchestratorMetrics:
         settings: MetricsSettings,
         store: StoreSettings,
         name: WorkerName,
-        depths: Callable[[Sequence[str]], dict[str, int]],
+        lengths: Callable[[Sequence[str]], dict[str, int]],
     ) -> None:
         self._own = OwnFigures(ROLE, name)
         self.figures = OrchestratorFigures(self._own.registry)
-        self._own.registry.register(fleet_collector(store, depths))
+        self._own.registry.register(fleet_collector(store, lengths))
         self._exporter = Exporter(self._own.registry, settings)
         self._name = name
 

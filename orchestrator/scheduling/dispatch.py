@@ -46,7 +46,7 @@ class Publisher:
         Raises:
             BrokerUnavailable: the broker does not answer.
         """
-        return (await asyncio.get_running_loop().run_in_executor(self.thread, self.depths, [name]))[name]
+        return (await asyncio.get_running_loop().run_in_executor(self.thread, self.lengths, [name]))[name]
 
     async def close(self) -> None:
         """Let the thread finish, then close the connections."""
@@ -89,7 +89,7 @@ class Publisher:
             **task.properties,
         )
 
-    def depths(self, names: Sequence[str]) -> dict[str, int]:
+    def lengths(self, names: Sequence[str]) -> dict[str, int]:
         """Messages waiting in each of these queues, over all priorities. Blocks, with a connection of its own.
 
         Raises:
