@@ -159,7 +159,7 @@ class WorkerProcess:
             waits=WaitStore(self.store),
             board=BoardStore(self.store),
             people=People(read_settings(SigningSettings).read(), self.settings.approval_expires),
-            observers=self.observers,
+            observers=(*self.observers, *([self.metrics.observer] if self.metrics is not None else [])),
         )
 
     async def _announce(self) -> None:

@@ -47,7 +47,8 @@ def _counters(totals: FleetFigures) -> Iterator[Metric]:
         "troupe_duplicates_dropped", "Messages that came twice or too late.", ["queue"], _one(totals.dropped)
     )
     yield _counter("troupe_budget_refusals", "Calls that a budget did not allow.", ["budget"], _one(totals.refused))
-    yield _counter("troupe_unanswered_calls", "Model calls whose answer nobody got.", [], {(): totals.unanswered})
+    # A gauge: an answer may come after all.
+    yield _gauge("troupe_unanswered_calls", "Model calls whose answer nobody got.", [], {(): totals.unanswered})
 
 
 def _consumed(usage: Mapping[tuple[str, str], Usage]) -> Iterator[Metric]:

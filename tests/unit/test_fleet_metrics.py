@@ -45,7 +45,7 @@ def test_counts_are_those_of_the_store(sample: Sample) -> None:
     assert sample("troupe_retries_total", queue="search") == 3
     assert sample("troupe_duplicates_dropped_total", queue="search") == 4
     assert sample("troupe_budget_refusals_total", budget="cost") == 2
-    assert sample("troupe_unanswered_calls_total") == 1
+    assert sample("troupe_unanswered_calls") == 1
 
 
 def test_usage_is_by_agent_model_and_kind_of_token(sample: Sample) -> None:

@@ -11,6 +11,7 @@ from tasks.metrics.pulse import keep_pulse
 from tasks.metrics.settings import MetricsSettings
 from tasks.presence import MetricsPresence
 from workers.metrics.figures import WorkerFigures
+from workers.metrics.observer import MetricsObserver
 
 ROLE: Final = "worker"
 
@@ -20,7 +21,7 @@ class WorkerMetrics:
 
     def __init__(self, settings: MetricsSettings, name: WorkerName, *, running: Callable[[], int], slots: int) -> None:
         self._own = OwnFigures(ROLE, name)
-        self.figures = WorkerFigures(self._own.registry, running, slots)
+        self.observer = MetricsObserver(WorkerFigures(self._own.registry, running, slots))
         self._exporter = Exporter(self._own.registry, settings)
         self._name = name
 
