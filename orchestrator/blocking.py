@@ -17,20 +17,22 @@ from orchestrator.dead import AsyncDeadList
 from orchestrator.handle import AsyncJobHandle
 from orchestrator.recording import Recording
 from orchestrator.request import JobOptions
+from orchestrator.scaling import USUAL_BOUNDS, Scale, ScaleBounds
 from orchestrator.sessions import AsyncSessionHandle
 from orchestrator.statistics import DAY
 from tasks.board import Board
 from tasks.events import JobEvent
 from tasks.ids import JobId, SessionId
 from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, Plan
-from tasks.presence import OrchestratorPresence, WorkerPresence
+from tasks.presence import MetricsPresence, OrchestratorPresence, WorkerPresence
 from tasks.results import DeadStep, JobResult, JobSummary, LedgerReport
 from tasks.sessions import AgentState, Block, Message, Policy, Role, SessionSummary, TaskState
 from tasks.settings import StoreSettings
 from tasks.states import FINAL_JOB, TaskStatus
+from tasks.statistics import FleetStatistics
 from tasks.store import Pruned
 from tasks.store.sessions import NEWEST
-from tasks.tool_figures import FleetStatistics, ToolReport
+from tasks.tool_figures import ToolReport
 from tasks.usage import Budget
 
 T = TypeVar("T")
@@ -142,6 +144,14 @@ class Troupe:
     def stats(self, since: float | timedelta = DAY) -> FleetStatistics:
         """What the fleet did: see `AsyncTroupe.stats`."""
         return self._run(self._troupe.stats(since))
+
+    def scale(self, bounds: ScaleBounds = USUAL_BOUNDS) -> list[Scale]:
+        """How many workers each queue wants: see `AsyncTroupe.scale`."""
+        return self._run(self._troupe.scale(bounds))
+
+    def metrics(self) -> list[MetricsPresence]:
+        """Where living processes serve their figures for Prometheus."""
+        return self._run(self._troupe.metrics())
 
     @property
     def people(self) -> "People":

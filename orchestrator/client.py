@@ -18,18 +18,21 @@ from orchestrator.planning.check import first_step
 from orchestrator.recording import Recording
 from orchestrator.recording.taking import submit_replay
 from orchestrator.request import JobOptions, job_spec, length_of
+from orchestrator.scaling import MEASURED, USUAL_BOUNDS, Scale, ScaleBounds, loads, scale
+from orchestrator.scheduling.windows import read_limits
 from orchestrator.sessions import AsyncSessionHandle
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.statistics import DAY, fleet_statistics, length, tool_reports
 from tasks.ids import SessionId, new_job_id, parse_job_id, session_id, session_partition
 from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSpec, Plan
-from tasks.presence import OrchestratorPresence, WorkerPresence
+from tasks.presence import MetricsPresence, OrchestratorPresence, WorkerPresence
 from tasks.queues import BUILT_IN
 from tasks.results import JobSummary
 from tasks.sessions import Policy, SessionSummary
 from tasks.settings import StoreSettings, read_settings
 from tasks.signing import SigningSettings
 from tasks.states import FINAL_JOB, TaskStatus
+from tasks.statistics import FleetStatistics
 from tasks.store import (
     BoardStore,
     Endings,
@@ -44,9 +47,10 @@ from tasks.store import (
     ToolStats,
     Turn,
 )
+from tasks.store.figures import FigureStore
 from tasks.store.waits import WaitStore
 from tasks.telemetry.propagation import current_traceparent
-from tasks.tool_figures import FleetStatistics, ToolReport
+from tasks.tool_figures import ToolReport
 from tasks.usage import Budget
 
 
@@ -233,8 +237,22 @@ class AsyncTroupe:
         return tool_reports(await self._fleet.tools(), counted)
 
     async def stats(self, since: float | timedelta = DAY) -> FleetStatistics:
-        """What the fleet did since then: see `tools`."""
-        return fleet_statistics(await ToolStats(self._store).read(length(since)))
+        """What the fleet did since then: throughput, success, durations, tools, tokens and cost; see `tools`."""
+        wanted = length(since)
+        counted = await ToolStats(self._store).read(wanted)
+        return fleet_statistics(counted, await FigureStore(self._store).window(wanted))
+
+    async def scale(self, bounds: ScaleBounds = USUAL_BOUNDS) -> list[Scale]:
+        """How many workers each queue wants now, by name; see `orchestrator.scaling.scale`."""
+        figures = FigureStore(self._store)
+        recent = await figures.window(MEASURED)
+        queues, workers = await figures.queues(), await self._fleet.workers()
+        found = loads(queues, workers, recent.running, recent.until, read_limits(self.limits.queue_limits))
+        return [scale(load, bounds) for load in found]
+
+    async def metrics(self) -> list[MetricsPresence]:
+        """Where living processes serve their figures for Prometheus."""
+        return await self._fleet.metrics()
 
     async def close(self) -> None:
         """Give the connections back."""

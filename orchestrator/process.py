@@ -8,10 +8,11 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import timedelta
 from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -19,13 +20,19 @@ from orchestrator.scheduling.acting import Actor
 from orchestrator.scheduling.dispatch import Publisher
 from orchestrator.scheduling.windows import windows
 from orchestrator.settings import OrchestratorSettings
+from orchestrator.watching import NobodyWatches, Watch
 from tasks.app import make_app
 from tasks.errors import DamagedRecord, TransientError, TroupeError
 from tasks.ids import WorkerName
+from tasks.metrics.settings import MetricsSettings
 from tasks.presence import OrchestratorPresence
 from tasks.settings import StoreSettings
 from tasks.store import FleetStore, JobStore, Outbox, Pruning, Store
+from tasks.store.fleet import Presence
 from tasks.store.jobs import SWEEP_BATCH, Swept
+
+if TYPE_CHECKING:
+    from orchestrator.metrics.serving import OrchestratorMetrics
 
 log = structlog.get_logger("orchestrator")
 
@@ -47,8 +54,14 @@ PAUSE: Final = timedelta(seconds=0.5)
 class Orchestrator:
     """One replica."""
 
-    def __init__(self, store_settings: StoreSettings, settings: OrchestratorSettings) -> None:
+    def __init__(
+        self,
+        store_settings: StoreSettings,
+        settings: OrchestratorSettings,
+        metrics: MetricsSettings | None = None,
+    ) -> None:
         self.settings = settings
+        self.metrics_settings = metrics
         self.store_settings = store_settings
         self.name = WorkerName(f"orchestrator@{socket.gethostname()}:{os.getpid()}")
         self.store = Store(store_settings)
@@ -57,13 +70,16 @@ class Orchestrator:
         self.actor = Actor(self.store, self.publisher, self.outbox, settings)
         self.fleet = FleetStore(self.store)
         self.pruning = Pruning(self.store)
+        self.watch: Watch = NobodyWatches()
+        self.metrics: OrchestratorMetrics | None = None
+        self.announced: list[Presence] = [self._presence()]
         self.stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Work until `stop`; then finish what was read, say goodbye, and return."""
+        chores = [self._sweep(), self._take_over(), self._announce(), *self._measuring()]
         partitions = range(self.store_settings.partitions)
         readers = [asyncio.create_task(self._read(partition)) for partition in partitions]
-        chores = (self._sweep(), self._take_over(), self._announce())
         others = [asyncio.create_task(chore) for chore in chores]
         log.info("orchestrator_started", name=self.name, partitions=len(partitions))
         stopped = asyncio.create_task(self.stopping.wait())
@@ -80,7 +96,10 @@ class Orchestrator:
         finally:
             stopped.cancel()
             with suppress(TransientError):
-                await self.fleet.leave(self._presence())
+                for presence in self.announced:
+                    await self.fleet.leave(presence)
+            if self.metrics is not None:
+                await self.metrics.stop()
             await self.publisher.close()
             await self.store.close()
             log.info("orchestrator_stopped", name=self.name)
@@ -88,6 +107,25 @@ class Orchestrator:
     def stop(self) -> None:
         """Read no more; finish what was read."""
         self.stopping.set()
+
+    def _measuring(self) -> list[Coroutine[Any, Any, None]]:
+        """Serve figures, if they are wanted; what goes on with it.
+
+        Raises:
+            BadSetting: they cannot be served where they are wanted.
+        """
+        if self.metrics_settings is None or not self.metrics_settings.metrics_port:
+            return []
+        from orchestrator.metrics.serving import OrchestratorMetrics  # the library takes 80 ms to load
+
+        self.metrics = OrchestratorMetrics(
+            self.metrics_settings, self.store_settings, self.name, self.publisher.lengths
+        )
+        self.watch = self.metrics.figures
+        presence = self.metrics.start()
+        self.announced.append(presence)
+        log.info("metrics_served", address=presence.address)
+        return [self.metrics.keep(self.store)]
 
     async def _read(self, partition: int) -> None:
         opened = False
@@ -99,7 +137,9 @@ class Orchestrator:
                 entries = await self.outbox.read(partition, count=READ, block=BLOCK)
                 if entries:
                     await self.actor.act(partition, entries)
+                    self.watch.acted(entries)
             except* TransientError as group:
+                self.watch.failed("read")
                 log.warning("waiting_for_store_or_broker", partition=partition, reason=str(group.exceptions[0]))
                 await asyncio.sleep(PAUSE.total_seconds())
 
@@ -115,6 +155,7 @@ class Orchestrator:
                     if swept.next_due is not None:
                         pause = min(pause, swept.next_due.total_seconds())
                 except* TransientError as group:
+                    self.watch.failed("sweep")
                     log.warning("sweep_failed", partition=partition, reason=str(group.exceptions[0]))
                     await self._outlast()
                 except* DamagedRecord as group:  # the partition's own keys: the other partitions go on
@@ -122,7 +163,9 @@ class Orchestrator:
             await asyncio.sleep(max(pause, LEAST_PAUSE_S))
 
     async def _sweep_one(self, jobs: JobStore, partition: int, tenant_limit: int) -> Swept:
-        swept = await jobs.sweep(partition, await self._windows(), tenant_limit)
+        limits, begun = await self._windows(), time.monotonic()
+        swept = await jobs.sweep(partition, limits, tenant_limit)
+        self.watch.swept(time.monotonic() - begun, swept.due)
         for one in swept.damaged:
             fate = "its job has failed" if one.ended else "left as it is: see troupe doctor"
             log.error("damaged_record", job=one.job, step=one.step, fate=fate, reason=one.reason)
@@ -158,7 +201,9 @@ class Orchestrator:
                     left = await self.outbox.take_over(partition, count=READ)
                     if left:
                         await self.actor.act(partition, left)
+                        self.watch.acted(left)
                 except* TransientError as group:
+                    self.watch.failed("take_over")
                     log.warning("take_over_failed", partition=partition, reason=str(group.exceptions[0]))
             await asyncio.sleep(self.store_settings.sweep_s)
 
@@ -168,10 +213,10 @@ class Orchestrator:
         return windows(workers, self.settings.queue_limits, self.store_settings.partitions)
 
     async def _announce(self) -> None:
-        presence = self._presence()
         while True:
             try:
-                await self.fleet.announce(presence)
+                for presence in self.announced:
+                    await self.fleet.announce(presence)
             except TroupeError as error:
                 log.warning("announcement_failed", reason=str(error))
             await asyncio.sleep(self.store_settings.presence_s / 4)
@@ -186,9 +231,11 @@ class Orchestrator:
         )
 
 
-async def serve(store_settings: StoreSettings, settings: OrchestratorSettings) -> None:
+async def serve(
+    store_settings: StoreSettings, settings: OrchestratorSettings, metrics: MetricsSettings | None = None
+) -> None:
     """Run one replica until SIGTERM or SIGINT; a second signal ends it at once."""
-    orchestrator = Orchestrator(store_settings, settings)
+    orchestrator = Orchestrator(store_settings, settings, metrics)
     loop = asyncio.get_running_loop()
 
     def on_signal() -> None:

@@ -21,6 +21,21 @@ class WorkerPresence(Wire):
     """Release of Troupe."""
 
 
+class MetricsPresence(Wire):
+    """Where a process serves its figures for Prometheus, as announced with a TTL.
+
+    Apart from its other announcement: a release that does not know a field of that would not see the process at all.
+    """
+
+    name: WorkerName
+    role: str
+    """`worker` or `orchestrator`."""
+    host: str
+    """The machine."""
+    address: str
+    """`127.0.0.1:9464`: where it listens, or the machine's name where it listens everywhere."""
+
+
 class OrchestratorPresence(Wire):
     """One orchestrator process, as announced with a TTL."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from tasks.histogram import percentile
 from tasks.ids import WorkerName
@@ -57,17 +57,6 @@ class ToolUse(ToolFigures):
 
     agent: str
     tool: str
-
-
-class FleetStatistics(Wire):
-    """What the fleet did in a time."""
-
-    since: AwareDatetime
-    """Counts are kept in windows: what is reported begins with the window that the asked-for time begins in."""
-    until: AwareDatetime
-    tools: tuple[ToolUse, ...]
-    """By tool and agent; names that models made up stand under `(unknown)`."""
-    totals: ToolFigures
 
 
 class ToolDefinition(Wire):

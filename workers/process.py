@@ -4,17 +4,18 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import timedelta
 from importlib.metadata import version
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from tasks.errors import TroupeError
 from tasks.ids import AttemptRef, WorkerName
+from tasks.metrics.settings import MetricsSettings
 from tasks.presence import WorkerPresence
 from tasks.settings import StoreSettings, read_settings
 from tasks.signing import SigningSettings
@@ -33,6 +34,9 @@ from workers.spans import Observer
 from workers.tools.counting import CallCounter
 from workers.tools.listing import listed
 from workers.tools.people import StoreDesk
+
+if TYPE_CHECKING:
+    from workers.metrics.serving import WorkerMetrics
 
 log = structlog.get_logger("worker")
 
@@ -57,11 +61,16 @@ class WorkerProcess:
         self.observers = tuple(observers)
         self.loop = EventLoopThread()
         self.chores: list[Future[Any]] = []
+        self.metrics: WorkerMetrics | None = None
         self.drain_timer: threading.Timer | None = None
         self.stopping = False
 
     def start(self, name: WorkerName, queues: Sequence[str], concurrency: int) -> None:
-        """Start the loop, the heartbeat and the announcement. Connects with the first of them."""
+        """Start the loop, the heartbeat and the announcement. Connects with the first of them.
+
+        Raises:
+            BadSetting: figures cannot be served where they are wanted.
+        """
         self.presence = WorkerPresence(
             name=name,
             pid=os.getpid(),
@@ -72,9 +81,14 @@ class WorkerProcess:
             model=self.models.chosen_model,
             version=version("troupe"),
         )
+        self.metrics = self._measuring(name, concurrency)
         self.loop.start()
         self.loop.run(self._connect(name))
-        chores = (self.leases.keep(), self._announce(), self.counter.keep())
+        if self.metrics is not None:
+            log.info("metrics_served", address=self.metrics.start().address)
+        chores: list[Coroutine[Any, Any, None]] = [self.leases.keep(), self._announce(), self.counter.keep()]
+        if self.metrics is not None:
+            chores.append(self.metrics.keep())
         self.chores = [self.loop.submit(chore) for chore in chores]
         log.info("worker_started", name=name, queues=list(queues), model=self.presence.model)
 
@@ -107,11 +121,22 @@ class WorkerProcess:
         with suppress(TimeoutError):
             self.loop.submit(self._disconnect()).result(CLOSE_WITHIN_S)
         self.loop.stop()
+        if self.metrics is not None:
+            self.metrics.stop()
         log.info("worker_stopped", name=self.presence.name)
 
     def _hand_back(self) -> None:
         log.info("worker_hands_back", running=len(self.leases.held))
         self.loop.loop.call_soon_threadsafe(self.leases.stop_all, DRAINING)
+
+    def _measuring(self, name: WorkerName, slots: int) -> "WorkerMetrics | None":
+        """Figures, if they are wanted."""
+        settings = read_settings(MetricsSettings)
+        if not settings.metrics_port:
+            return None
+        from workers.metrics.serving import WorkerMetrics  # the library takes 80 ms to load
+
+        return WorkerMetrics(settings, name, running=lambda: len(self.leases.held), slots=slots)
 
     async def _connect(self, name: WorkerName) -> None:
         self.store = Store(self.store_settings)
@@ -134,7 +159,7 @@ class WorkerProcess:
             waits=WaitStore(self.store),
             board=BoardStore(self.store),
             people=People(read_settings(SigningSettings).read(), self.settings.approval_expires),
-            observers=self.observers,
+            observers=(*self.observers, *([self.metrics.observer] if self.metrics is not None else [])),
         )
 
     async def _announce(self) -> None:
@@ -143,6 +168,8 @@ class WorkerProcess:
             try:
                 await self.fleet.announce(presence)
                 await self.fleet.announce(self.offered_tools())
+                if self.metrics is not None:
+                    await self.fleet.announce(self.metrics.presence)
             except TroupeError as error:  # a worker that nobody sees still works
                 log.warning("announcement_failed", reason=str(error))
             await asyncio.sleep(self.store_settings.presence_s / 4)
@@ -157,6 +184,8 @@ class WorkerProcess:
         with suppress(TroupeError):
             await self.fleet.leave(self.presence)
             await self.fleet.leave(ToolPresence(name=self.presence.name))
+            if self.metrics is not None:
+                await self.fleet.leave(self.metrics.presence)
             await self.counter.flush()
         await self.answering.close()
         await self.store.close()

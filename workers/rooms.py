@@ -3,6 +3,7 @@
 from typing import Final
 
 from tasks.logs import LogSettings
+from tasks.metrics.settings import MetricsSettings
 from tasks.settings import RoomSettings, StoreSettings, read_settings
 from tasks.signing import SigningSettings
 from workers.knowledge.settings import KnowledgeSettings
@@ -14,6 +15,7 @@ from workers.tools.table_settings import TableSettings
 ROOMS: Final[tuple[type[RoomSettings], ...]] = (
     StoreSettings,
     LogSettings,
+    MetricsSettings,
     WorkerSettings,
     ModelSettings,
     KnowledgeSettings,

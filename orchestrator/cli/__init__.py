@@ -41,6 +41,8 @@ COMMANDS: Final = {
     "agents": "orchestrator.cli.fleet:agents",
     "tools": "orchestrator.cli.stats:tools",
     "stats": "orchestrator.cli.stats:stats",
+    "scale": "orchestrator.cli.scaling:scale",
+    "metrics": "orchestrator.cli.scaling:metrics",
     "doctor": "orchestrator.cli.fleet:doctor",
 }
 """Where each command is; loaded with its first use, because some sides take a second to load."""

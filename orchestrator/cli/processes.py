@@ -10,6 +10,7 @@ from orchestrator.place import store_settings
 from orchestrator.settings import OrchestratorSettings
 from tasks.errors import BadSetting
 from tasks.logs import LogSettings, configure_logs
+from tasks.metrics.settings import MetricsSettings
 from tasks.parent import end_with_parent
 from tasks.settings import read_settings
 
@@ -20,10 +21,10 @@ def orchestrator() -> None:
     """Run one orchestrator until SIGTERM, then drain. Several may run."""
     from orchestrator.process import serve
 
-    settings, store = read_settings(OrchestratorSettings), store_settings()
+    settings, metrics, store = read_settings(OrchestratorSettings), read_settings(MetricsSettings), store_settings()
     configure_logs(read_settings(LogSettings))
     end_with_parent()
-    asyncio.run(serve(store, settings))
+    asyncio.run(serve(store, settings, metrics))
 
 
 def flower(

@@ -14,6 +14,7 @@ from orchestrator.place import given_redis_url, home
 from orchestrator.settings import OrchestratorSettings
 from tasks.address import hide_password
 from tasks.errors import BadSetting
+from tasks.metrics.settings import USUAL_PORT, MetricsSettings
 from tasks.settings import read_settings
 
 USUAL_REDIS_PORT: Final = 6379
@@ -33,12 +34,16 @@ def up(
         int | None, typer.Option(min=1, max=65535, help="Port of Flower. Default: 5555, or a free one.")
     ] = None,
     flower: Annotated[bool, typer.Option("--flower/--no-flower", help="Run Flower too.")] = True,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help=f"Serve figures for Prometheus, from port {USUAL_PORT} on.")
+    ] = False,
 ) -> None:
     """Run the whole stack: Redis, an orchestrator, a worker for every queue, Flower."""
     from workers.cli.worker import check_model, queues_of_agents
 
     model = check_model(None)
     read_settings(OrchestratorSettings)  # its process could say what is wrong with it in its log only
+    metrics_port = read_settings(MetricsSettings).metrics_port or (USUAL_PORT if metrics else 0)
     url = given_redis_url()
     stack = LocalStack(
         home(),
@@ -47,7 +52,7 @@ def up(
         redis_port=_port(redis_port, USUAL_REDIS_PORT, "--redis-port") if url is None else None,
         keep=True,
         concurrency=concurrency,
-        environment={"TROUPE_TASK_EVENTS": "true"} if flower else {},  # else Flower misses the first seconds
+        environment=_environment(flower=flower, metrics_port=metrics_port),
     )
     flower_at = _port(flower_port, USUAL_FLOWER_PORT, "--flower-port") if flower else None
     ending = threading.Event()
@@ -62,7 +67,7 @@ def up(
         addresses = {"flower_url": f"http://127.0.0.1:{flower_at}"} if flower_at else {}
         if not ending.is_set():
             write_state(home(), stack.url, addresses)
-            _say(console, stack, model, addresses)
+            _say(console, stack, model, addresses, metrics_port)
         while not ending.wait(CHECK_S):
             stack.check()
         console.print("stopping", markup=False, highlight=False)
@@ -86,10 +91,18 @@ class _Signals:
         self.ending.set()
 
 
-def _say(console: Console, stack: LocalStack, model: str, addresses: dict[str, str]) -> None:
+def _environment(*, flower: bool, metrics_port: int) -> dict[str, str]:
+    """Variables of all processes of the stack."""
+    found = {"TROUPE_TASK_EVENTS": "true"} if flower else {}  # else Flower misses the first seconds
+    return found | ({"TROUPE_METRICS_PORT": str(metrics_port)} if metrics_port else {})
+
+
+def _say(console: Console, stack: LocalStack, model: str, addresses: dict[str, str], metrics_port: int) -> None:
+    metrics = f"metrics       http://127.0.0.1:{metrics_port}/metrics and the next ports: troupe metrics lists them"
     lines = [
         f"Redis         {hide_password(stack.url)}",
         *(f"Flower        {url}" for url in addresses.values()),
+        *([metrics] if metrics_port else []),
         f"model         {model}",
         f"logs          {stack.folder / 'logs'}",
         "",

@@ -46,7 +46,7 @@ class Publisher:
         Raises:
             BrokerUnavailable: the broker does not answer.
         """
-        return await asyncio.get_running_loop().run_in_executor(self.thread, self._depth, name)
+        return (await asyncio.get_running_loop().run_in_executor(self.thread, self.lengths, [name]))[name]
 
     async def close(self) -> None:
         """Let the thread finish, then close the connections."""
@@ -89,10 +89,15 @@ class Publisher:
             **task.properties,
         )
 
-    def _depth(self, name: str) -> int:
+    def lengths(self, names: Sequence[str]) -> dict[str, int]:
+        """Messages waiting in each of these queues, over all priorities. Blocks, with a connection of its own.
+
+        Raises:
+            BrokerUnavailable: the broker does not answer.
+        """
         try:
             with self.app.connection_for_write() as connection:
-                declared: Any = cast(Any, queue(name)(connection.default_channel)).queue_declare()
-                return int(declared.message_count)
+                channel = connection.default_channel
+                return {name: int(cast(Any, queue(name)(channel)).queue_declare().message_count) for name in names}
         except self.failures as error:
             raise BrokerUnavailable(f"the broker does not answer: {error}") from error

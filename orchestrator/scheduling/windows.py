@@ -26,7 +26,12 @@ def windows(workers: Sequence[WorkerPresence], limits: str, partitions: int) -> 
         for queue in worker.queues:
             threads[queue] += worker.concurrency
     found = {queue: max(math.ceil(count * AHEAD), LEAST) for queue, count in threads.items()}
-    for pair in filter(None, limits.split(",")):
-        queue, _, steps = pair.partition("=")
-        found[queue] = min(int(steps), found.get(queue, int(steps)))
+    for queue, steps in read_limits(limits).items():
+        found[queue] = min(steps, found.get(queue, steps))
     return {queue: max(math.ceil(window / partitions), 1) for queue, window in sorted(found.items())}
+
+
+def read_limits(limits: str) -> dict[str, int]:
+    """Steps in flight for each queue that is named: `queue=steps` pairs, separated by commas."""
+    pairs = (pair.partition("=") for pair in limits.split(",") if pair)
+    return {queue: int(steps) for queue, _, steps in pairs}

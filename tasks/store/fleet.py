@@ -7,15 +7,15 @@ from typing import TypeVar, cast
 from pydantic import ValidationError
 
 from tasks.models import AgentDefinition
-from tasks.presence import OrchestratorPresence, WorkerPresence
+from tasks.presence import MetricsPresence, OrchestratorPresence, WorkerPresence
 from tasks.store.failures import translated
-from tasks.store.keys import ORCHESTRATORS, TOOLS, WORKERS
+from tasks.store.keys import METRICS, ORCHESTRATORS, TOOLS, WORKERS
 from tasks.store.scripts import ALIVE, ANNOUNCE
 from tasks.store.store import Store
 from tasks.tool_figures import ToolDefinition, ToolPresence, tools_of
 
-Presence = WorkerPresence | OrchestratorPresence | ToolPresence
-P = TypeVar("P", WorkerPresence, OrchestratorPresence, ToolPresence)
+Presence = WorkerPresence | OrchestratorPresence | ToolPresence | MetricsPresence
+P = TypeVar("P", WorkerPresence, OrchestratorPresence, ToolPresence, MetricsPresence)
 
 
 class FleetStore:
@@ -56,6 +56,11 @@ class FleetStore:
         found = [_parse(ToolPresence, text) for text in await self._alive(TOOLS)]
         return tools_of(presence for presence in found if presence is not None)
 
+    async def metrics(self) -> list[MetricsPresence]:
+        """Where living processes serve their figures, by the processes' names."""
+        found = [_parse(MetricsPresence, text) for text in await self._alive(METRICS)]
+        return [presence for presence in found if presence is not None]
+
     async def _announce(self, role: str, name: str, text: str) -> None:
         async with translated(self.store.settings):
             await ANNOUNCE.run(self.store.redis, self.store.keys.fleet(role), [name, text, self.holds_ms])
@@ -91,6 +96,8 @@ def _role(presence: Presence) -> str:
             return ORCHESTRATORS
         case ToolPresence():
             return TOOLS
+        case MetricsPresence():
+            return METRICS
 
 
 def _parse(kind: type[P], text: str) -> P | None:

@@ -33,7 +33,7 @@
 | `…:once:<minute>` of it | hash: token of a write → its reply | session_write | 3 min |
 | `<p>:{N}:session:index` | sorted set: session → its end, Unix ms | the same | permanent; pruned past their ends |
 | `<p>:{N}:idem:<sha256>` | string: `job fingerprint` | submit, moves | as the job, whose field `idem` names it |
-| `<p>:{fleet}:workers`, `…:orchestrators`, `…:tools` | hash: process → announcement | announce | permanent |
+| `<p>:{fleet}:workers`, `…:orchestrators`, `…:tools`, `…:metrics` | hash: process → its word | announce | permanent |
 | `…:until` of these | sorted set: process → end, Unix ms | announce | permanent; silent ones go from both |
 | `<p>:{fleet}:calls:<seconds>:<number>` | hash: tool calls in a window of time | count_calls | 70 min, 26 h, 7.5 d |
 | `<p>:{fleet}:calls:of:<counter>` | string: number of a process's last batch of counts | count_calls | 10 min |
@@ -69,6 +69,7 @@ GROUP: Final = "orchestrators"
 WORKERS: Final = "workers"
 ORCHESTRATORS: Final = "orchestrators"
 TOOLS: Final = "tools"
+METRICS: Final = "metrics"
 
 PERMANENT: Final = (
     "control",
@@ -90,6 +91,8 @@ PERMANENT: Final = (
     "orchestrators:until",
     "tools",
     "tools:until",
+    "metrics",
+    "metrics:until",
 )
 """Ends of the keys that need no TTL: each is emptied by the moves themselves."""
 

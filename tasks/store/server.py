@@ -49,6 +49,21 @@ async def read_servers(store: Store) -> list[ServerFacts]:
         return [await _ask(redis, str(node.name), {"target_nodes": [node]}) for node in redis.get_primaries()]
 
 
+async def read_clock(store: Store) -> int:
+    """Unix ms by the clock that judges leases; of a cluster, by one of its masters.
+
+    Raises:
+        StoreUnavailable: no answer in time.
+    """
+    redis, target = cast(Any, store.redis), dict[str, Any]()
+    async with translated(store.settings):
+        if store.settings.address.kind is Kind.CLUSTER:
+            await redis.initialize()
+            target = {"target_nodes": [redis.get_primaries()[0]]}
+        seconds, micros = await redis.time(**target)
+    return int(seconds) * 1000 + int(micros) // 1000
+
+
 async def _ask(redis: Any, node: str, target: dict[str, Any]) -> ServerFacts:
     info: dict[str, Any] = await redis.info(**target)
     seconds, micros = await redis.time(**target)

@@ -10,13 +10,15 @@ from typing import cast
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from orchestrator.scaling import Scale
 from tasks import events
 from tasks.events import EVENT, KNOWN, BaseEvent, OtherEvent
 from tasks.messages import StepMessage
 from tasks.models import AgentDefinition, Attempt, Failure, JobSpec, Plan, Source, Step, StepResult
-from tasks.presence import OrchestratorPresence, WorkerPresence
+from tasks.presence import MetricsPresence, OrchestratorPresence, WorkerPresence
 from tasks.results import JobResult, JobSummary
 from tasks.sessions import AgentState, SessionSummary, TaskState
+from tasks.statistics import FleetStatistics
 from tasks.usage import Usage
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -30,9 +32,12 @@ MODELS: dict[str, type[BaseModel]] = {
     "job_result_failed": JobResult,
     "job_spec": JobSpec,
     "job_spec_least": JobSpec,
+    "fleet_statistics": FleetStatistics,
     "job_summary": JobSummary,
+    "metrics_presence": MetricsPresence,
     "orchestrator_presence": OrchestratorPresence,
     "plan": Plan,
+    "scale": Scale,
     "session_summary": SessionSummary,
     "source_paged": Source,
     "source_passage": Source,

@@ -11,6 +11,7 @@ from orchestrator import AsyncTroupe
 from orchestrator.cli import call
 from tasks.errors import ContractError
 from tasks.ids import WorkerName
+from tasks.presence import MetricsPresence
 from tasks.settings import StoreSettings
 from tasks.store import ToolStats
 from tasks.tool_counts import UNKNOWN, ToolCounts
@@ -82,6 +83,58 @@ async def test_without_living_workers_the_command_says_how_to_start_some(command
     assert (code, text) == (0, "")
     assert "troupe worker" in said
     assert json.loads((await command("tools", "--json"))[1]) == []
+
+
+async def test_statistics_are_also_of_jobs_agents_models_and_tenants(command: Any, moves: Moves) -> None:
+    job = await moves.planned({"a": [], "b": ["a"]}, tenant="acme")
+    await moves.succeed(job, "a")
+    await moves.fail(job, "b")
+    found = json.loads((await command("stats", "--json", "--since", "1h"))[1])
+    assert (found["jobs"]["submitted"], found["steps"]["succeeded"], found["steps"]["failed"]) == (1, 1, 1)
+    assert found["attempts"]["failed"] == 1
+    assert {one["agent"]: one["duration"]["count"] for one in found["agents"]}["worker"] == 2
+    assert [(one["tenant"], one["jobs"]["submitted"]) for one in found["tenants"]] == [("acme", 1)]
+    text = (await command("stats"))[1]
+    rows = [line.split() for line in text.splitlines() if line.strip()]
+    assert ["steps", "1", "1", "0", "0", "50.0%"] in [row[:6] for row in rows]
+
+
+async def test_the_wanted_number_of_workers_is_printed_for_every_queue(command: Any, moves: Moves) -> None:
+    job = await moves.planned({name: [] for name in "abc"})
+    await moves.running(job, "a")
+    await moves.dispatched(job, "b")
+    code, text, _ = await command("scale", "--json", "--slots", "1")
+    (found,) = json.loads(text)
+    assert code == 0
+    assert (found["queue"], found["ready"], found["dispatched"], found["running"]) == ("worker", 1, 1, 1)
+    assert (found["wanted"], found["workers"], found["slots"]) == (3, 0, 1)
+    assert "each of these needs a slot" in (await command("scale", "--slots", "1"))[1]
+    assert json.loads((await command("scale", "--json", "--slots", "1", "--max", "2"))[1])[0]["wanted"] == 2
+
+
+async def test_a_queue_limit_bounds_what_is_wanted(command: Any, moves: Moves, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUPE_QUEUE_LIMITS", "worker=1")
+    await moves.planned({name: [] for name in "abc"})
+    assert json.loads((await command("scale", "--json", "--slots", "1"))[1])[0]["wanted"] == 1
+
+
+async def test_a_fleet_without_anything_wants_nothing(command: Any) -> None:
+    assert await command("scale") == (0, "", "no steps and no living workers\n")
+    assert json.loads((await command("scale", "--json"))[1]) == []
+    assert (await command("scale", "--min", "3", "--max", "2"))[0] == 2
+
+
+async def test_processes_that_serve_figures_are_listed_as_prometheus_wants_them(command: Any, moves: Moves) -> None:
+    code, text, said = await command("metrics")
+    assert (code, text) == (0, "")
+    assert "TROUPE_METRICS_PORT" in said
+    served = MetricsPresence(name=WorkerName("w1"), role="worker", host="box", address="box:9464")
+    await moves.fleet.announce(served)
+    assert "http://box:9464/metrics" in (await command("metrics"))[1]
+    (target,) = json.loads((await command("metrics", "--json"))[1])
+    assert target == {"targets": ["box:9464"], "labels": {"role": "worker", "process": "w1"}}
+    await moves.fleet.leave(served)
+    assert json.loads((await command("metrics", "--json"))[1]) == []
 
 
 async def test_without_calls_there_are_no_figures(command: Any) -> None:

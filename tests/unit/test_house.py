@@ -22,6 +22,7 @@ ONE_DOOR = {
     "mcp": ("workers/tools/mcp",),
     "mcp_types": ("workers/tools/mcp",),
     "opentelemetry": ("tasks/telemetry/", "workers/telemetry/", "orchestrator/telemetry/"),
+    "prometheus_client": ("tasks/metrics/", "orchestrator/metrics/", "workers/metrics/"),
     "tantivy": ("workers/knowledge/",),
 }
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root)/\w")

@@ -12,6 +12,7 @@ from workers.llm.base import Model, ModelReply, ModelRequest
 from workers.llm.rate_headers import Glimpse, watching
 from workers.llm.settings import ModelSettings
 from workers.llm.tokens import estimate_tokens
+from workers.llm.turn_waits import waiting_for_turn
 from workers.llm.turns import Patience, Sleep, Turn, Turns, Wish
 
 TRIES: Final = 3
@@ -82,7 +83,9 @@ class LimitedModel:
         wish = await self._wish(request)
         tried = 0
         while True:
-            turn, glimpse = await self._turns.take(wish, patience), Glimpse()
+            with waiting_for_turn():
+                turn = await self._turns.take(wish, patience)
+            glimpse = Glimpse()
             try:
                 return await self._call(turn, request, glimpse)
             except ModelUnavailable as error:

@@ -1,0 +1,51 @@
+"""What the store knows of the whole fleet now."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tasks.figures import FleetFigures, QueueFigures
+from tasks.presence import WorkerPresence
+from tasks.queues import QUEUES, of_version
+
+
+@dataclass(frozen=True, slots=True)
+class FleetReading:
+    """The fleet, as one look found it."""
+
+    totals: FleetFigures
+    queues: Sequence[QueueFigures]
+    workers: Sequence[WorkerPresence]
+    orchestrators: int
+
+    @property
+    def names(self) -> list[str]:
+        """All queues: of steps that there are, of living workers, and of the built-in agents."""
+        listened = {queue for worker in self.workers for queue in worker.queues}
+        return sorted({*QUEUES, *listened, *(one.queue for one in self.queues)})
+
+    @property
+    def messages_in(self) -> dict[str, list[str]]:
+        """Queue → the broker's queues that its messages may be in: one for each version of its agents too."""
+        found = {name: {name} for name in self.names}
+        for agent in (agent for worker in self.workers for agent in worker.agents):
+            found.setdefault(agent.queue, {agent.queue}).add(of_version(agent.queue, agent.version))
+        return {name: sorted(routed) for name, routed in sorted(found.items())}
+
+
+def workers_of(workers: Iterable[WorkerPresence]) -> tuple[Counter[str], Counter[str]]:
+    """Living workers of each queue, and their slots; one that listens on several counts for each in full."""
+    count, slots = Counter[str](), Counter[str]()
+    for worker in workers:
+        for queue in worker.queues:
+            count[queue] += 1
+            slots[queue] += worker.concurrency
+    return count, slots
+
+
+def agents_of_queues(workers: Iterable[WorkerPresence]) -> dict[str, set[str]]:
+    """Queue → names of agents that living workers feed from it."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for agent in (agent for worker in workers for agent in worker.agents):
+        found[agent.queue].add(agent.name)
+    return dict(found)

@@ -1,0 +1,1 @@
+"""Figures for Prometheus that a worker process has of its own work."""
