@@ -17,8 +17,11 @@ from orchestrator.local.redis_server import free_port
 from tasks.models import Plan, PlannedStep
 from tasks.results import JobResult
 from tests.acceptance.stage import START_WITHIN_S, Command, Stage, Stages, copy_actors, wait_until
+from tests.support.browser import browser, page
 from workers.testing import FakeMessages, Hang, Say
 from workers.testing.responder import RuleResponder
+
+__all__ = ["browser", "page"]
 
 ROOT: Final = Path(__file__).parents[2]
 TRIED_AGAIN: Final = ROOT / "reports" / "tried-again.txt"

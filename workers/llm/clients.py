@@ -67,6 +67,7 @@ def _build(
         "max_retries": 0,
         "timeout": httpx2.Timeout(settings.model_timeout_s, connect=min(5.0, settings.model_timeout_s)),
         "middleware": list(middleware),
+        "open_telemetry": False,  # each call has a span of ours, whichever model answers: not two
     }
     if http_client is not None:
         options["http_client"] = http_client
