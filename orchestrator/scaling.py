@@ -192,5 +192,5 @@ def _means(workers: Sequence[WorkerPresence], running: Mapping[tuple[str, str], 
     for (agent, _), one in running.items():
         total = totals.setdefault(queue_of.get(agent, agent), Durations())
         total.count += one.count
-        total.total_ms += one.total_ms
+        total.buckets.update(one.buckets)
     return {queue: one.total_ms / one.count / 1000 for queue, one in totals.items() if one.count}

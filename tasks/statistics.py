@@ -26,7 +26,6 @@ class DurationFigures(Wire):
         total = Durations()
         for one in durations:
             total.count += one.count
-            total.total_ms += one.total_ms
             total.buckets.update(one.buckets)
         p50, p95 = percentile(total.buckets, 0.5), percentile(total.buckets, 0.95)
         return cls(

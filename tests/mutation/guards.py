@@ -707,7 +707,9 @@ GUARDS: Final = (
         "if is_paused(job) then spec = ''",
         "if false then spec = ''",
     ),
-    _waiting("nothing of a paused job takes a slot", "admission", "if is_paused(job) then return", "if false then return"),
+    _waiting(
+        "nothing of a paused job takes a slot", "admission", "if is_paused(job) then return", "if false then return"
+    ),
     _waiting(
         "a retry in a pause has the time that was left", "postpone", "local shown = now_of(job)", "local shown = now"
     ),

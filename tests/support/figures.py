@@ -17,7 +17,7 @@ BOUGHT = Usage(
 
 def durations(*milliseconds: int) -> Durations:
     """Things that took so long."""
-    return Durations(len(milliseconds), sum(milliseconds), Counter(map(bucket_of, milliseconds)))
+    return Durations(len(milliseconds), Counter(map(bucket_of, milliseconds)))
 
 
 def fleet_figures(since: datetime | None = None) -> FleetFigures:
