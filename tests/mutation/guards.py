@@ -743,8 +743,8 @@ GUARDS: Final = (
     _doing(
         "a repeated claim has one token",
         RUN,
-        "                claim = await _patiently(lambda: self.attempts.claim(ref, self.worker, token)",
-        "                claim = await _patiently(lambda: self.attempts.claim(ref, self.worker)",
+        "                claim = await patiently(lambda: self.attempts.claim(ref, self.worker, token)",
+        "                claim = await patiently(lambda: self.attempts.claim(ref, self.worker)",
     ),
     _doing(
         "a stopping worker begins nothing",
