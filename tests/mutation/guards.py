@@ -330,7 +330,8 @@ GUARDS: Final = (
         "entries are deleted after they were acted on",
         ACT,
         "                if not await self._handled(entry):\n",
-        "                await self.outbox.done(partition, [entry])\n                if not await self._handled(entry):\n",
+        "                await self.outbox.done(partition, [entry])\n"
+        "                if not await self._handled(entry):\n",
     ),
     _acting("entries are deleted at all", ACT, "        await self.outbox.done(partition, [entry])\n", ""),
     _acting(
