@@ -326,8 +326,8 @@ class Actor:
         agents = await self._agents()
         plan, faults = proposed(record, entry.ref.step)
         given = record.spec.plan is not None  # whoever gave it may start the worker now; a planner knows who is alive
-        loads = await self._loads(agents)
-        checked = check(plan, agents, self.settings, given=given, loads=loads) if plan is not None else None
+        loads, there = await self._loads(agents), {one.step.id for one in record.steps}
+        checked = check(plan, agents, self.settings, given=given, loads=loads, there=there) if plan else None
         if checked is not None and not checked.faults and plan is not None:
             await self._accept(record, plan, checked.steps)
             return

@@ -54,6 +54,11 @@ class StepRecord:
     found: StepResult | None = None
     """What it had found before it failed."""
 
+    @property
+    def reused(self) -> bool:
+        """Whether its result is another job's: it succeeded without an attempt."""
+        return self.status is StepStatus.SUCCEEDED and self.attempt == 0
+
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
