@@ -5,6 +5,7 @@ Of the source's plan only its own steps are copied: what they delegated lives on
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from pydantic import JsonValue, ValidationError
@@ -22,6 +23,7 @@ from tasks.patterns.compile import COORDINATOR, PATTERN
 from tasks.states import StepStatus
 from tasks.store import JobRecord, NewStep, Reused, StepRecord
 
+NO_OPTIONS: Final[Mapping[str, object]] = MappingProxyType({})
 NOT_COPIED: Final = frozenset(
     {"id", "task", "plan", "replay", "session", "idempotency_key", "traceparent", "forked_from"}
 )
@@ -50,7 +52,12 @@ class _Source:
 
 
 def forked(
-    record: JobRecord, job: JobId, from_step: str, edit: Edit, limits: OrchestratorSettings, **options: object
+    record: JobRecord,
+    job: JobId,
+    from_step: str,
+    edit: Edit,
+    limits: OrchestratorSettings,
+    options: Mapping[str, object] = NO_OPTIONS,
 ) -> Fork:
     """The job again: what succeeded in it, and does not depend on `from_step`, is not done a second time.
 

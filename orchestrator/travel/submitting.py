@@ -43,7 +43,7 @@ async def submit_fork(store: Store, job: JobId, asked: Asked, limits: Orchestrat
     fork = new_job_id(partition_of(job))
     for last in (False,) * (TRIES - 1) + (True,):
         record = await Snapshots(store).job(job)
-        wanted = forked(record, fork, asked.from_step, asked.edit, limits, **_options(record.spec, asked))
+        wanted = forked(record, fork, asked.from_step, asked.edit, limits, _options(record.spec, asked))
         spec, first = wanted.spec, None
         if spec.plan is None:
             first = first_step(spec.task, BUILT_IN, limits)
