@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orchestrator.handle import AsyncJobHandle
     from orchestrator.recording import Recording
     from orchestrator.sessions import AgentStateManager, AsyncSessionHandle, StatefulAgent, StateStore
+    from orchestrator.travel import JobDiff, diff
     from tasks.board import AgentMessage, Board
     from tasks.errors import JobCancelled, JobFailed, ResultTimeout, SessionBusy, StateConflict, TroupeError
     from tasks.patterns.calls import chain, debate, orchestrate, parallel, refine, route, supervise, vote, work
@@ -31,6 +32,7 @@ __all__ = [
     "Board",
     "Budget",
     "JobCancelled",
+    "JobDiff",
     "JobFailed",
     "JobHandle",
     "JobResult",
@@ -48,6 +50,7 @@ __all__ = [
     "TroupeError",
     "chain",
     "debate",
+    "diff",
     "orchestrate",
     "parallel",
     "plan_of",
@@ -65,6 +68,7 @@ _PLACES: Final = {
     "orchestrator.handle": ("AsyncJobHandle",),
     "orchestrator.recording": ("Recording",),
     "orchestrator.sessions": ("AgentStateManager", "AsyncSessionHandle", "StatefulAgent", "StateStore"),
+    "orchestrator.travel": ("JobDiff", "diff"),
     "tasks.errors": ("JobCancelled", "JobFailed", "ResultTimeout", "SessionBusy", "StateConflict", "TroupeError"),
     "tasks.patterns.calls": (
         "chain",

@@ -20,9 +20,11 @@ from orchestrator.request import JobOptions
 from orchestrator.scaling import USUAL_BOUNDS, Scale, ScaleBounds
 from orchestrator.sessions import AsyncSessionHandle
 from orchestrator.statistics import DAY
+from orchestrator.travel import JobDiff
+from orchestrator.travel.edit import Edit
 from tasks.board import Board
 from tasks.events import JobEvent
-from tasks.ids import JobId, SessionId
+from tasks.ids import JobId, SessionId, StepId
 from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, Plan
 from tasks.presence import MetricsPresence, OrchestratorPresence, WorkerPresence
 from tasks.results import DeadStep, JobResult, JobSummary, LedgerReport
@@ -101,6 +103,10 @@ class Troupe:
     def job(self, job_id: str) -> "JobHandle":
         """A handle on a job that was submitted before: see `AsyncTroupe.job`."""
         return JobHandle(self, self._troupe.job(job_id))
+
+    def diff(self, before: str, after: str) -> JobDiff:
+        """What differs between two jobs: see `AsyncTroupe.diff`."""
+        return self._run(self._troupe.diff(before, after))
 
     def session(self, session: str | None = None) -> "SessionHandle":
         """A conversation that outlives its jobs: see `AsyncTroupe.session`."""
@@ -362,6 +368,28 @@ class JobHandle:
     def resume(self) -> TaskStatus:
         """Let a paused job go on: see `AsyncJobHandle.resume`."""
         return self._troupe._run(self._handle.resume())  # pyright: ignore[reportPrivateUsage]
+
+    def fork(
+        self,
+        from_step: str,
+        *,
+        edit: Edit | Mapping[str, JsonValue] | None = None,
+        model: str | None = None,
+        budget_usd: float | None = None,
+        timeout: float | timedelta | None = None,
+        idempotency_key: str | None = None,
+        in_session: bool = False,
+    ) -> "JobHandle":
+        """Submit the job again from one of its steps: see `AsyncJobHandle.fork`."""
+        forking = self._handle.fork(
+            from_step, edit=edit, model=model, budget_usd=budget_usd, timeout=timeout,
+            idempotency_key=idempotency_key, in_session=in_session,
+        )  # fmt: skip
+        return JobHandle(self._troupe, self._troupe._run(forking))  # pyright: ignore[reportPrivateUsage]
+
+    def retry(self) -> tuple[StepId, ...]:
+        """Try the failed part of the job again: see `AsyncJobHandle.retry`."""
+        return self._troupe._run(self._handle.retry())  # pyright: ignore[reportPrivateUsage]
 
     def cancel(self) -> TaskStatus:
         """Cancel the job on all workers: see `AsyncJobHandle.cancel`."""

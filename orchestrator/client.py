@@ -23,6 +23,7 @@ from orchestrator.scheduling.windows import read_limits
 from orchestrator.sessions import AsyncSessionHandle
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.statistics import DAY, fleet_statistics, length, tool_reports
+from orchestrator.travel import JobDiff, diff
 from tasks.ids import SessionId, new_job_id, parse_job_id, session_id, session_partition
 from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSpec, Plan
 from tasks.presence import MetricsPresence, OrchestratorPresence, WorkerPresence
@@ -163,6 +164,16 @@ class AsyncTroupe:
             InvalidId: it has not the form of a job id.
         """
         return AsyncJobHandle(self, parse_job_id(job_id))
+
+    async def diff(self, before: str, after: str) -> JobDiff:
+        """What differs between two jobs, such as one and its fork: plan, results, answer, sources; cost and time too.
+
+        Raises:
+            InvalidId: one has not the form of a job id.
+            UnknownJob: never submitted here, or past its retention.
+        """
+        one, other = self.job(before), self.job(after)
+        return diff(await one.snapshot(), await other.snapshot())
 
     def session(self, session: str | None = None) -> AsyncSessionHandle:
         """A conversation that outlives its jobs: see `AsyncSessionHandle.send`. Nothing is stored before that.

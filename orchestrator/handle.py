@@ -2,18 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from pydantic import JsonValue
+
 from orchestrator.recording import Recording
 from orchestrator.recording.taking import take
 from orchestrator.report import report
+from orchestrator.travel.edit import Edit, as_edit
+from orchestrator.travel.retrying import to_retry
+from orchestrator.travel.submitting import Asked, submit_fork
 from tasks.board import Board
 from tasks.errors import ContractError, JobCancelled, JobFailed, ResultTimeout, StoreUnavailable, UnknownJob
 from tasks.events import EventsTrimmed, JobEvent, ends_job, missing_before
-from tasks.ids import JobId
+from tasks.ids import JobId, StepId
 from tasks.models import Failure
 from tasks.results import JobResult, LedgerReport
 from tasks.sessions import TaskState
@@ -248,6 +253,68 @@ class AsyncJobHandle:
         """
         jobs = self._troupe._jobs  # pyright: ignore[reportPrivateUsage]
         return self._known(await jobs.end_job(self.id, TaskStatus.CANCELLED, CANCELLED))
+
+    async def fork(
+        self,
+        from_step: str,
+        *,
+        edit: Edit | Mapping[str, JsonValue] | None = None,
+        model: str | None = None,
+        budget_usd: float | None = None,
+        timeout: float | timedelta | None = None,
+        idempotency_key: str | None = None,
+        in_session: bool = False,
+    ) -> "AsyncJobHandle":
+        """Submit this job again from one of its steps, whether it has ended or not.
+
+        Steps that succeeded, and do not depend on `from_step`, are reused: their results are there from the beginning,
+        at no cost. That step, all behind it, all without a result that is needed, and the answer are done anew. No
+        planner is asked. What is not said is as it was: task, documents, data, limits, tenant.
+
+        Args:
+            from_step: A step of the plan; `synthesis`: only the answer is written anew; `plan`: all is done anew.
+            edit: `{"task": …, "steps": {id: {field: value}}}`: changes of what is done anew; None in place of the
+                fields leaves a step out, an id that is not there adds one.
+            model: Another model for what is done anew.
+            budget_usd: The most that this may cost, in dollars.
+            timeout: Seconds (or a timedelta) from now after which it fails.
+            idempotency_key: A second fork with the same key and request returns the first one.
+            in_session: Say the task again in the session of this job, as a new turn; else the fork has none.
+
+        Raises:
+            ContractError: there is no such step, nothing was planned yet, or a change is wrong or would have no effect.
+            InvalidPlan: the plan may not run with these changes.
+            IdempotencyConflict: the key was used for a different request.
+            FleetFull, SessionBusy: as `submit` and `send` do.
+            StateConflict: it was tried again by hand at the same moment, time and again.
+            UnknownJob: never submitted here, or past its retention.
+        """
+        asked = Asked(
+            from_step=from_step, edit=as_edit(edit), model=model, budget_usd=budget_usd, timeout=timeout,
+            idempotency_key=idempotency_key, in_session=in_session,
+        )  # fmt: skip
+        troupe = self._troupe
+        fork = await submit_fork(troupe._store, self.id, asked, troupe.limits)  # pyright: ignore[reportPrivateUsage]
+        return AsyncJobHandle(troupe, fork)
+
+    async def retry(self) -> tuple[StepId, ...]:
+        """Try the failed part of the job again, with fresh counts, also when it has ended since.
+
+        All steps that were given up are: what waited for them, or was done without them, is done after them, and the
+        answer is written anew. What succeeded stays. The job's time begins anew.
+
+        Returns:
+            The steps.
+
+        Raises:
+            NotDead: there is nothing to retry; the message says what else may be done.
+            FleetFull: the job has ended, and as many jobs are open as may be; carries retry_after.
+            UnknownJob: never submitted here, or past its retention.
+        """
+        record = await self._troupe._snapshots.job(self.id)  # pyright: ignore[reportPrivateUsage]
+        steps = to_retry(record)
+        await self._troupe.dead.retry(self.id, *steps)
+        return steps
 
     def _known(self, status: TaskStatus | None) -> TaskStatus:
         if status is None:

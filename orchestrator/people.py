@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import json
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Final, assert_never
@@ -13,13 +12,14 @@ from pydantic import JsonValue, SecretStr, ValidationError
 from tasks.decisions import Answer, Approve, Decision, Deny, StepEdit
 from tasks.errors import ContractError, DamagedRecord, NotAsked, NotGenuine, TransientError
 from tasks.ids import JobId, StepId, parse_job_id
+from tasks.library_log import LibraryLog
 from tasks.results import Asked
 from tasks.signing import Place, as_decided, is_asked
 from tasks.store.snapshot import Snapshots
 from tasks.store.store import Store
 from tasks.store.waits import Recorded, Wait, WaitKind, WaitStore
 
-log = logging.getLogger(__name__)
+log = LibraryLog("troupe.people")
 
 MAX_TEXT_CHARS: Final = 20_000
 """Longest answer or reason."""
@@ -62,7 +62,7 @@ class AsyncPeople:
                         yield one
                 seen = frozenset(waiting)
             except TransientError as error:  # some may come a second time then: to decide twice does no harm
-                log.warning("people_not_seen reason=%s", error)
+                log.warning("people_not_seen", reason=str(error))
             await asyncio.sleep(pause)
 
     async def watch(self, decide: Decide, *, by: str = "callback", every: float | timedelta = EVERY) -> None:
@@ -82,9 +82,9 @@ class AsyncPeople:
                 if decision is not None:
                     await self.decide(one, decision, by=by)
             except NotAsked:
-                log.info("decided_elsewhere job=%s step=%s", one.job_id, one.step)
+                log.info("decided_elsewhere", job=one.job_id, step=one.step)
             except Exception:  # foreign code: what it does with one must not keep the others from being decided
-                log.exception("decision_failed job=%s step=%s", one.job_id, one.step)
+                log.exception("decision_failed", job=one.job_id, step=one.step)
 
     async def decide(self, one: Asked, decision: Decision, *, by: str = "") -> Asked:
         """Record a decision: `approve`, `deny` or `answer`, as it says.
@@ -171,7 +171,7 @@ class AsyncPeople:
         try:
             waits = await self._waits.of_step(job, step)
         except DamagedRecord as error:  # it must not hide what others ask
-            log.warning("asked_unreadable job=%s step=%s reason=%s", job, step, error)
+            log.warning("asked_unreadable", job=job, step=step, reason=str(error))
             return None
         return next((as_asked(wait) for wait in waits if wait.key == key), None)
 

@@ -20,6 +20,7 @@ from orchestrator.scheduling.acting import Actor
 from orchestrator.scheduling.dispatch import Publisher
 from orchestrator.scheduling.windows import windows
 from orchestrator.settings import OrchestratorSettings
+from orchestrator.telemetry.telling import tell
 from orchestrator.watching import NobodyWatches, Watch
 from tasks.app import make_app
 from tasks.errors import DamagedRecord, TransientError, TroupeError
@@ -65,7 +66,8 @@ class Orchestrator:
         self.store_settings = store_settings
         self.name = WorkerName(f"orchestrator@{socket.gethostname()}:{os.getpid()}")
         self.store = Store(store_settings)
-        self.publisher = Publisher(make_app(store_settings))
+        self.telling = tell(self.store, self.name)
+        self.publisher = Publisher(make_app(store_settings), self.telling.headers if self.telling else None)
         self.outbox = Outbox(self.store, self.name)
         self.actor = Actor(self.store, self.publisher, self.outbox, settings)
         self.fleet = FleetStore(self.store)
@@ -78,6 +80,8 @@ class Orchestrator:
     async def run(self) -> None:
         """Work until `stop`; then finish what was read, say goodbye, and return."""
         chores = [self._sweep(), self._take_over(), self._announce(), *self._measuring()]
+        if self.telling is not None:
+            chores.append(self.telling.workflows.keep())
         partitions = range(self.store_settings.partitions)
         readers = [asyncio.create_task(self._read(partition)) for partition in partitions]
         others = [asyncio.create_task(chore) for chore in chores]
@@ -95,6 +99,8 @@ class Orchestrator:
                     raise defect
         finally:
             stopped.cancel()
+            if self.telling is not None:
+                await self.telling.workflows.close()
             with suppress(TransientError):
                 for presence in self.announced:
                     await self.fleet.leave(presence)

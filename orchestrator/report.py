@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.people import waits_for
 from tasks.ids import StepId
-from tasks.models import Failure, StepKind, StepResult
+from tasks.models import Failure, Origin, StepKind, StepResult
 from tasks.patterns.compile import COORDINATOR
 from tasks.results import ErrorReport, JobResult, Missing, StepOutput, StepReport, UsageReport
 from tasks.states import FINAL_STEP, StepStatus, TaskStatus
@@ -26,7 +26,8 @@ def report(record: JobRecord, waits: Sequence[Wait] = ()) -> JobResult:
     why = {one.step.id: _why(one, record, ended) for one in record.steps}
     parents = {one.step.id: one for one in record.steps}
     mended = {name for one in record.steps if _lacks_nothing(one) for name in one.step.depends_on}
-    steps = tuple(_step(one, used[one.step.id], why[one.step.id], waits) for one in record.steps)
+    origin = record.spec.forked_from
+    steps = tuple(_step(one, used[one.step.id], why[one.step.id], waits, origin) for one in record.steps)
     return JobResult(
         job_id=record.spec.id,
         task=record.spec.task,
@@ -46,6 +47,7 @@ def report(record: JobRecord, waits: Sequence[Wait] = ()) -> JobResult:
         finished_at=record.finished_at,
         error=ErrorReport.of(record.failure) if record.failure else None,
         paused=_is_paused(record),
+        forked_from=origin,
     )
 
 
@@ -88,7 +90,9 @@ def _why(step: StepRecord, job: JobRecord, ended: Mapping[StepId, StepStatus]) -
     return failure(step)
 
 
-def _step(record: StepRecord, used: Usage, why: Failure | None, waits: Sequence[Wait]) -> StepReport:
+def _step(
+    record: StepRecord, used: Usage, why: Failure | None, waits: Sequence[Wait], origin: Origin | None
+) -> StepReport:
     step = record.step
     open_waits = [one for one in waits if one.step == step.id and one.outcome is None]
     return StepReport(
@@ -112,6 +116,7 @@ def _step(record: StepRecord, used: Usage, why: Failure | None, waits: Sequence[
         partial=_output(record.found) if record.result is None else None,
         error=ErrorReport.of(why) if why else None,
         waits_for=tuple(map(waits_for, open_waits)) if record.status is StepStatus.PARKED else (),
+        reused_from=origin.job_id if origin and record.reused else None,
     )
 
 

@@ -60,16 +60,16 @@ def job_spec(
     Raises:
         ContractError: an argument is wrong.
     """
-    return _spec(
+    return checked_spec(
         job,
         task,
         model=model,
         knowledge=tuple(knowledge),
         data=table_refs([Path(path) for path in data]),
         plan=plan,
-        budget_microusd=None if budget_usd is None else _microusd(budget_usd),
+        budget_microusd=None if budget_usd is None else microusd(budget_usd),
         limits=None if budget is None or budget.endless else budget,
-        timeout_ms=_milliseconds(timeout),
+        timeout_ms=milliseconds(timeout),
         idempotency_key=idempotency_key,
         tenant=tenant,
         priority=priority,
@@ -81,7 +81,12 @@ def job_spec(
     )
 
 
-def _spec(job: JobId, task: str, **values: object) -> JobSpec:
+def checked_spec(job: JobId, task: str, **values: object) -> JobSpec:
+    """A spec of these fields.
+
+    Raises:
+        ContractError: the task or a field is wrong.
+    """
     text = task.strip()
     if not text:
         raise InvalidTask("the task is empty: say in plain words what is to be found out")
@@ -94,7 +99,12 @@ def _spec(job: JobId, task: str, **values: object) -> JobSpec:
         raise ContractError(f"the job cannot be accepted: {faults}") from error
 
 
-def _microusd(dollars: float) -> int:
+def microusd(dollars: float) -> int:
+    """A budget given in dollars.
+
+    Raises:
+        ContractError: it is none.
+    """
     if not isfinite(dollars * MICROUSD):
         raise ContractError(f"budget_usd: {dollars!r} is not an amount")
     return round(dollars * MICROUSD)
@@ -115,5 +125,6 @@ def length_of(timeout: float | timedelta) -> timedelta:
     return length
 
 
-def _milliseconds(timeout: float | timedelta) -> int:
+def milliseconds(timeout: float | timedelta) -> int:
+    """A job's timeout in milliseconds: see `length_of`."""
     return max(int(length_of(timeout) / timedelta(milliseconds=1)), 1)

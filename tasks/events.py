@@ -45,6 +45,17 @@ class JobSubmitted(BaseEvent):
     type: Literal["job_submitted"] = "job_submitted"
 
 
+class JobForked(BaseEvent):
+    """The job is a fork: it has results of another one from its beginning."""
+
+    type: Literal["job_forked"] = "job_forked"
+    source: JobId
+    step: str
+    """The first one that is done anew."""
+    steps: tuple[str, ...]
+    """Those whose results were taken over."""
+
+
 class PlanAccepted(BaseEvent):
     """The plan was checked and its steps were written."""
 
@@ -305,6 +316,7 @@ class OtherEvent(BaseEvent):
 
 KnownEvent = Annotated[
     JobSubmitted
+    | JobForked
     | PlanAccepted
     | PlanRejected
     | PlanExtended

@@ -245,6 +245,14 @@ class TableRef(Wire):
     """Names of its columns, for the planner, as far as the first bytes of the file show them; at most 200."""
 
 
+class Origin(Wire):
+    """Where a fork comes from."""
+
+    job_id: JobId
+    step: StepName
+    """The first step that was done anew; `synthesis`: only the answer was, `plan`: all of it."""
+
+
 class JobSpec(Wire):
     """What is asked for: written once at submit, never changed."""
 
@@ -283,6 +291,8 @@ class JobSpec(Wire):
     """Whether a model says if the results suffice, before the answer is written: it is planned again if not."""
     traceparent: str | None = Field(default=None, max_length=200)
     """The trace that its producer was in: a W3C header. It says what the job is part of, and not what is asked for."""
+    forked_from: Origin | None = None
+    """The job that has done its first steps; their results were taken over."""
 
     @property
     def budget(self) -> Budget:

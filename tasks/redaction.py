@@ -8,6 +8,7 @@ little: nothing that computes reads what was redacted.
 import re
 from collections.abc import Collection, Mapping, MutableMapping
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from pydantic import JsonValue
@@ -50,6 +51,12 @@ _PATTERNS: Final = tuple(
 )
 
 
+REMEMBERED_CHARS: Final = 64
+"""Characters up to which a text and what was left of it are remembered."""
+REMEMBERED: Final = 4096
+"""Texts that are."""
+
+
 class Secrets:
     """Texts that are known to be secret in one place, as in one step. They may become more."""
 
@@ -82,9 +89,17 @@ def redact_text(text: str, secrets: Collection[str] = ()) -> str:
     every = frozenset(secrets) | known.texts if known is not None else secrets
     for secret in sorted(every, key=len, reverse=True):
         text = text.replace(secret, MASK)
+    return _short(text) if len(text) <= REMEMBERED_CHARS else _masked(text)
+
+
+def _masked(text: str) -> str:
     for pattern, shown in _PATTERNS:
         text = pattern.sub(shown, text)
     return text
+
+
+_short: Final = lru_cache(maxsize=REMEMBERED)(_masked)
+"""The same for names and ids, which come again in each line of a log: thirteen patterns cost more than the line."""
 
 
 def redact(value: JsonValue, names: Collection[str] = (), secrets: Collection[str] = ()) -> JsonValue:
@@ -97,6 +112,7 @@ def redact(value: JsonValue, names: Collection[str] = (), secrets: Collection[st
     return cast("JsonValue", _redact(value, names, secrets, 0))
 
 
+@lru_cache(maxsize=REMEMBERED)
 def is_secret_name(name: str) -> bool:
     """Whether a field of that name holds a secret: `api_key`, `Authorization`, `dbPassword` …"""
     return _NAMED.search(re.sub(r"[^a-z]", "", name.lower())) is not None

@@ -3,7 +3,7 @@
 from pydantic import AwareDatetime, JsonValue
 
 from tasks.ids import JobId
-from tasks.models import Attempt, Failure, Join, Source, StepKind
+from tasks.models import Attempt, Failure, Join, Origin, Source, StepKind
 from tasks.states import StepStatus, TaskStatus
 from tasks.usage import Ledger, Usage
 from tasks.wire import Wire
@@ -117,6 +117,8 @@ class StepReport(Wire):
     waits_for: tuple[str, ...] = ()
     """What it waits for while it is parked, a line each: `approval: pay {"amount": 5}`, `question: Which year?`,
     `children: one_1, one_2`."""
+    reused_from: JobId | None = None
+    """The job whose result it is: it was taken over, with no attempt and at no cost."""
 
 
 class Missing(Wire):
@@ -194,6 +196,8 @@ class JobResult(Wire):
     error: ErrorReport | None
     paused: bool = False
     """Whether it stands still, with as many steps of work begun as were asked for, until it is told to go on."""
+    forked_from: Origin | None = None
+    """The job that it was forked from, and the first step that was done anew."""
 
 
 class JobSummary(Wire):

@@ -4,13 +4,14 @@ Whoever may push to a queue's list could else end every worker on it: kombu take
 main loop and lets the error through, which ends the process; the next worker takes the next element.
 """
 
-import logging
 from typing import Any, Final, cast
 
 from kombu import transport as transports
 from kombu.transport import redis, virtual
 
-log = logging.getLogger("worker")
+from tasks.library_log import LibraryLog
+
+log = LibraryLog("troupe.broker")
 
 ALIASES: Final = {
     "redis": "tasks.transport:Transport",
@@ -115,4 +116,4 @@ class SentinelTransport(Counting, cast(Any, redis.SentinelTransport)):
 
 def _log(error: Exception) -> None:
     size = len(getattr(error, "doc", getattr(error, "object", "")))
-    log.error("message_dropped reason=not a message (%s) bytes=%s", type(error).__name__, size or "unknown")
+    log.error("element_dropped", reason=f"not a message ({type(error).__name__})", bytes=size or "unknown")

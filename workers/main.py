@@ -5,9 +5,11 @@ Importing it reads the settings and connects to nothing.
 
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from celery import signals
+from celery.apps import worker as celery_program
 from celery.concurrency.thread import TaskPool
 
 from tasks.app import make_app, queue
@@ -38,6 +40,18 @@ Fitness(model_settings).check_all(agents)
 process = WorkerProcess(store_settings, worker_settings, model_settings, agents)
 app = make_app(store_settings, concurrency=MANY, current=True)
 register(app, agents, process)
+
+
+def on_daemon_init(**_: object) -> None:
+    """Before anything else of Celery's: it warns of what it does not like before it sets up logging."""
+    configure_logs(read_settings(LogSettings))
+    say = cast("Callable[..., None]", cast(Any, celery_program).safe_say)
+
+    def say_less(text: str, *rest: object) -> None:
+        if not text.startswith("worker: "):  # our own lines say that and when it stops, and are no plain text
+            say(text, *rest)
+
+    cast(Any, celery_program).safe_say = say_less
 
 
 def on_init(sender: Any, **_: object) -> None:
@@ -89,6 +103,7 @@ def on_shutdown(**_: object) -> None:
 
 
 for event, receiver in (
+    (signals.celeryd_init, on_daemon_init),
     (signals.worker_init, on_init),
     (signals.setup_logging, on_setup_logging),
     (signals.celeryd_after_setup, on_after_setup),

@@ -57,7 +57,7 @@ class People:
             or any(data.get(name) != asked.get(name) for name in same)
             or not is_decided(self.secret, place, data, outcome)
         ):
-            log.warning("decision_not_genuine", job=claim.job.id, step=claim.step.id, key=wait.key)
+            log.warning("decision_not_genuine", key=wait.key)
             return {"kind": FORGED}
         return outcome
 

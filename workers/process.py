@@ -21,6 +21,7 @@ from tasks.settings import StoreSettings, read_settings
 from tasks.signing import SigningSettings
 from tasks.store import AttemptStore, BoardStore, FleetStore, Store, ToolStats
 from tasks.store.waits import WaitStore
+from tasks.telemetry.switch import begin
 from tasks.tool_figures import ToolPresence
 from workers.agents.registry import AgentRegistry
 from workers.answering import Answering
@@ -36,6 +37,7 @@ from workers.tools.listing import listed
 from workers.tools.people import StoreDesk
 
 if TYPE_CHECKING:
+    from tasks.telemetry.setup import Telemetry
     from workers.metrics.serving import WorkerMetrics
 
 log = structlog.get_logger("worker")
@@ -82,6 +84,7 @@ class WorkerProcess:
             version=version("troupe"),
         )
         self.metrics = self._measuring(name, concurrency)
+        self.telemetry = self._telling(name)
         self.loop.start()
         self.loop.run(self._connect(name))
         if self.metrics is not None:
@@ -123,11 +126,23 @@ class WorkerProcess:
         self.loop.stop()
         if self.metrics is not None:
             self.metrics.stop()
+        if self.telemetry is not None:
+            self.telemetry.close()
         log.info("worker_stopped", name=self.presence.name)
 
     def _hand_back(self) -> None:
         log.info("worker_hands_back", running=len(self.leases.held))
         self.loop.loop.call_soon_threadsafe(self.leases.stop_all, DRAINING)
+
+    def _telling(self, name: WorkerName) -> "Telemetry | None":
+        """OpenTelemetry, if it is wanted."""
+        telemetry = begin("troupe-worker", name)
+        if telemetry is not None:
+            from workers.telemetry.observer import TelemetryObserver  # its SDK takes 0.3 s to load
+
+            told = TelemetryObserver(telemetry, self.agents, name, self.models.chosen_model)
+            self.observers = (*self.observers, told)
+        return telemetry
 
     def _measuring(self, name: WorkerName, slots: int) -> "WorkerMetrics | None":
         """Figures, if they are wanted."""

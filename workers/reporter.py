@@ -67,4 +67,8 @@ class Reporter:
             try:
                 await self.attempts.report(self.ref, batch)
             except TroupeError as error:  # events are for people: without them the work goes on
-                log.warning("events_lost", **self.ref._asdict(), count=len(batch), reason=str(error))
+                self._say_lost(len(batch), str(error))
+
+    def _say_lost(self, count: int, reason: str) -> None:
+        job, step, attempt = self.ref  # said here: an event may have come from a thread that knows nothing of them
+        log.warning("events_lost", job=job, step=step, attempt=attempt, count=count, reason=reason)

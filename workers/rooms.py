@@ -6,6 +6,7 @@ from tasks.logs import LogSettings
 from tasks.metrics.settings import MetricsSettings
 from tasks.settings import RoomSettings, StoreSettings, read_settings
 from tasks.signing import SigningSettings
+from tasks.telemetry.environment import TelemetrySettings
 from workers.knowledge.settings import KnowledgeSettings
 from workers.llm.settings import ModelSettings
 from workers.settings import WorkerSettings
@@ -22,6 +23,7 @@ ROOMS: Final[tuple[type[RoomSettings], ...]] = (
     McpSettings,
     TableSettings,
     SigningSettings,
+    TelemetrySettings,
 )
 
 

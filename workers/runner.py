@@ -1,10 +1,11 @@
 """One attempt, from the message to its settling. The only place that catches every exception."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Sequence
 from datetime import timedelta
 from secrets import token_hex
-from typing import Final, TypeVar
+from typing import Final
 
 import structlog
 from pydantic import JsonValue
@@ -16,7 +17,6 @@ from tasks.errors import (
     IdleTimeout,
     IncompatibleVersion,
     PayloadTooLarge,
-    StoreUnavailable,
     TransientError,
     TroupeError,
 )
@@ -24,6 +24,7 @@ from tasks.ids import AttemptRef, WorkerName
 from tasks.models import Claim, Failure, StepResult
 from tasks.store import AttemptStore, BoardStore, FleetStore, Refusal
 from tasks.store.waits import WaitStore
+from tasks.trace_ids import trace_id_of
 from tasks.usage import Usage
 from workers.agents.prompt import shows_agents
 from workers.agents.registry import AgentRegistry
@@ -43,13 +44,13 @@ from workers.outcomes import (
     found_so_far,
 )
 from workers.parking import Parked
+from workers.patience import patiently
 from workers.people import People
 from workers.permits import await_permit
 from workers.reporter import Reporter, redacted
 from workers.spans import AttemptSpan, Observer, observed
 
 log = structlog.get_logger("worker")
-T = TypeVar("T")
 
 CLAIM_WITHIN: Final = timedelta(seconds=30)
 """How long a claim waits for a store that is away; after it the message is dropped and published again by the sweep."""
@@ -107,7 +108,7 @@ class Runner:
         with structlog.contextvars.bound_contextvars(**ref._asdict()):
             try:
                 token = token_hex(8)
-                claim = await _patiently(lambda: self.attempts.claim(ref, self.worker, token), CLAIM_WITHIN)
+                claim = await patiently(lambda: self.attempts.claim(ref, self.worker, token), CLAIM_WITHIN)
             except IncompatibleVersion as error:
                 # The claim stands: left alone it would count as a lost worker. One of a later release may do better.
                 unreadable = Failure(code=error.code, message=str(error)[:MAX_MESSAGE_CHARS], retryable=True)
@@ -117,18 +118,23 @@ class Runner:
             if claim is None:
                 log.info("message_dropped", reason="stale, delivered before, or its job ended")
                 return "dropped"
-            if await self._is_anothers(claim):
-                log.info("attempt_declined", agent=claim.step.agent, version=claim.step.version)
-                await _patiently(lambda: self.attempts.hand_back(ref, OTHER_VERSION, Usage()), self.settle_within)
-                return f"stopped: {OTHER_VERSION}"
-            log.info("attempt_started", agent=claim.step.agent)
-            task = asyncio.current_task()
-            if task is None:
-                raise RuntimeError("an attempt runs in a task")
-            span = AttemptSpan(claim)
-            with self.leases.hold(ref, task) as held, observed(self.observers, span):
-                span.outcome = await self._run(span, held)
-                return span.outcome
+            known = {"agent": claim.step.agent, "trace_id": trace_id_of(ref.job, claim.job.traceparent)}
+            with structlog.contextvars.bound_contextvars(**known):
+                return await self._claimed(ref, claim)
+
+    async def _claimed(self, ref: AttemptRef, claim: Claim) -> Outcome:
+        if await self._is_anothers(claim):
+            log.info("attempt_declined", reason=OTHER_VERSION, version=claim.step.version)
+            await patiently(lambda: self.attempts.hand_back(ref, OTHER_VERSION, Usage()), self.settle_within)
+            return f"stopped: {OTHER_VERSION}"
+        log.debug("attempt_started")
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("an attempt runs in a task")
+        span = AttemptSpan(claim)
+        with self.leases.hold(ref, task) as held, observed(self.observers, span):
+            span.outcome = await self._run(span, held)
+            return span.outcome
 
     async def decline(self, ref: AttemptRef) -> Outcome:
         """Hand an attempt back without beginning it, so that another worker gets it at once.
@@ -137,14 +143,14 @@ class Runner:
         """
         token = token_hex(8)
         try:
-            claim = await _patiently(lambda: self.attempts.claim(ref, self.worker, token), CLAIM_WITHIN)
+            claim = await patiently(lambda: self.attempts.claim(ref, self.worker, token), CLAIM_WITHIN)
         except (IncompatibleVersion, DamagedRecord):
             pass  # the claim stands all the same
         else:
             if claim is None:
                 return "dropped"
-        log.info("attempt_declined", **ref._asdict())
-        await _patiently(lambda: self.attempts.hand_back(ref, STOPPING, Usage()), self.settle_within)
+        log.info("attempt_declined", job=ref.job, step=ref.step, attempt=ref.attempt, reason=STOPPING)
+        await patiently(lambda: self.attempts.hand_back(ref, STOPPING, Usage()), self.settle_within)
         return f"stopped: {DRAINING}"
 
     async def _is_anothers(self, claim: Claim) -> bool:
@@ -161,7 +167,7 @@ class Runner:
             workers = []
         offered = any(agent.name == name and agent.version == wanted for one in workers for agent in one.agents)
         if not offered:
-            log.warning("agent_version_is_gone", agent=name, wanted=wanted, own=self.agents.get(name).version)
+            log.warning("agent_version_is_gone", wanted=wanted, own=self.agents.get(name).version)
         return offered
 
     async def _run(self, span: AttemptSpan, held: Held) -> Outcome:
@@ -194,7 +200,7 @@ class Runner:
 
     async def _park(self, ref: AttemptRef, parked: Parked, context: StepContext) -> Outcome:
         usage, rest = consumed(context)
-        refusal = await _patiently(lambda: self.attempts.park(ref, parked.waits, usage, rest), self.settle_within)
+        refusal = await patiently(lambda: self.attempts.park(ref, parked.waits, usage, rest), self.settle_within)
         if refusal is not None:
             log.warning("result_refused", reason=refusal)
             return f"refused: {refusal}"
@@ -233,7 +239,7 @@ class Runner:
                 silent = f"no sign of life for {claim.step.idle_ms / 1000:g} s"
                 return Failure(code=IdleTimeout.code, message=silent, retryable=IdleTimeout.retryable)
             if not isinstance(error, TroupeError):
-                log.exception("agent_raised", agent=claim.step.agent)
+                log.exception("agent_raised")
             if isinstance(error, BudgetSpent) and error.partial:
                 context.said.append(error.partial)
             return deferred(error, self.patience) or failure_of(error)
@@ -243,7 +249,7 @@ class Runner:
         log.info("attempt_stopped", reason=held.stopped)
         usage, rest = consumed(context)
         if held.stopped == DRAINING:
-            await _patiently(lambda: self.attempts.hand_back(ref, STOPPING, usage, rest), self.settle_within)
+            await patiently(lambda: self.attempts.hand_back(ref, STOPPING, usage, rest), self.settle_within)
         return f"stopped: {held.stopped}"
 
     async def _settle(self, ref: AttemptRef, fact: StepResult | Failure, context: StepContext | None = None) -> Outcome:
@@ -258,7 +264,7 @@ class Runner:
             return await self.attempts.succeed(ref, fact, usage, rest, said=said)
 
         try:
-            refusal = await _patiently(settle, self.settle_within)
+            refusal = await patiently(settle, self.settle_within)
         except PayloadTooLarge as error:
             return await self._settle(ref, failure_of(error), context)
         if refusal is not None:
@@ -272,23 +278,6 @@ class Runner:
         if isinstance(fact, Failure):
             log.warning("attempt_failed", code=fact.code, reason=fact.message)
             return f"failed: {fact.code}: {fact.message[:200]}"
-        log.info("attempt_succeeded", chars=len(fact.text), cost_microusd=usage.cost_microusd)
+        seconds = round(time.monotonic() - context.begun, 3) if context else 0.0
+        log.info("attempt_succeeded", seconds=seconds, chars=len(fact.text), cost_microusd=usage.cost_microusd)
         return "succeeded"
-
-
-async def _patiently(call: Callable[[], Awaitable[T]], within: timedelta) -> T:
-    """Call again while the store is away. Fenced moves may be made twice: the second changes nothing.
-
-    A settle whose answer was lost is refused as `over` the second time, which is harmless.
-    """
-    loop = asyncio.get_running_loop()
-    end = loop.time() + within.total_seconds()
-    pause = 0.1
-    while True:
-        try:
-            return await call()
-        except StoreUnavailable:
-            if loop.time() + pause > end:
-                raise
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, 2.0)

@@ -160,10 +160,15 @@ def print_job(outcome: JobResult) -> None:
             seconds = f"{(step.finished_at - step.started_at).total_seconds():.2f}"
         worker = (step.worker or "").partition("@")[0]
         needs = ", ".join(step.depends_on)
-        table.add_row(step.id, step.agent, step.status.value, str(step.attempts), worker, seconds, needs)
+        ended = step.status.value if step.reused_from is None else "reused"
+        table.add_row(step.id, step.agent, ended, str(step.attempts), worker, seconds, needs)
     console = wide_console()
     status = f"{outcome.status.value}{', paused' if outcome.paused else ''}"
     console.print(f"job {outcome.job_id}  {status}\n{outcome.task}\n", markup=False, highlight=False)
+    if origin := outcome.forked_from:
+        reused = ", ".join(step.id for step in outcome.steps if step.reused_from) or "nothing"
+        line = f"forked from {origin.job_id} at {origin.step}; reused: {reused}\n"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if rationale := rationale_of(outcome):
         console.print(f"plan: {rationale}\n", markup=False, highlight=False)
     console.print(table)

@@ -17,6 +17,7 @@ from tasks.events import (
     JobContinued,
     JobEvent,
     JobFinished,
+    JobForked,
     JobPaused,
     JobReopened,
     JobSubmitted,
@@ -71,6 +72,7 @@ STATES: Final = {
 
 OF_JOB: Final = (
     JobSubmitted,
+    JobForked,
     PlanAccepted,
     PlanExtended,
     PlanRejected,
@@ -132,6 +134,10 @@ class JobView:
         match event:
             case JobSubmitted():
                 return f"job {event.job_id} accepted"
+            case JobForked():
+                for step in event.steps:
+                    self.steps[step] = StepLine("succeeded", note=f"reused from {event.source}")
+                return f"forked from {event.source} at {event.step}: {', '.join(event.steps) or 'nothing'} reused"
             case PlanAccepted():
                 self.status = "in_progress"
                 for step in event.steps:
@@ -273,7 +279,7 @@ def _facts(line: StepLine) -> Iterable[str]:
         yield f"{line.tools} tool calls"
     if line.worker:
         yield line.worker.partition("@")[0]
-    if line.note and line.state in {"failed", "retrying", "running", "waiting"}:
+    if line.note and (line.state in {"failed", "retrying", "running", "waiting"} or line.started is None):
         yield line.note[:80]
 
 

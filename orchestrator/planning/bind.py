@@ -49,6 +49,38 @@ def bound(
     )
 
 
+def unbound(step: Step) -> PlannedStep:
+    """What a plan said of a bound step, as far as it can be told: for a plan that was given, and is not kept.
+
+    Its limits are those that held, the settings' and the agent's among them. A step that was handed over is its first
+    agent's again, with that one's limits; one that fell back stays with the agent that took it over.
+    """
+    own = PlannedStep(
+        id=step.id,
+        description=step.description,
+        agent=step.agent,
+        depends_on=list(step.depends_on),
+        join=step.join,
+        input=step.input,
+        quorum=step.quorum,
+        optional=step.optional,
+        requires_approval=step.requires_approval,
+        tools=step.tools,
+        total_ms=step.total_ms,
+        join_ms=step.join_ms,
+    )
+    if step.handed:
+        return own.model_copy(update={"agent": step.handed[0]})
+    limits = {
+        "retry": step.retry,
+        "fallbacks": [one.agent for one in step.fallbacks],
+        "timeout_ms": step.timeout_ms,
+        "queue_ms": step.queue_ms,
+        "idle_ms": step.idle_ms,
+    }
+    return own.model_copy(update=limits)
+
+
 def _quorum(planned: PlannedStep, needs: int) -> int:
     """How many must succeed: more than half, unless the plan says."""
     return (planned.quorum or needs // 2 + 1) if planned.join is Join.QUORUM else 0

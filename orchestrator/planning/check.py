@@ -1,7 +1,7 @@
 """Is this plan allowed to run? Pure: from the proposal, the living agents and the limits to faults or steps."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.planning import graph
@@ -41,6 +41,7 @@ def check(
     *,
     given: bool = False,
     loads: Loads = NO_LOADS,
+    there: Collection[str] = (),
 ) -> Checked:
     """Check a proposed plan and bind its steps to agents and queues.
 
@@ -48,16 +49,18 @@ def check(
         agents: Those that are known; a planner may use the plannable ones.
         given: A person's plan, and no planner's: it may have patterns coordinated.
         loads: How long queues are, for steps that name a capability.
+        there: Steps of it that are there already, with their results: nobody has to be alive for them.
     """
     able = [agent for agent in agents if agent.plannable or (given and agent.name == COORDINATOR)]
     faults = list(shape_faults(plan, limits))
     faults += [fault for at, step in enumerate(plan.steps) for fault in step_faults(at, step, able)]
     if not faults:
         faults = list(graph_faults(plan, limits))
-    absent = [fault for at, step in enumerate(plan.steps) for fault in _absences(at, step, able, agents)]
+    new = [(at, step) for at, step in enumerate(plan.steps) if step.id not in there]
+    absent = [fault for at, step in new for fault in _absences(at, step, able, agents)]
     if faults or absent:
         return Checked(faults=named([*faults, *absent]), only_absent=not faults)
-    return Checked(steps=tuple(_bind(plan, able, agents, limits, loads)))
+    return Checked(steps=tuple(_bind(plan, able, agents, limits, loads, there)))
 
 
 def named(faults: Sequence[str]) -> tuple[str, ...]:
@@ -156,6 +159,7 @@ def _bind(
     agents: Sequence[AgentDefinition],
     limits: OrchestratorSettings,
     loads: Loads,
+    there: Collection[str],
 ) -> Iterator[NewStep]:
     balance = Balance(loads)
     planned = {step.id: step for step in plan.steps}
@@ -163,6 +167,8 @@ def _bind(
     after, ends = graph.dependents(needs), graph.sinks(needs)
     for layer in graph.layers(needs):
         for name in layer:
+            if name in there:
+                continue
             children = after[name] if name not in ends else [SYNTHESIS_STEP]
             chosen = balance.take(planned[name], able)
             if chosen is None:

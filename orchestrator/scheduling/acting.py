@@ -24,6 +24,7 @@ from orchestrator.planning.replan import wished
 from orchestrator.scheduling.absence import Absences, Patience
 from orchestrator.scheduling.decide import NO_WORKER, GiveUp, Retry, after_attempt, no_time, overdue, taken_over
 from orchestrator.scheduling.dispatch import Publisher
+from orchestrator.scheduling.lines import about, leave, whose
 from orchestrator.scheduling.replanning import plan_again
 from orchestrator.settings import OrchestratorSettings
 from tasks.errors import DamagedRecord, IncompatibleVersion, TransientError, UnknownJob
@@ -111,11 +112,12 @@ class Actor:
                 for entry in entries:
                     await self._dispatch(partition, [entry])
                 return
-            if isinstance(error, IncompatibleVersion):
-                _leave(entries[0], error)
-                return
-            log.exception("entry_failed", **_bound(entries[0]), notice=entries[0].notice)
-            await self._end(entries[0], error)
+            with about(entries[0]):
+                if isinstance(error, IncompatibleVersion):
+                    leave(entries[0], error)
+                    return
+                log.exception("entry_failed", notice=entries[0].notice)
+                await self._end(entries[0], error)
         await self.outbox.done(partition, entries)
 
     async def _publish(self, partition: int, entries: Sequence[Entry]) -> None:
@@ -130,21 +132,28 @@ class Actor:
 
     async def _one(self, partition: int, entry: Entry) -> None:
         async with self.slots:
-            try:
-                await self._handle(entry)
-            except _LaterError:
-                return  # the entry stays, and is taken over after a while
-            except UnknownJob:
-                log.info("entry_dropped", job=entry.ref.job, notice=entry.notice, reason="job is past its retention")
-            except TransientError:
-                raise
-            except IncompatibleVersion as error:
-                _leave(entry, error)
-                return
-            except Exception as error:
-                log.exception("entry_failed", **_bound(entry), notice=entry.notice)
-                await self._end(entry, error)
+            with about(entry):
+                if not await self._handled(entry):
+                    return
         await self.outbox.done(partition, [entry])
+
+    async def _handled(self, entry: Entry) -> bool:
+        """Act on an entry; False when it is to stay, and to be taken over after a while."""
+        try:
+            await self._handle(entry)
+        except _LaterError:
+            return False
+        except UnknownJob:
+            log.info("entry_dropped", notice=entry.notice, reason="job is past its retention")
+        except TransientError:
+            raise
+        except IncompatibleVersion as error:
+            leave(entry, error)
+            return False
+        except Exception as error:
+            log.exception("entry_failed", notice=entry.notice)
+            await self._end(entry, error)
+        return True
 
     async def _end(self, entry: Entry, error: Exception) -> None:
         """Fail the job that a defect belongs to: its entry would come back for ever, and stop its neighbours."""
@@ -152,7 +161,7 @@ class Actor:
         try:
             await self.jobs.end_job(entry.ref.job, TaskStatus.FAILED, Failure(code="internal_error", message=reason))
         except DamagedRecord as damage:  # raised further, it would end every orchestrator that takes the entry over
-            log.error("job_cannot_end", **_bound(entry), reason=str(damage))
+            log.error("job_cannot_end", reason=str(damage))
 
     async def _handle(self, entry: Entry) -> None:
         match entry.notice:
@@ -176,7 +185,7 @@ class Actor:
                 assert_never(entry.notice)
 
     async def _decide(self, entry: Entry) -> None:
-        record = await self.snapshots.step(entry.ref.job, entry.ref.step)
+        record = whose(await self.snapshots.step(entry.ref.job, entry.ref.step))
         if record is None or record.status is not StepStatus.DELAYED or record.attempt != entry.ref.attempt:
             return
         with readable(f"the failure of {entry.ref.task_id}"):
@@ -188,7 +197,7 @@ class Actor:
         )
         match decision:
             case Retry(delay_ms):
-                log.info("step_retrying", **_bound(entry), delay_ms=delay_ms, code=failure.code)
+                log.info("step_retrying", delay_ms=delay_ms, code=failure.code)
                 made = await self.jobs.postpone(entry.ref, delay_ms)
                 if made in {Made.TOO_LATE, Made.OVER}:
                     await self._hand_over(entry, record, no_time(failure))
@@ -206,9 +215,9 @@ class Actor:
             data = _json(**names, failure=failure.model_dump(mode="json", exclude_defaults=True))
             made = await self.jobs.fall_back(entry.ref, heir, data, seen=record.status)
             if made is not Made.OVER:
-                log.warning("step_fell_back", **_bound(entry), **names, code=failure.code, reason=failure.message)
+                log.warning("step_fell_back", fallback=heir.agent, code=failure.code, reason=failure.message)
                 return
-        log.warning("step_given_up", **_bound(entry), code=failure.code, reason=failure.message)
+        log.warning("step_given_up", code=failure.code, reason=failure.message)
         await self.jobs.give_up(entry.ref, failure, seen=record.status)
 
     async def _queue_of(self, step: Step) -> str:
@@ -216,14 +225,14 @@ class Actor:
         return next((agent.queue for agent in await self.fleet.agents() if agent.name == step.agent), step.queue)
 
     async def _end_wait(self, entry: Entry) -> None:
-        record = await self.snapshots.step(entry.ref.job, entry.ref.step)
+        record = whose(await self.snapshots.step(entry.ref.job, entry.ref.step))
         status, code, waited = entry.data.split(" ")
         if record is None or record.status.value != status or record.attempt != entry.ref.attempt:
             return
         await self._hand_over(entry, record, overdue(code, int(waited), record.step.queue))
 
     async def _look_for(self, entry: Entry) -> None:
-        record = await self.snapshots.step(entry.ref.job, entry.ref.step)
+        record = whose(await self.snapshots.step(entry.ref.job, entry.ref.step))
         if record is None or record.status is not StepStatus.DISPATCHED or record.attempt != entry.ref.attempt:
             return
         waited, _, overtaken = entry.data.partition(" ")
@@ -237,7 +246,7 @@ class Actor:
             )
             await self._hand_over(entry, record, Failure(code=NO_WORKER, message=reason))
         elif depth == 0 or overtaken:
-            log.warning("message_published_again", **_bound(entry), queue=queue, waited_ms=waited_ms)
+            log.warning("message_published_again", queue=queue, waited_ms=waited_ms)
             await self.publisher.publish([Dispatch.of(entry.ref.job, record.step, entry.ref.attempt, routed)])
 
     def _route(self, step: Step) -> str:
@@ -270,6 +279,7 @@ class Actor:
             wait = next((one for one in await self.waits.of_step(job, step) if one.key == key), None)
             if record.final or parent is None or wait is None or wait.outcome is not None or wait.children:
                 return
+            whose(parent)
             taken = {one.step.id for one in record.steps}
             seen = {one.step.id for one in record.steps if one.step.parent == step} | set(parent.step.depends_on)
             done = {one.step.id for one in record.steps if one.step.id in seen and one.status in FINAL_STEP}
@@ -280,34 +290,34 @@ class Actor:
                 wait.data, parent.step, taken, agents, self.settings, done=done, under_way=under_way, loads=loads
             )
             if checked.faults:
-                log.warning("children_refused", **_bound(entry), faults=list(checked.faults))
+                log.warning("children_refused", faults=list(checked.faults))
                 await self.waits.outcome(job, step, key, {"kind": "refused", "faults": list(checked.faults)})
                 return
             names = [new.step.id for new in checked.steps]
             steps = [(new.step, new.dependents) for new in checked.steps]
             most = self.settings.max_job_steps
             if await self.waits.adopt(job, step, key, steps, _json(steps=names), most=most) is not None:
-                log.info("children_accepted", **_bound(entry), steps=names)
+                log.info("children_accepted", steps=names)
                 return
         raise _LaterError  # another orchestrator took the names, time and again
 
     async def _hand_off(self, entry: Entry) -> None:
         """Let another agent go on with a parked step, or tell its agent why not."""
         job, step, key = entry.ref.job, entry.ref.step, entry.data
-        record = await self.snapshots.step(job, step)
+        record = whose(await self.snapshots.step(job, step))
         wait = next((one for one in await self.waits.of_step(job, step) if one.key == key), None)
         if record is None or record.status is not StepStatus.PARKED or wait is None or wait.outcome is not None:
             return
         checked = hand_over(wait.data, record.step, await self._agents(), self.settings)
         to, reason = checked.wish.agent, excerpt(checked.wish.reason, MAX_REASON_CHARS)
         if checked.heir is None:
-            log.warning("hand_off_refused", **_bound(entry), to=to, fault=checked.fault)
+            log.warning("hand_off_refused", to=to, fault=checked.fault)
             await self.waits.outcome(job, step, key, {"kind": "refused", "faults": [checked.fault]})
             return
         agent = record.step.agent
         outcome: dict[str, JsonValue] = {"kind": "handed_over", "agent": agent, "to": to, "reason": reason}
         if await self.waits.hand_over(job, step, key, outcome, checked.heir, _json(agent=agent, to=to, reason=reason)):
-            log.info("step_handed_over", **_bound(entry), agent=agent, to=to)
+            log.info("step_handed_over", to=to)
 
     async def _plan(self, entry: Entry) -> None:
         record = await self.snapshots.job(entry.ref.job)
@@ -316,17 +326,17 @@ class Actor:
         agents = await self._agents()
         plan, faults = proposed(record, entry.ref.step)
         given = record.spec.plan is not None  # whoever gave it may start the worker now; a planner knows who is alive
-        loads = await self._loads(agents)
-        checked = check(plan, agents, self.settings, given=given, loads=loads) if plan is not None else None
+        loads, there = await self._loads(agents), {one.step.id for one in record.steps}
+        checked = check(plan, agents, self.settings, given=given, loads=loads, there=there) if plan else None
         if checked is not None and not checked.faults and plan is not None:
             await self._accept(record, plan, checked.steps)
             return
         faults = list(checked.faults if checked is not None else named(faults))
         absent = given and checked is not None and checked.only_absent
         if absent and self.patience.waits(entry.ref.job, time.monotonic()):
-            log.info("plan_waits", job=entry.ref.job, faults=faults)
+            log.info("plan_waits", faults=faults)
             raise _LaterError
-        log.warning("plan_rejected", job=entry.ref.job, step=entry.ref.step, faults=faults)
+        log.warning("plan_rejected", faults=faults)
         if entry.ref.step == PLAN_STEP:
             await self._repair(record, agents, faults)
         else:
@@ -357,7 +367,7 @@ class Actor:
 
     async def _accept(self, record: JobRecord, plan: Plan, steps: Sequence[NewStep]) -> None:
         names = [new.step.id for new in steps]
-        log.info("plan_accepted", job=record.spec.id, steps=names)
+        log.info("plan_accepted", steps=names)
         await self.jobs.extend(
             record.spec.id,
             record.revision,
@@ -384,15 +394,6 @@ class Actor:
 
 class _LaterError(Exception):
     """Nothing can be decided about an entry yet."""
-
-
-def _leave(entry: Entry, error: IncompatibleVersion) -> None:
-    """Let an entry stay, for a replica of the release that can read it. Without one its job ends with its deadline."""
-    log.warning("entry_of_later_release", **_bound(entry), notice=entry.notice, reason=str(error)[:MAX_REASON_CHARS])
-
-
-def _bound(entry: Entry) -> dict[str, object]:
-    return {"job": entry.ref.job, "step": entry.ref.step, "attempt": entry.ref.attempt}
 
 
 def _json(**values: object) -> str:

@@ -1,7 +1,7 @@
 """Publishing: one Celery message an attempt. Celery's producer blocks, so it works in a thread of its own."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, cast
 
@@ -16,11 +16,16 @@ from tasks.messages import Dispatch
 RETRIES: Final = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
 """Quick tries of Celery's own; after them the control entry stays and the message is published later."""
 
+Headers = Callable[[Sequence[Dispatch]], Awaitable[list[dict[str, str]]]]
+"""Gives the headers of messages, in their order; raises nothing."""
+
 
 class Publisher:
     """Publishes messages, in order, from one thread."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, headers: Headers | None = None) -> None:
+        self.headers = headers
+        """What messages carry for others; None: nothing."""
         self.app: Any = cast(Any, app)  # Celery has no types
         options = self.app.conf.broker_transport_options
         if options:  # Redis: without it a broker that accepts and never answers would hold the thread for ever
@@ -38,7 +43,11 @@ class Publisher:
         Raises:
             BrokerUnavailable: the broker took not all of them; publish all again.
         """
-        await asyncio.get_running_loop().run_in_executor(self.thread, self._publish, list(dispatches))
+        messages = list(dispatches)
+        extra: list[dict[str, str]] = [{} for _ in messages]
+        if self.headers is not None:
+            extra = await self.headers(messages)
+        await asyncio.get_running_loop().run_in_executor(self.thread, self._publish, messages, extra)
 
     async def depth(self, name: str) -> int:
         """Messages waiting in a queue.
@@ -53,15 +62,15 @@ class Publisher:
         await asyncio.to_thread(self.thread.shutdown)
         await asyncio.to_thread(self.app.close)
 
-    def _publish(self, dispatches: list[Dispatch]) -> None:
+    def _publish(self, dispatches: list[Dispatch], extra: list[dict[str, str]]) -> None:
         try:
             with self.app.producer_pool.acquire(block=True) as producer, producer.batch():
-                for dispatch in dispatches:
-                    self._add(producer, dispatch)
+                for dispatch, headers in zip(dispatches, extra, strict=True):
+                    self._add(producer, dispatch, headers)
         except self.failures as error:
             raise BrokerUnavailable(f"the broker does not take messages: {error}") from error
 
-    def _add(self, producer: Any, dispatch: Dispatch) -> None:
+    def _add(self, producer: Any, dispatch: Dispatch, headers: dict[str, str]) -> None:
         """Add one message to the producer's batch: the message that `send_task` makes, at a quarter of its cost."""
         message = dispatch.message
         # Without what is as usual: a worker of the release before is to read it.
@@ -83,7 +92,7 @@ class Publisher:
             routing_key=dispatch.queue,
             declare=[queue(dispatch.queue)],
             serializer="json",
-            headers=task.headers,
+            headers={**task.headers, **headers},
             retry=True,
             retry_policy=RETRIES,
             **task.properties,

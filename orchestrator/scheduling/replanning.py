@@ -24,7 +24,7 @@ async def plan_again(
     if record.final or not steps:
         return
     step, short = steps[0].step.id, lacking(record)
-    log.info("plan_extended", job=job, step=step, lacking=short)
+    log.info("plan_extended", added=step, lacking=short)
     data = json.dumps({"step": step, "lacking": short}, ensure_ascii=False)
     event, status = "plan_extended", TaskStatus.IN_PROGRESS
     await jobs.extend(job, record.revision, steps, status=status, event=event, data=data)

@@ -7,7 +7,7 @@ from tasks.store.dead import DeadStore
 from tasks.store.endings import Endings
 from tasks.store.events import EventStore
 from tasks.store.fleet import FleetStore
-from tasks.store.jobs import JobStore, Made, NewStep, Replan, Swept
+from tasks.store.jobs import JobStore, Made, NewStep, Replan, Reused, Swept
 from tasks.store.outbox import Entry, Notice, Outbox
 from tasks.store.pruning import Pruned, Pruning
 from tasks.store.sessions import SessionStore, Turn
@@ -37,6 +37,7 @@ __all__ = [
     "Pruning",
     "Refusal",
     "Replan",
+    "Reused",
     "Scope",
     "SessionStore",
     "Snapshots",

@@ -9,10 +9,11 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, cast
 
-from tasks.errors import DamagedRecord, FleetFull, IdempotencyConflict, SessionBusy
+from tasks.errors import DamagedRecord, FleetFull, IdempotencyConflict, SessionBusy, StateConflict
 from tasks.ids import AttemptRef, JobId, StepId, partition_of
-from tasks.models import MAX_TIMEOUT, Failure, JobSpec, Step
+from tasks.models import MAX_TIMEOUT, Failure, JobSpec, Origin, Step
 from tasks.states import Move, StepStatus, TaskStatus, sources
+from tasks.store.failures import translated
 from tasks.store.payload import pack
 from tasks.store.reading import readable
 from tasks.store.scripts import DISPATCH, END_JOB, EXTEND, FALL_BACK, GIVE_UP, GO_ON, PAUSE, POSTPONE, SUBMIT, SWEEP
@@ -42,6 +43,18 @@ class NewStep:
 
     step: Step
     dependents: tuple[StepId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """Steps that a new job takes over from another one of its partition, with their results."""
+
+    origin: Origin
+    steps: tuple[NewStep, ...]
+    """In a topological order; each depends on others of these only, if on any."""
+    asked: str
+    """What, beside the spec without its plan, tells the request from others under its idempotency key: what the plan
+    comes to follows from how far the other job has come."""
 
 
 class Replan(StrEnum):
@@ -96,12 +109,15 @@ class JobStore:
         self.store = store
         self.settings = store.settings
 
-    async def submit(self, spec: JobSpec, first: Step | None, turn: Turn | None = None) -> JobId:
+    async def submit(
+        self, spec: JobSpec, first: Step | None, turn: Turn | None = None, reused: Reused | None = None
+    ) -> JobId:
         """Accept a job: it, its first step and the outbox entry are written together.
 
         Args:
             first: The planning step; None when the job brings its plan.
             turn: What its session is told; given when the job has one. It is written together with the job.
+            reused: What it takes over from another job, whose partition is its own; copied at the same moment.
 
         Returns:
             The job's id: an earlier one's when the idempotency key was used for the same request before, and that job
@@ -111,21 +127,23 @@ class JobStore:
             IdempotencyConflict: the key was used for a different request.
             PayloadTooLarge: request or plan have more bytes than are stored.
             SessionBusy: another job of the session is open, and this one was not to wait; or too many wait.
+            StateConflict: a step that is to be taken over has no result any more: it is done anew, or its job is gone.
             StoreUnavailable: no answer in time; submit again with the same id or key.
         """
         fingerprint, key = "", None
         if spec.idempotency_key is not None:
-            asked = spec.model_dump_json(exclude={"id", "traceparent"}, exclude_defaults=True)
-            fingerprint = sha256(asked.encode()).hexdigest()[:32]
+            fingerprint = _fingerprint(spec, reused)
             key = self.store.keys.idempotency(partition_of(spec.id), spec.idempotency_key)
         args = [*self._of_job(spec, first, fingerprint), *self._of_session(spec, turn), spec.max_steps or ""]
-        args.append(spec.traceparent or "")
+        args += [spec.traceparent or "", *_taken_over(reused)]
         reply = cast(
             "list[str]",
             await self.store.move(SUBMIT, partition_of(spec.id), args, key=key or self.store.keys.job(spec.id)),
         )
         if int(reply[1]) < 0 and reply[2] == "busy":
             raise SessionBusy(f"session {spec.session!r} is busy with job {reply[0]}", job=reply[0])
+        if int(reply[1]) < 0 and reply[2].startswith("source "):
+            raise StateConflict(f"job {reply[0]} has no result of step {reply[2][7:]!r} any more")
         if int(reply[1]) < 0:
             raise fleet_full(reply[2], spec.tenant)
         if reply[2] != fingerprint:
@@ -156,22 +174,18 @@ class JobStore:
         """
         args: list[str | int] = [job, revision, status, event, data, replan]
         for new in steps:
-            step = new.step
-            args += [
-                step.id,
-                step.kind,
-                step.join,
-                " ".join(step.depends_on),
-                " ".join(new.dependents),
-                step.model_dump_json(exclude_defaults=True),
-                step.queue,
-                step.queue_ms,
-                step.total_ms,
-                step.quorum,
-                "1" if step.optional else "",
-                step.join_ms,
-            ]
+            args += _written(new)
         return await self.store.move(EXTEND, partition_of(job), args) == 1
+
+    async def traceparent(self, job: JobId) -> str | None:
+        """What the producer of a job was in: a W3C header; None: in nothing, or the job is gone.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        async with translated(self.settings):
+            found = await self.store.redis.hget(self.store.keys.job(job), "trace")
+        return str(found) if found else None
 
     async def dispatch(self, partition: int, entries: Sequence[AttemptRef]) -> list[Step | None]:
         """Take the next attempts of ready steps of one partition.
@@ -333,6 +347,39 @@ class JobStore:
     def _longest_kept_ms(self) -> int:
         """After this no job is kept any more, unless it is reopened."""
         return int((MAX_TIMEOUT.total_seconds() + self.settings.retention_s) * 1000)
+
+
+def _written(new: NewStep) -> list[str | int]:
+    """A step as scripts take it: `write_step` of lua/steps.lua."""
+    step = new.step
+    return [
+        step.id,
+        step.kind,
+        step.join,
+        " ".join(step.depends_on),
+        " ".join(new.dependents),
+        step.model_dump_json(exclude_defaults=True),
+        step.queue,
+        step.queue_ms,
+        step.total_ms,
+        step.quorum,
+        "1" if step.optional else "",
+        step.join_ms,
+    ]
+
+
+def _taken_over(reused: Reused | None) -> list[str | int]:
+    if reused is None:
+        return ["", "", 0]
+    origin, names = reused.origin, [new.step.id for new in reused.steps]
+    told = json.dumps({"source": origin.job_id, "step": origin.step, "steps": names})
+    return [origin.job_id, told, len(names), *(arg for new in reused.steps for arg in _written(new))]
+
+
+def _fingerprint(spec: JobSpec, reused: Reused | None) -> str:
+    left_out = {"id", "traceparent"} if reused is None else {"id", "traceparent", "plan"}
+    asked = spec.model_dump_json(exclude=left_out, exclude_defaults=True) + ("" if reused is None else reused.asked)
+    return sha256(asked.encode()).hexdigest()[:32]
 
 
 def _stored(spec: JobSpec) -> str:

@@ -4,7 +4,7 @@
 | --- | --- | --- | --- |
 | `<p>:{N}:control` | stream, group `orchestrators` | moves | permanent; an entry is deleted once acted on |
 | `<p>:{N}:timers` | sorted set: `job` or `job:step` → due, Unix ms | moves | permanent; empty when nothing is open |
-| `<p>:{N}:job:finished` | stream of ended jobs, a hint | moves | permanent; trimmed |
+| `<p>:{N}:job:finished` | stream of ended jobs, a hint; group `telemetry` | moves | permanent; trimmed |
 | `<p>:{N}:job:load` | hash of counters for admission: lua/admission.lua | moves | permanent; tenants at nothing go |
 | `<p>:{N}:job:waits` | set of queues that steps wait for | moves | permanent; empty when none waits |
 | `<p>:{N}:job:<queue>:line` | sorted set: job → its turn | moves | permanent; empty when none waits |

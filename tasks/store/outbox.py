@@ -4,7 +4,6 @@ An entry is deleted only after it was acted on. One whose reader died is taken o
 `TAKE_OVER`; acting twice is harmless, because every move is fenced.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,12 +13,13 @@ from typing import Final, cast
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from tasks.ids import AttemptRef, JobId, StepId
+from tasks.library_log import LibraryLog
 from tasks.store.failures import translated
 from tasks.store.keys import GROUP
 from tasks.store.scripts import TIDY
 from tasks.store.store import Store
 
-log = logging.getLogger("store")
+log = LibraryLog("troupe.store")
 
 TAKE_OVER: Final = timedelta(seconds=5)
 """Age at which an entry that somebody read and did not finish is taken over."""
@@ -171,7 +171,7 @@ def _readable(entries: Entries) -> list[Entry]:
     known = frozenset(Notice)
     for entry, fields in entries:
         if fields["kind"] not in known:
-            log.warning("entry_of_later_release entry=%s notice=%s job=%s", entry, fields["kind"], fields["job"])
+            log.warning("entry_of_later_release", entry=entry, notice=fields["kind"], job=fields["job"])
     return [_read(entry, fields) for entry, fields in entries if fields["kind"] in known]
 
 

@@ -1,6 +1,5 @@
 """The whole of a job, read at one moment, and lists of jobs."""
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from pydantic import BaseModel
 
 from tasks.errors import DamagedRecord, IncompatibleVersion, UnknownJob
 from tasks.ids import JobId
+from tasks.library_log import LibraryLog
 from tasks.models import Attempt, Failure, JobSpec, Plan, Step, StepResult
 from tasks.results import JobSummary
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
@@ -21,7 +21,7 @@ from tasks.store.scripts import READ, READ_STEP
 from tasks.store.store import Store
 from tasks.usage import Ledger
 
-log = logging.getLogger("store")
+log = LibraryLog("troupe.store")
 
 Hash = dict[str, str]
 
@@ -53,6 +53,11 @@ class StepRecord:
     """Attempt numbers that were never used, one for each time that the step was begun anew."""
     found: StepResult | None = None
     """What it had found before it failed."""
+
+    @property
+    def reused(self) -> bool:
+        """Whether its result is another job's: it succeeded without an attempt."""
+        return self.status is StepStatus.SUCCEEDED and self.attempt == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +186,7 @@ def _summary(job: JobId, row: list[str | None]) -> JobSummary | None:
                 cost_microusd=int(cost or 0),
             )
     except (IncompatibleVersion, DamagedRecord) as error:
-        log.warning("job_left_out job=%s reason=%s", job, error)
+        log.warning("job_left_out", job=job, reason=str(error))
         return None
 
 

@@ -73,7 +73,7 @@ class TelemetrySettings(RoomSettings):
         Raises:
             BadSetting: there is no such protocol.
         """
-        if self.sdk_disabled.strip().lower() == "true":
+        if self.off:
             return ()
         traces = signal == "traces"
         named = self.traces_exporter if traces else self.metrics_exporter
@@ -83,6 +83,18 @@ class TelemetrySettings(RoomSettings):
         if "none" in names:
             return ()
         return tuple(self._otlp(signal) if name == OTLP else name for name in names if name)
+
+    @property
+    def asked(self) -> bool:
+        """Whether anything may be sent."""
+        return not self.off and any(
+            (self.traces_exporter, self.metrics_exporter, self.endpoint, self.traces_endpoint, self.metrics_endpoint)
+        )
+
+    @property
+    def off(self) -> bool:
+        """Whether nothing may be."""
+        return self.sdk_disabled.strip().lower() == "true"
 
     def _otlp(self, signal: Signal) -> str:
         own = self.traces_protocol if signal == "traces" else self.metrics_protocol

@@ -3,8 +3,13 @@
 import sys
 from typing import TYPE_CHECKING
 
+import structlog
+
+from tasks.errors import BadSetting
 from tasks.settings import read_settings
 from tasks.telemetry.environment import TelemetrySettings
+
+log = structlog.get_logger("telemetry")
 
 if TYPE_CHECKING:
     from tasks.telemetry.setup import Telemetry
@@ -12,24 +17,27 @@ if TYPE_CHECKING:
 
 def begin(service: str, instance: str) -> "Telemetry | None":
     """OpenTelemetry of this process, started; None where neither the environment nor the process's own code asks for
-    it. Once a process, after any fork. Takes some 0.3 s where it is on.
+    it, or what it asks for cannot be had, which is logged. Once a process, after any fork. Takes some 0.3 s.
 
     Args:
         service: `troupe-worker` …
         instance: Name of the process.
-
-    Raises:
-        BadSetting: what the environment asks for cannot be had.
     """
     settings = read_settings(TelemetrySettings)
-    asked = settings.exporters("traces") or settings.exporters("metrics")
-    if not asked and not _set_by_others(settings):
+    if not settings.asked and not _set_by_others(settings):
         return None
     from tasks.telemetry.setup import start
 
-    return start(service, instance, settings)
+    try:
+        telemetry = start(service, instance, settings)
+    except BadSetting as error:  # what only looks on must not cost the work
+        log.error("telemetry_is_off", reason=str(error))
+        return None
+    if telemetry is not None:
+        log.info("telemetry_is_on", service=service, content=settings.content)
+    return telemetry
 
 
 def _set_by_others(settings: TelemetrySettings) -> bool:
     """Whether an agent's module, or `opentelemetry-instrument`, may have set providers."""
-    return "opentelemetry.sdk.trace" in sys.modules and settings.sdk_disabled.strip().lower() != "true"
+    return "opentelemetry.sdk.trace" in sys.modules and not settings.off

@@ -21,7 +21,7 @@ PAUSE_S: Final = 0.05
 START_WITHIN_S: Final = 90.0
 """A whole stack, or a run, on a machine that is busy with other tests and measures coverage."""
 COMMAND_WITHIN_S: Final = 40.0
-OURS: Final = ("TROUPE_", "ANTHROPIC_", "FLOWER_")
+OURS: Final = ("TROUPE_", "ANTHROPIC_", "FLOWER_", "OTEL_")
 MARK: Final = "ACCEPTANCE_STAGE"
 """Environment variable by which every process of a stage is known, also one whose parent has died."""
 

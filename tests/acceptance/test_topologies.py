@@ -87,7 +87,7 @@ def test_garbage_in_a_queue_is_dropped_and_the_worker_lives_on(stage: Stage, ser
         assert len(fleet.workers) == 1
         assert fleet.workers[0].process.poll() is None
         said = log_of(stage)
-        assert "message_dropped" in said
+        assert "element_dropped" in said
         assert SECRET not in said
         _one_start_each(fleet)
 

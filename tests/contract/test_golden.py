@@ -82,6 +82,9 @@ BEFORE: dict[str, type[BaseModel]] = {
     "job_result_before_approvals": JobResult,
     "job_spec_before_traces": JobSpec,
     "job_spec_least_before_traces": JobSpec,
+    "job_spec_before_forks": JobSpec,
+    "job_spec_least_before_forks": JobSpec,
+    "job_result_before_forks": JobResult,
 }
 """Forms of earlier releases, each without what came after it: read, and in the same words by default."""
 EVENTS = sorted(

@@ -31,7 +31,7 @@ def validator() -> Validator:
 def test_a_job_result_has_the_promised_fields() -> None:
     assert list(JobResult.model_fields) == [
         "job_id", "task", "status", "answer", "sources", "steps", "usage", "missing", "model", "created_at",
-        "started_at", "finished_at", "error", "paused",
+        "started_at", "finished_at", "error", "paused", "forked_from",
     ]  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def test_a_step_has_the_promised_fields() -> None:
         "id", "description", "agent", "queue", "depends_on", "status", "attempts", "worker", "started_at",
         "finished_at", "usage", "result", "error",
     ]  # fmt: skip
-    beside = {"kind", "join", "quorum", "optional", "partial", "parent", "waits_for"}
+    beside = {"kind", "join", "quorum", "optional", "partial", "parent", "waits_for", "reused_from"}
     assert [name for name in StepReport.model_fields if name not in beside] == promised
     assert set(StepReport.model_fields) == {*promised, *beside}
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 from redis import Redis
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from orchestrator.local.redis_server import RedisServer
@@ -279,7 +280,7 @@ async def test_a_replica_outlives_damaged_records_and_names_their_job(start: Sta
     for job in (waiting, due):
         await moves.redis.set(moves.store.keys.job(job) + part, "no hash", px=60_000)
     await moves.make_due(due)
-    with capture_logs() as logs:
+    with capture_logs([merge_contextvars]) as logs:
         async with start():
 
             async def acted() -> bool:

@@ -329,8 +329,9 @@ GUARDS: Final = (
     _acting(
         "entries are deleted after they were acted on",
         ACT,
-        "                await self._handle(entry)\n",
-        "                await self.outbox.done(partition, [entry])\n                await self._handle(entry)\n",
+        "                if not await self._handled(entry):\n",
+        "                await self.outbox.done(partition, [entry])\n"
+        "                if not await self._handled(entry):\n",
     ),
     _acting("entries are deleted at all", ACT, "        await self.outbox.done(partition, [entry])\n", ""),
     _acting(
@@ -410,15 +411,15 @@ GUARDS: Final = (
     Guard(
         "entries of a later release stay for it",
         ACT,
-        "                _leave(entry, error)\n                return\n",
-        "                _leave(entry, error)\n",
+        "            leave(entry, error)\n            return False\n",
+        "            leave(entry, error)\n",
         ("tests/integration/test_later_releases.py",),
     ),
     Guard(
         "steps of a later release stay for it",
         ACT,
-        "                _leave(entries[0], error)\n                return\n",
-        "                _leave(entries[0], error)\n",
+        "                    leave(entries[0], error)\n                    return\n",
+        "                    leave(entries[0], error)\n",
         ("tests/integration/test_later_releases.py",),
     ),
     Guard(
@@ -745,8 +746,8 @@ GUARDS: Final = (
     _doing(
         "a repeated claim has one token",
         RUN,
-        "                claim = await _patiently(lambda: self.attempts.claim(ref, self.worker, token)",
-        "                claim = await _patiently(lambda: self.attempts.claim(ref, self.worker)",
+        "                claim = await patiently(lambda: self.attempts.claim(ref, self.worker, token)",
+        "                claim = await patiently(lambda: self.attempts.claim(ref, self.worker)",
     ),
     _doing(
         "a stopping worker begins nothing",
@@ -803,7 +804,12 @@ GUARDS: Final = (
         "except ValidationError as",
         "except ZeroDivisionError as",
     ),
-    _doing("a settle is tried again", RUN, "            if loop.time() + pause > end:\n", "            if True:\n"),
+    _doing(
+        "a settle is tried again",
+        "workers/patience.py",
+        "            if loop.time() + pause > end:\n",
+        "            if True:\n",
+    ),
     Guard(
         "scripts are sent anew to a server that lost them",
         "tasks/store/scripts.py",

@@ -10,7 +10,7 @@ from redis import Redis
 
 from tasks.store.keys import PERMANENT
 
-OURS = ("TROUPE_", "ANTHROPIC_")
+OURS = ("TROUPE_", "ANTHROPIC_", "OTEL_")
 KEPT = "TROUPE_REDIS_SERVER"
 """Which server the tests run on is whoever starts them to say."""
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from structlog.testing import capture_logs
 
 from tasks.errors import BadSetting, ContractError, InvalidTool
 from tasks.models import Plan
@@ -15,6 +14,7 @@ from workers.agents.built_in import built_in
 from workers.agents.conversation import Limits
 from workers.agents.fitness import Fitness
 from workers.cli.worker import check_model
+from workers.llm import retirement
 from workers.llm.capabilities import MIN_BUDGET
 from workers.llm.pricing import Pricing
 from workers.llm.server_tools import VERSIONS, server_tool
@@ -173,12 +173,12 @@ def test_each_agent_is_checked_with_its_own_model() -> None:
     fitness.check_all([fits, does_not], "claude-sonnet-5-5")
 
 
-def test_a_retiring_model_is_warned_of_with_its_day_when_agents_are_loaded() -> None:
+def test_a_retiring_model_is_warned_of_with_its_day_when_agents_are_loaded(caplog: pytest.LogCaptureFixture) -> None:
     agents = [Agent(name=name, description="A.", model="claude-sonnet-4-5") for name in "ab"]
-    with capture_logs() as logs:
-        Fitness(ModelSettings(model="offline")).check_all([*agents, Agent(name="c", description="C.")])
-    assert [(one["event"], one["model"], one["on"], one["instead"]) for one in logs] == [
-        ("model_retires", "claude-sonnet-4-5", "2026-11-30", "claude-sonnet-5-5")
+    retirement._warn.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    Fitness(ModelSettings(model="offline")).check_all([*agents, Agent(name="c", description="C.")])
+    assert [record.getMessage() for record in caplog.records] == [
+        "model_retires model=claude-sonnet-4-5 on=2026-11-30 instead=claude-sonnet-5-5"
     ]
 
 

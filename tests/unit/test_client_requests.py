@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from orchestrator.client import AsyncTroupe
-from orchestrator.request import _milliseconds as milliseconds  # pyright: ignore[reportPrivateUsage]
-from orchestrator.request import _spec as spec  # pyright: ignore[reportPrivateUsage]
+from orchestrator.request import checked_spec as spec
+from orchestrator.request import milliseconds
 from tasks.errors import BadTable, ContractError, InvalidId, InvalidTask
 from tasks.ids import JobId, partition_of
 from tasks.models import JobSpec, Plan, PlannedStep, Step

@@ -60,6 +60,7 @@ LINES: list[tuple[JobEvent, str | None]] = [
     (event("job_finished", status="completed"), "job completed"),
     (event("job_finished", status="failed", failure=FAILURE), "job failed: no [data]"),
     (event("plan_accepted", steps=["find"], rationale="It is  simple."), "plan: find (It is simple.)"),
+    (event("job_forked", source=JOB, step="b", steps=["a", "c"]), f"forked from {JOB} at b: a, c reused"),
     (event("plan_extended", step="replan", lacking=["a", "b"]), "plans again (replan): a, b without a result"),
     (event("events_trimmed", first=3), "events 3 to 1 are not kept any more"),
     (event("job_dreamt"), "job_dreamt (an event of a later release)"),

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,18 +12,24 @@ import pytest
 import structlog
 
 from tasks.errors import BadSetting
-from tasks.logs import NOISY, LogSettings, configure_logs
+from tasks.ids import JobId
+from tasks.library_log import LibraryLog
+from tasks.logs import NOISY, TOLD_BY_US, LogSettings, configure_logs
 from tasks.settings import read_settings
+from tasks.trace_ids import trace_id_of
+
+JOB = JobId("j0123456789abcdefgh3")
 
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    levels = {name: logging.getLogger(name).level for name in NOISY}
+    levels = {name: logging.getLogger(name).level for name in (*NOISY, *TOLD_BY_US)}
     hooks = sys.excepthook, threading.excepthook
     yield
     sys.excepthook, threading.excepthook = hooks
+    logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
     root.setLevel(level)
     for name, one in levels.items():
@@ -112,7 +119,7 @@ def test_what_a_thread_raises_is_a_line_without_secrets(capsys: pytest.CaptureFi
         thread.start()
         thread.join()
     (line,) = lines(capsys)
-    assert line["event"] == "thread_raised thread=own"
+    assert (line["event"], line["thread"], line["level"]) == ("thread_raised", "own", "error")
     assert "ValueError: password=***" in line["exception"]
 
 
@@ -131,3 +138,92 @@ def test_an_interrupt_is_no_line_of_the_log(capsys: pytest.CaptureFixture[str]) 
     configure_logs(LogSettings(log_format="json"))
     sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert capsys.readouterr().err == "KeyboardInterrupt\n"
+
+
+def test_the_line_of_an_attempt_says_whose_it_is_in_one_order(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(LogSettings(log_format="json"))
+    with structlog.contextvars.bound_contextvars(attempt=1, step="find", job=JOB, agent="search"):
+        structlog.get_logger("worker").warning("attempt_failed", code="x")
+    (line,) = lines(capsys)
+    first = ["timestamp", "level", "logger", "event", "job", "step", "attempt", "agent", "trace_id"]
+    assert list(line) == [*first, "code"]
+    assert line["trace_id"] == trace_id_of(JOB)
+
+
+def test_a_trace_that_is_known_to_be_another_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(LogSettings(log_format="json"))
+    with structlog.contextvars.bound_contextvars(job=JOB, trace_id="f" * 32):
+        logging.getLogger("own").warning("hello")
+    assert lines(capsys)[0]["trace_id"] == "f" * 32
+
+
+@pytest.mark.parametrize(
+    ("text", "agent"),
+    [
+        (f"Task search[{JOB}:find-it:12] raised unexpected: StoreUnavailable()", "search"),
+        (f"Discarding revoked task: {JOB}:find-it:12", None),
+    ],
+)
+def test_a_line_of_celery_says_which_attempt_it_is_about(
+    capsys: pytest.CaptureFixture[str], text: str, agent: str | None
+) -> None:
+    configure_logs(LogSettings(log_format="json"))
+    logging.getLogger("celery.worker.request").warning(text)
+    (line,) = lines(capsys)
+    assert (line["event"], line["job"], line["step"], line["attempt"]) == (text, JOB, "find-it", 12)
+    assert line["trace_id"] == trace_id_of(JOB)
+    assert line.get("agent") == agent
+
+
+@pytest.mark.parametrize("text", ["Task tick[3f0c-17] raised", f"x{JOB}:find:1", f"{JOB}:find:0", f"{JOB}:find:1x"])
+def test_what_is_no_task_id_of_ours_is_about_no_attempt(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    configure_logs(LogSettings(log_format="json"))
+    logging.getLogger("celery.worker").warning(text)
+    (line,) = lines(capsys)
+    assert "job" not in line
+
+
+@pytest.mark.parametrize("name", TOLD_BY_US)
+def test_celery_does_not_say_again_what_our_lines_say(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    configure_logs(LogSettings(log_format="json", log_level="debug"))
+    logging.getLogger(name).info("Task %(name)s[%(id)s] succeeded", {"name": "search", "id": f"{JOB}:find:1"})
+    assert lines(capsys) == []
+    logging.getLogger(name).error("Task raised unexpected")
+    assert len(lines(capsys)) == 1
+
+
+def test_what_python_warns_of_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(LogSettings(log_format="json"))
+    warnings.showwarning("do not\n\nuse it", DeprecationWarning, "some.py", 3)
+    (line,) = lines(capsys)
+    assert (line["logger"], line["level"]) == ("py.warnings", "warning")
+    assert "do not\n\nuse it" in line["event"]
+
+
+def test_a_library_line_has_its_fields_in_our_processes(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(LogSettings(log_format="json"))
+    LibraryLog("troupe.store").warning("job_left_out", job=JOB, reason="password=kestrel")
+    (line,) = lines(capsys)
+    assert (line["event"], line["job"], line["reason"]) == ("job_left_out", JOB, "password=***")
+    assert (line["logger"], line["trace_id"]) == ("troupe.store", trace_id_of(JOB))
+
+
+def test_a_library_line_is_text_without_secrets_where_a_host_does_the_logging(caplog: pytest.LogCaptureFixture) -> None:
+    log = LibraryLog("troupe.people")
+    log.info("decided_elsewhere", job=JOB)
+    with caplog.at_level(logging.INFO):
+        log.info("decided_elsewhere", job=JOB, step="ask")
+        log.error("decision_failed", reason="password=kestrel 100 %")
+        try:
+            raise ValueError("no good")
+        except ValueError:
+            log.exception("decision_failed")
+    texts = [record.getMessage() for record in caplog.records]
+    assert texts == [
+        f"decided_elsewhere job={JOB} step=ask",
+        "decision_failed reason=password=*** 100 %",
+        "decision_failed",
+    ]
+    assert [record.levelname for record in caplog.records] == ["INFO", "ERROR", "ERROR"]
+    assert caplog.records[2].exc_info is not None
+    assert caplog.records[0].funcName == "test_a_library_line_is_text_without_secrets_where_a_host_does_the_logging"

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from tasks.errors import BadSetting, UnknownModel
 from tasks.settings import read_settings
@@ -83,10 +82,16 @@ def test_a_model_of_the_users_own_price_file_is_allowed(tmp_path: Path) -> None:
     assert make_model("house-model", ModelSettings(pricing=prices)).name == "house-model"
 
 
-def test_a_retiring_model_is_still_served_and_the_day_logged() -> None:
-    with capture_logs() as logs:
-        assert make_model("claude-sonnet-4-5", ModelSettings()).name == "claude-sonnet-4-5"
-    assert [(one["event"], one["on"]) for one in logs] == [("model_retires", "2026-11-30")]
+def test_a_retiring_model_is_still_served_and_the_day_logged_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """Where nothing configures logs, as in `troupe run --json`, it must not get between what is on stdout."""
+    code = (
+        "from workers.llm.catalog import make_model; from workers.llm.settings import ModelSettings;"
+        "print([make_model('claude-sonnet-4-5', ModelSettings()).name for _ in range(2)])"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    said = capfd.readouterr()
+    assert said.out == "['claude-sonnet-4-5', 'claude-sonnet-4-5']\n"
+    assert said.err == "model_retires model=claude-sonnet-4-5 on=2026-11-30 instead=claude-sonnet-5-5\n"
 
 
 def test_the_guard_holds_inside_and_is_lifted_after(monkeypatch: pytest.MonkeyPatch) -> None:

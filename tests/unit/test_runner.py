@@ -39,8 +39,8 @@ from workers.context import StepContext, current_step
 from workers.lease import DRAINING, Leases
 from workers.llm.settings import ModelSettings
 from workers.outcomes import CUT, deferred, failure_of, finish
+from workers.patience import patiently
 from workers.runner import Runner
-from workers.runner import _patiently as patiently  # pyright: ignore[reportPrivateUsage]
 
 Run = Callable[[StepContext], Awaitable[AgentReply | str]]
 

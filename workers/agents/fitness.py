@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable
 
-import structlog
-
 from tasks.errors import ContractError, UnknownModel
 from workers.agents.base import Agent
 from workers.agents.conversation import Limits
 from workers.llm.capabilities import Wants, lacks
 from workers.llm.pricing import ModelFacts, Pricing
+from workers.llm.retirement import warn_of_retirement
 from workers.llm.settings import OFFLINE, ModelSettings
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Fitness:
@@ -63,8 +60,8 @@ class Fitness:
             self.check(agent, chosen[agent.name])
         for name in sorted(set(chosen.values())):
             facts = self._facts(name)
-            if facts is not None and facts.retires is not None:
-                log.warning("model_retires", model=name, on=facts.retires.isoformat(), instead=facts.successor)
+            if facts is not None:
+                warn_of_retirement(name, facts)
 
     def limits(self, model: str) -> Limits:
         """What the loop must know of a model; generous for one that is not in the table."""

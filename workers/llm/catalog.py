@@ -1,7 +1,5 @@
 """From a model's name to the model."""
 
-import structlog
-
 from tasks.errors import UnknownModel
 from tasks.store.limits import LimitStore
 from workers.llm.base import Model
@@ -9,9 +7,8 @@ from workers.llm.limited import LimitedModel
 from workers.llm.names import PREFIXES
 from workers.llm.pricing import Pricing
 from workers.llm.rate_headers import look
+from workers.llm.retirement import warn_of_retirement
 from workers.llm.settings import OFFLINE, ModelSettings
-
-_log = structlog.stdlib.get_logger(__name__)
 
 
 def make_model(name: str | None, settings: ModelSettings, limits: LimitStore | None = None) -> Model:
@@ -35,8 +32,7 @@ def make_model(name: str | None, settings: ModelSettings, limits: LimitStore | N
             f"no model {name!r}; there are: {OFFLINE}, {', '.join(pricing.models)} (also after {' '.join(PREFIXES)})"
         )
     facts = pricing.facts(name)
-    if facts.retires is not None:
-        _log.warning("model_retires", model=name, on=facts.retires.isoformat(), instead=facts.successor)
+    warn_of_retirement(name, facts)
     from workers.llm.claude import ClaudeModel
 
     model = ClaudeModel(name, settings, pricing=pricing, middleware=[look])

@@ -28,7 +28,7 @@ from workers.llm.prefix import Prefix, prefix_of
 from workers.llm.pricing import Pricing
 from workers.llm.settings import ModelSettings
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+log: structlog.stdlib.BoundLogger = structlog.get_logger("worker")
 
 LEASE: Final = timedelta(seconds=10)
 """How long the lead of a process that has died holds others up."""

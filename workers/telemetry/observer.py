@@ -135,7 +135,8 @@ class TelemetryObserver:
         if span.reply is not None:
             made.set_attributes(naming.reply_attributes(span.reply))
             about[names.RESPONSE_MODEL] = span.reply.model
-            self.instruments.count_tokens(span.reply.usage, about)
+            if span.reply.usage.tokens:  # rules count none
+                self.instruments.count_tokens(span.reply.usage, about)
         if self.content and made.is_recording() and span.request is not None:
             made.set_attributes(request_content(span.request))
             made.set_attributes(reply_content(span.reply) if span.reply is not None else {})

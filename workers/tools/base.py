@@ -21,7 +21,7 @@ from tasks.redaction import redact, redact_text
 from workers.llm.base import JsonSchema
 from workers.tools.signature import check_parameters, describe, input_model_of
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+log: structlog.stdlib.BoundLogger = structlog.get_logger("worker")
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 MAX_RETRIES = 10

@@ -42,7 +42,7 @@ Keep = Callable[[ToolCall], Awaitable[None]]
 STOPPED_WITHIN_S: Final = 15.0
 """How long a turn that is given up waits for its calls to end; one that will not is left to itself."""
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+log: structlog.stdlib.BoundLogger = structlog.get_logger("worker")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 GRACE: Final = timedelta(milliseconds=500)
 """Our own limit stands behind the server's: a slow call is told by the connection, not by its cancellation."""
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+log: structlog.stdlib.BoundLogger = structlog.get_logger("worker")
 
 
 class McpServers:

@@ -29,7 +29,7 @@ GRACE_S: Final = 0.2
 KEY_FIELD: Final = "troupe/idempotency-key"
 """Field of a call's `_meta` with `current_call().key`."""
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+log: structlog.stdlib.BoundLogger = structlog.get_logger("worker")
 
 
 class ServerAwayError(TransientError):

@@ -45,7 +45,10 @@ for at = 9, #ARGV, 12 do
   local step, free = write_step(job, at)
   if there[step] then order = without(order, step) else count = count + 1 end
   order = order .. ' ' .. step
-  if free then
+  local counts = redis.call('HMGET', job.steps, 'r:' .. step, 'o:' .. step, 'j:' .. step, 'K:' .. step)
+  local early = tonumber(counts[2]) > 0 -- what it depends on may have succeeded before, in the job that this is a fork of
+    and joined(counts[3], tonumber(counts[1]), tonumber(counts[2]), true, false, counts[4])
+  if free or early then
     redis.call('HSET', job.steps, 'q:' .. step, ms(now))
     to_ready(job, step)
   else await_join(job, step) end

@@ -10,12 +10,34 @@
 -- [24] session or '', [25] what to do when another job of it is open: reject | queue | interrupt | rollback,
 -- [26], [27] the user's message and its metadata, [28] ttl ms of the session, [29] most messages, [30] longest line,
 -- [31] failure of jobs that give way, [32] most steps of work that may begin, or '',
--- [33] the trace that its producer was in, or ''
+-- [33] the trace that its producer was in, or '',
+-- [34] job of the partition that it is forked from, or '', [35] data of the event that says so, [36] steps that it takes
+-- over, with their results: nothing → succeeded; [37] on: twelve each, see `write_step`, in a topological order
 -- Reply: {id of the job, 1 created | 0 there before | -1 refused, fingerprint of the one there | what is full:
---   jobs | tenant | busy (then the id is that of the job whose turn it is)}
+--   jobs | tenant | busy (then the id is that of the job whose turn it is)
+--   | source <step> (has no result, or not any more; then the id is that of the job it is forked from)}
 local id, spec, step, step_spec = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local timeout, retention, fingerprint = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
 local job = open_job(id)
+local source = (ARGV[34] or '') ~= '' and open_job(ARGV[34])
+local taken = source and tonumber(ARGV[36]) or 0
+
+-- Takes steps over from the job that this one is forked from: all that is there of them is copied, for that one may go.
+local function take_over()
+  local order = {}
+  for at = 37, 36 + 12 * taken, 12 do
+    local name = write_step(job, at)
+    set_status(job, name, 'succeeded', 'f:' .. name, ms(now))
+    keep(job, 'r:' .. name, redis.call('HGET', source.results, 'r:' .. name))
+    keep_apart(job, 'r:' .. name, redis.call('HGET', source.big, 'r:' .. name) or '')
+    order[#order + 1] = name
+  end
+  if taken > 0 then
+    redis.call('HSET', job.key, 'order', table.concat(order, ' '), 'total', taken, 'done', taken, 'won', taken)
+  end
+  emit(job, 'job_forked', nil, nil, ARGV[35])
+end
+
 if fingerprint ~= '' then
   local first = redis.call('GET', KEYS[3])
   local split = first and string.find(first, ' ', 1, true)
@@ -31,6 +53,12 @@ if running and (ARGV[25] == 'reject' or (ARGV[25] == 'queue' and #line_of(sessio
 end
 local full = is_full(ARGV[13], ARGV[11], ARGV[12])
 if full then return { id, -1, full } end
+for at = 37, 36 + 12 * taken, 12 do -- one that is being tried again has none, and its job may have been forgotten
+  local there = redis.call('HEXISTS', source.results, 'r:' .. ARGV[at]) == 1
+  if not there or redis.call('HGET', source.steps, 's:' .. ARGV[at]) ~= 'succeeded' then
+    return { source.id, -1, 'source ' .. ARGV[at] }
+  end
+end
 if running and ARGV[25] ~= 'queue' then
   for _, other in ipairs(clear_turns(session, ARGV[25] == 'rollback')) do finish_job(other, 'cancelled', ARGV[31]) end
 end
@@ -59,6 +87,7 @@ if session then
 end
 count_job(job, 'submitted')
 emit(job, 'job_submitted')
+if source then take_over() end
 if step ~= '' then
   redis.call('HSET', job.key, 'open', 1, 'total', 1)
   redis.call('HSET', job.steps, 'k:' .. step, 'plan', 'q:' .. step, ms(now), 'Q:' .. step, ARGV[16])

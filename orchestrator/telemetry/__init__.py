@@ -1,0 +1,1 @@
+"""What an orchestrator tells OpenTelemetry of: jobs that have ended, and messages."""

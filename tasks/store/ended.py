@@ -1,0 +1,88 @@
+"""Jobs that have ended, each told to one reader of a group: for what is to be said of a job once, when it is over."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, cast
+
+from redis.exceptions import ResponseError
+
+from tasks.ids import JobId
+from tasks.store.failures import translated
+from tasks.store.store import Store
+
+TAKE_OVER: Final = timedelta(seconds=30)
+"""Age at which an end that somebody read, and did not finish with, is told to another reader."""
+
+Rows = list[tuple[str, dict[str, str] | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of a job. One that was reopened has several."""
+
+    entry: str
+    job: JobId
+    at: datetime
+
+
+class EndedJobs:
+    """Reading side of the streams of ended jobs. They are trimmed: who is away for long misses some."""
+
+    def __init__(self, store: Store, group: str, consumer: str) -> None:
+        self.store = store
+        self.group = group
+        self.consumer = consumer
+
+    async def open(self, partition: int) -> None:
+        """Be told of ends from now on; nothing when the group is there."""
+        async with translated(self.store.settings):
+            try:
+                stream = self.store.keys.finished(partition)
+                await self.store.redis.xgroup_create(stream, self.group, id="$", mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    async def read(self, partition: int, *, count: int) -> list[End]:
+        """Ends that nobody was told of, or that were left unfinished; at most `count` of either. Waits for none.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        stream, idle_ms = self.store.keys.finished(partition), int(TAKE_OVER / timedelta(milliseconds=1))
+        async with translated(self.store.settings):
+            try:
+                left = cast(
+                    "list[object]",
+                    await self.store.redis.xautoclaim(
+                        stream, self.group, self.consumer, min_idle_time=idle_ms, start_id="0-0", count=count
+                    ),
+                )
+                reply = cast(
+                    "dict[str, list[Rows]] | list[tuple[str, Rows]]",
+                    await self.store.redis.xreadgroup(self.group, self.consumer, {stream: ">"}, count=count),
+                )
+            except ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+                await self.open(partition)  # the server came back without its data
+                return []
+        return [_end(entry, fields) for entry, fields in [*cast(Rows, left[1]), *_rows(reply)] if fields]
+
+    async def done(self, partition: int, ends: list[End]) -> None:
+        """Nobody is told of these again."""
+        if ends:
+            async with translated(self.store.settings):
+                stream = self.store.keys.finished(partition)
+                await self.store.redis.xack(stream, self.group, *[end.entry for end in ends])
+
+
+def _rows(reply: "dict[str, list[Rows]] | list[tuple[str, Rows]]") -> Rows:
+    """Redis' protocol 3 answers with a map of lists of batches, protocol 2 with a list of pairs."""
+    if isinstance(reply, dict):
+        return [row for batches in reply.values() for batch in batches for row in batch]
+    return [row for _, batch in reply for row in batch]
+
+
+def _end(entry: str, fields: dict[str, str]) -> End:
+    return End(entry, JobId(fields["job"]), datetime.fromtimestamp(int(entry.partition("-")[0]) / 1000, UTC))
