@@ -82,7 +82,7 @@ def test_each_subject_is_a_table(found: FleetStatistics) -> None:
     lines = text_of(found)
     for line in (
         "jobs 5 3 1 1 75.0% 2 92.0 s 58.5 s 125.4 s",
-        "search 8 75.0% 4 13 2 1 1 1 1350 ms 971 ms 3048 ms",
+        "search 8 75.0% 4 13 2 1 1 1 1357 ms 971 ms 3048 ms",
         "claude 6 0 200 40 14 10 $0.0030",
         "acme 2 100.0% 1 132 $0.0015",
         "refused: budget of cost 2",
