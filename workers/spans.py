@@ -3,6 +3,7 @@
 A span stands for something that really happened in this process: what the journal answers makes none.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -65,8 +66,11 @@ class CallSpan:
             self.duration_ms = round((time.monotonic() - self.begun) * 1000, 3)
 
     def failed(self, error: BaseException) -> None:
-        """Note what it came to. One that was cancelled got no answer, and nobody knows of it."""
-        self.code = error.code if isinstance(error, TroupeError) else UNANSWERED
+        """Note what it came to. A model call that was cancelled may have been answered all the same."""
+        if isinstance(error, asyncio.CancelledError):
+            self.code = UNANSWERED if self.kind is SpanKind.MODEL_CALL else "cancelled"
+        else:
+            self.code = error.code if isinstance(error, TroupeError) else "raised"
         self.error = message_of(error) or type(error).__name__
 
     def answered(self, reply: "ModelReply") -> None:

@@ -16,6 +16,7 @@ from workers.lease import Leases
 from workers.llm.base import Model
 from workers.llm.settings import ModelSettings
 from workers.runner import Outcome, Runner
+from workers.spans import Observer
 
 
 def code_agent(run: Run, name: str = "worker", **fields: Any) -> Agent:
@@ -46,6 +47,7 @@ class Doing:
         model: Model | None = None,
         settle_within: float = 10.0,
         keeps_accounts: bool = False,
+        observers: Sequence[Observer] = (),
     ) -> None:
         """Make it.
 
@@ -62,6 +64,7 @@ class Doing:
             agents=AgentRegistry(agents),
             answering=ScriptedAnswering(model, moves.store if keeps_accounts else None),
             settle_within=timedelta(seconds=settle_within),
+            observers=observers,
         )
 
     def start(self, ref: AttemptRef) -> "asyncio.Task[Outcome]":
