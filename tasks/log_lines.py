@@ -18,6 +18,10 @@ TASK: Final = re.compile(
 """A Celery task id of ours, and the task's name where it stands before it: `search[j…:find:1]`."""
 FIRST: Final = ("timestamp", "level", "logger", "event", "job", "step", "attempt", "agent", "trace_id")
 """Order of the fields that all lines share; the others follow as they were given."""
+REMEMBERED: Final = 10_000
+"""Jobs whose traces are known to be another's."""
+
+_known: dict[str, str] = {}
 
 
 def unpack(_logger: Any, _method: str, line: Line) -> Line:
@@ -44,8 +48,16 @@ def bind_trace(_logger: Any, _method: str, line: Line) -> Line:
     """Say of which trace a job's line is, unless that was said."""
     job = line.get("job")
     if isinstance(job, str) and "trace_id" not in line:
-        line["trace_id"] = _trace_id(job)
+        line["trace_id"] = _known.get(job) or _trace_id(job)
     return line
+
+
+def remember_trace(job: JobId, traceparent: str | None) -> None:
+    """Know that a job is part of its producer's trace: further lines about it in this process say that one."""
+    if traceparent is not None:
+        _known[job] = trace_id_of(job, traceparent)
+        while len(_known) > REMEMBERED:
+            del _known[next(iter(_known))]
 
 
 def in_order(_logger: Any, _method: str, line: Line) -> Line:

@@ -9,6 +9,7 @@ import structlog
 
 from tasks.errors import TransientError
 from tasks.ids import JobId
+from tasks.log_lines import remember_trace
 from tasks.messages import Dispatch
 from tasks.store import JobStore
 from tasks.telemetry.propagation import HEADER, job_traceparent
@@ -44,5 +45,6 @@ class TraceHeaders:
         names = sorted(jobs)
         found = await asyncio.gather(*(self.jobs.traceparent(job) for job in names))
         for job, given in zip(names, found, strict=True):
+            remember_trace(job, given)
             sampled = self.tracing.job(job, given).sampled
             self.known[job] = job_traceparent(job, given, sampled=sampled)

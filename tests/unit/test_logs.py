@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import structlog
 
+from tasks import log_lines
 from tasks.errors import BadSetting
 from tasks.ids import JobId
 from tasks.library_log import LibraryLog
+from tasks.log_lines import remember_trace
 from tasks.logs import NOISY, TOLD_BY_US, LogSettings, configure_logs
 from tasks.settings import read_settings
 from tasks.trace_ids import trace_id_of
@@ -155,6 +157,21 @@ def test_a_trace_that_is_known_to_be_another_stays(capsys: pytest.CaptureFixture
     with structlog.contextvars.bound_contextvars(job=JOB, trace_id="f" * 32):
         logging.getLogger("own").warning("hello")
     assert lines(capsys)[0]["trace_id"] == "f" * 32
+
+
+def test_a_job_is_said_to_be_of_its_producers_trace_once_that_is_known(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_lines, "_known", {})
+    monkeypatch.setattr(log_lines, "REMEMBERED", 1)
+    configure_logs(LogSettings(log_format="json"))
+    other = JobId("j0123456789abcdefgh4")
+    remember_trace(other, None)
+    for job in (other, JOB):
+        remember_trace(job, f"00-{'a' * 32}-{'b' * 16}-01")
+    for job in (other, JOB):
+        logging.getLogger("own").warning("hello", extra={"troupe_event": "hello", "troupe_fields": {"job": job}})
+    assert [line["trace_id"] for line in lines(capsys)] == [trace_id_of(other), "a" * 32]
 
 
 @pytest.mark.parametrize(
