@@ -59,6 +59,11 @@ def _waiting(name: str, script: str, text: str, without: str = "") -> Guard:
     return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, WAITING)
 
 
+def _seen(name: str, script: str, text: str, without: str = "") -> Guard:
+    tests = ("tests/integration/test_calls.py", "tests/integration/test_figures.py")
+    return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, tests)
+
+
 def _lua(name: str, script: str, text: str, without: str = "") -> Guard:
     return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, MOVES)
 
@@ -465,6 +470,39 @@ GUARDS: Final = (
     _board(
         "messages end with their job", "prelude", ",\n           job.board, job.posts, job.trace }", ", job.trace }"
     ),
+    # What is seen: calls of jobs, counts of the fleet, lists of queues
+    _seen("a call that is booked twice is kept once", "book", "if scopes then note_call", "if true then note_call"),
+    _seen(
+        "a call that came to nothing is kept once",
+        "free",
+        "elseif close_call(job, ARGV[4], ARGV[5], ARGV[6]) and record then",
+        "elseif (close_call(job, ARGV[4], ARGV[5], ARGV[6]) or true) and record then",
+    ),
+    _seen("kept calls end with their job", "accounts", "  keep_alive(job, job.trace)\n"),
+    _seen("kept calls end with their retention", "prelude", ", job.trace }", " }"),
+    _seen("what is held for tools is no call", "accounts", "  if string.sub(call, 1, 1) == 'm' then", "  if true then"),
+    _seen("a span is no event", "report", "  if ARGV[at] == 'span' then", "  if false then"),
+    _seen("an answer that comes late is no longer missed", "accounts", "    count('n', 'late', 1)\n"),
+    _seen(
+        "a step that gives its slot back leaves its list",
+        "admission",
+        "  hide(queue, job.id .. ':' .. step)\n  uncount('F:'",
+        "  uncount('F:'",
+    ),
+    _seen(
+        "steps of a job that stands leave their lists",
+        "admission",
+        "      for _, step in ipairs(steps) do hide(queue, job.id .. ':' .. step) end\n",
+    ),
+    _seen(
+        "a window begins with what was counted before",
+        "figures",
+        "  if was == ms(page) then return end",
+        "  do return end",
+    ),
+    _seen("a stretch's beginning ends by itself", "figures", "      redis.call('EXPIRE', name, stretch[2])\n"),
+    _seen("names that are too many are one", "figures", " > FIELDS_MAX then", " > 1e9 then"),
+    _seen("a list is put right", "recheck", "if facts[1] ~= status or facts[2] ~= queue then", "if false then"),
     # Sessions, and jobs that go on step by step
     _session(
         "an old state is not saved",
