@@ -26,10 +26,13 @@ def begin(service: str, instance: str) -> "Telemetry | None":
     settings = read_settings(TelemetrySettings)
     if not settings.asked and not _set_by_others(settings):
         return None
-    from tasks.telemetry.setup import start
-
     try:
+        from tasks.telemetry.setup import start
+
         telemetry = start(service, instance, settings)
+    except ImportError as error:
+        log.error("telemetry_is_off", reason=f"pip install 'troupe[otel]' installs what it needs ({error})")
+        return None
     except BadSetting as error:  # what only looks on must not cost the work
         log.error("telemetry_is_off", reason=str(error))
         return None

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any, Final, cast
 import pytest
 
 from orchestrator import Troupe
+from tasks.log_lines import FIRST
+from tasks.logs import TOLD_BY_US
 from tasks.models import Plan, PlannedStep
 from tasks.results import JobResult
 from tasks.states import TaskStatus
+from tasks.trace_ids import trace_id_of
 from tests.acceptance import leaks
 from tests.acceptance.conftest import CLAUDE, start_fleet
 from tests.acceptance.stage import Command, Stages, get_json, wait_until
@@ -51,6 +55,12 @@ class Leaked:
     def logs(self) -> str:
         """What all processes have logged."""
         return "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("home/**/*.log")))
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """What our own processes have logged, line by line."""
+        paths = [path for path in sorted(self.folder.glob("home/**/*.log")) if path.name != "redis.log"]
+        return [json.loads(line) for path in paths for line in path.read_text(errors="replace").splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +135,34 @@ def test_no_failure_has_a_secret(leaked: Leaked) -> None:
 def test_flower_shows_no_secret(leaked: Leaked) -> None:
     assert "kwargs" in leaked.flower
     assert canaries(leaked.flower) == []
+
+
+def test_every_line_of_our_processes_is_json_and_says_what_it_is(leaked: Leaked) -> None:
+    assert {"orchestrator", "worker", "leaks", "leaks.plain", "celery.leaks"} <= {one["logger"] for one in leaked.lines}
+    for line in leaked.lines:
+        assert {*FIRST[:4]} <= {*line}, line
+        assert [*line][:4] == [*FIRST[:4]], line
+
+
+def test_every_line_about_a_job_says_which_trace_it_is_of(leaked: Leaked) -> None:
+    about = [one for one in leaked.lines if "job" in one]
+    assert {one["trace_id"] for one in about} == {trace_id_of(leaked.result.job_id)}
+    assert {one["logger"] for one in about} >= {"orchestrator", "worker", "leaks", "leaks.plain", "celery.leaks"}
+
+
+def test_what_is_logged_while_an_attempt_runs_says_whose_it_is(leaked: Leaked) -> None:
+    lines = [one for one in leaked.lines if one["event"].startswith(("attempt_", "debugging", "warned of", "shouted"))]
+    whose = {(one.get("step"), one.get("attempt"), one.get("agent")) for one in lines}
+    assert {(name, 1, name) for name in STEPS} | {("synthesis", 1, "summary")} <= whose
+    bare = [one["event"] for one in lines if "step" not in one]
+    assert not [event for event in bare if event.startswith("attempt_")]
+    assert len(bare) == 4, "only a thread that code started by itself knows nothing of its step"
+
+
+def test_each_attempt_ends_in_one_line(leaked: Leaked) -> None:
+    ends = Counter(
+        (one["step"], one["attempt"]) for one in leaked.lines if one["event"] in {"attempt_succeeded", "attempt_failed"}
+    )
+    assert set(ends) == {(one.id, 1) for one in leaked.result.steps}
+    assert set(ends.values()) == {1}
+    assert not [one for one in leaked.lines if one["logger"] in TOLD_BY_US]
