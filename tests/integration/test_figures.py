@@ -176,6 +176,7 @@ async def test_names_that_are_too_many_are_counted_together(moves: Moves, figure
 
 async def test_a_step_is_in_its_queue_by_what_it_is(moves: Moves, figures: FigureStore) -> None:
     job = await moves.planned({"a": (), "b": (), "c": ()}, max_in_flight=1)
+    await moves.jobs.sweep(PARTITION, {"worker": 10})
 
     async def counts() -> tuple[int, int, int]:
         (one,) = [one for one in await figures.queues() if one.ready + one.dispatched + one.running]
