@@ -24,16 +24,50 @@ def code_agent(run: Run, name: str = "worker", **fields: Any) -> Agent:
     return Agent(name=name, description="Does as told.", run=run, **fields)
 
 
+class ForbiddenModelError(AssertionError):
+    """A model was asked where none may be."""
+
+
 class ScriptedAnswering(Answering):
     """Lets one model answer for all."""
 
-    def __init__(self, model: Model | None, store: Store | None = None) -> None:
+    def __init__(self, model: Model | None, store: Store | None = None, *, others: bool = True) -> None:
+        """Make it.
+
+        Args:
+            store: For budgets and journals.
+            others: Whether the offline model answers where there is no script.
+        """
         super().__init__(ModelSettings(model="offline"), store)
         self.scripted = model
+        self.others = others
 
     def model(self, name: str | None) -> Model:
         """The script, whatever is asked for."""
+        if self.scripted is None and not self.others:
+            raise ForbiddenModelError(f"model {name!r} was asked for")
         return self.scripted or super().model(name)
+
+
+def a_runner(
+    moves: Moves,
+    leases: Leases,
+    agents: Sequence[Agent],
+    answering: Answering,
+    settle_within: float = 10.0,
+    **more: Any,
+) -> Runner:
+    """The inside of one worker, on the real store."""
+    return Runner(
+        worker=WORKER,
+        attempts=moves.attempts,
+        fleet=moves.fleet,
+        leases=leases,
+        agents=AgentRegistry(agents),
+        answering=answering,
+        settle_within=timedelta(seconds=settle_within),
+        **more,
+    )
 
 
 class Doing:
@@ -56,16 +90,8 @@ class Doing:
         """
         self.moves = moves
         self.leases = Leases(moves.attempts, 0.02)
-        self.runner = Runner(
-            worker=WORKER,
-            attempts=moves.attempts,
-            fleet=moves.fleet,
-            leases=self.leases,
-            agents=AgentRegistry(agents),
-            answering=ScriptedAnswering(model, moves.store if keeps_accounts else None),
-            settle_within=timedelta(seconds=settle_within),
-            observers=observers,
-        )
+        answering = ScriptedAnswering(model, moves.store if keeps_accounts else None)
+        self.runner = a_runner(moves, self.leases, agents, answering, settle_within, observers=observers)
 
     def start(self, ref: AttemptRef) -> "asyncio.Task[Outcome]":
         """Begin an attempt."""

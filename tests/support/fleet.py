@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from tasks.ids import AttemptRef, JobId
@@ -10,34 +9,13 @@ from tasks.presence import WorkerPresence
 from tasks.states import FINAL_JOB
 from tasks.store import BoardStore
 from tasks.store.waits import WaitStore
-from tests.support.builders import WORKER, a_worker
+from tests.support.builders import a_worker
 from tests.support.deciding import Deciding
+from tests.support.doing import ScriptedAnswering, a_runner
 from tests.support.moves import Moves
 from workers.agents.base import Agent
-from workers.agents.registry import AgentRegistry
-from workers.answering import Answering
 from workers.lease import Leases
 from workers.llm.base import Model
-from workers.llm.settings import ModelSettings
-from workers.runner import Runner
-
-
-class ForbiddenModelError(AssertionError):
-    """A model was asked where none may be."""
-
-
-class OneModel(Answering):
-    """Lets one model answer for all agents, with budgets and journals."""
-
-    def __init__(self, moves: Moves, model: Model | None) -> None:
-        super().__init__(ModelSettings(model="offline"), moves.store)
-        self.only = model
-
-    def model(self, name: str | None) -> Model:
-        """The one that it was given."""
-        if self.only is None:
-            raise ForbiddenModelError(f"model {name!r} was asked for")
-        return self.only
 
 
 class Fleet:
@@ -49,17 +27,9 @@ class Fleet:
         self.announced = [agent.definition() for agent in agents]
         self.deciding = Deciding(moves, **settings)
         self.leases = Leases(moves.attempts, 0.02)
-        self.runner = Runner(
-            worker=WORKER,
-            attempts=moves.attempts,
-            fleet=moves.fleet,
-            leases=self.leases,
-            agents=AgentRegistry(agents),
-            answering=OneModel(moves, model),
-            settle_within=timedelta(seconds=10),
-            waits=WaitStore(moves.store),
-            board=BoardStore(moves.store),
-        )
+        answering = ScriptedAnswering(model, moves.store, others=False)
+        waits, board = WaitStore(moves.store), BoardStore(moves.store)
+        self.runner = a_runner(moves, self.leases, agents, answering, waits=waits, board=board)
 
     @property
     def presence(self) -> WorkerPresence:

@@ -55,9 +55,10 @@ class JournalledExecutor:
             record = CallSpan(self.context.claim, SpanKind.TOOL_CALL, call.tool, call.id).of(call).record()
             await self.journal.book("", leaf, used, name, kept, self.scopes, record)
 
-        for call in names:
+        for block in blocks:
+            call = str(block.get("id"))
             if call not in known and (said := handed_over(self.context.waits.get(key_of(call)))) is not None:
-                known[call] = _of_hand_off(next(one for one in blocks if str(one.get("id")) == call), said, attempt)
+                known[call] = _of_hand_off(block, said, attempt)
                 await keep(known[call])
         calls = await self.inner.execute_all(blocks, attempt, known=known, keep=keep)
         self.journal.told += Usage(tool_calls=len(new))
