@@ -9,16 +9,19 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from orchestrator.metrics.reading import FleetReading, workers_of
 from tasks.bounds import BOUNDS_S, cumulated
 from tasks.figures import Durations, FleetFigures
+from tasks.states import FINAL_JOB
 from tasks.usage import Usage
 
 LOST: Final = "lost"
+JOBS: Final = ("submitted", *sorted(FINAL_JOB))
+BUDGETS: Final = ("cost", "tokens", "requests", "tool_calls")
 
 V = TypeVar("V")
 
 
 def fleet_families(reading: FleetReading) -> Iterator[Metric]:
     """All of them but those of the broker."""
-    yield from _counters(reading.totals)
+    yield from _counters(reading)
     yield from _consumed(reading.totals.usage)
     yield from _durations(reading.totals)
     yield from _queues(reading)
@@ -34,19 +37,25 @@ def broker_families(depths: Mapping[str, int]) -> Iterator[Metric]:
     )
 
 
-def _counters(totals: FleetFigures) -> Iterator[Metric]:
+def _counters(reading: FleetReading) -> Iterator[Metric]:
+    """Counters. What may happen and has not is at 0: Prometheus sees no rise in a series that begins above it."""
+    totals, agents = reading.totals, reading.agents
     lost = {(agent,): count for (agent, outcome), count in totals.attempts.items() if outcome == LOST}
-    yield _counter("troupe_jobs", "Jobs that were submitted, or came to a final status.", ["status"], _one(totals.jobs))
-    yield _counter("troupe_steps", "Steps that ended.", ["agent", "status"], totals.steps)
+    steps = {(agent, status): 0 for agent in agents for status in ("succeeded", "failed")} | totals.steps
+    retries, dropped = (
+        {(queue,): 0 for queue in reading.names} | _one(one) for one in (totals.retries, totals.dropped)
+    )
+    refused = {(kind,): 0 for kind in BUDGETS} | _one(totals.refused)
+    jobs = {(status,): 0 for status in JOBS} | _one(totals.jobs)
+    yield _counter("troupe_jobs", "Jobs that were submitted, or came to a final status.", ["status"], jobs)
+    yield _counter("troupe_steps", "Steps that ended.", ["agent", "status"], steps)
     yield _counter("troupe_attempts", "Attempts that ended.", ["agent", "outcome"], totals.attempts)
-    yield _counter("troupe_lease_expiries", "Attempts whose worker went silent.", ["agent"], lost)
     yield _counter(
-        "troupe_retries", "Attempts that are to follow a failed or lost one.", ["queue"], _one(totals.retries)
+        "troupe_lease_expiries", "Attempts whose worker went silent.", ["agent"], {(one,): 0 for one in agents} | lost
     )
-    yield _counter(
-        "troupe_duplicates_dropped", "Messages that came twice or too late.", ["queue"], _one(totals.dropped)
-    )
-    yield _counter("troupe_budget_refusals", "Calls that a budget did not allow.", ["budget"], _one(totals.refused))
+    yield _counter("troupe_retries", "Attempts that are to follow a failed or lost one.", ["queue"], retries)
+    yield _counter("troupe_duplicates_dropped", "Messages that came twice or too late.", ["queue"], dropped)
+    yield _counter("troupe_budget_refusals", "Calls that a budget did not allow.", ["budget"], refused)
     # A gauge: an answer may come after all.
     yield _gauge("troupe_unanswered_calls", "Model calls whose answer nobody got.", [], {(): totals.unanswered})
 

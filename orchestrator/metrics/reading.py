@@ -1,12 +1,12 @@
 """What the store knows of the whole fleet now."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tasks.figures import FleetFigures, QueueFigures
 from tasks.presence import WorkerPresence
-from tasks.queues import QUEUES, of_version
+from tasks.queues import BUILT_IN, QUEUES, of_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,12 @@ class FleetReading:
         return sorted({*QUEUES, *listened, *(one.queue for one in self.queues)})
 
     @property
+    def agents(self) -> list[str]:
+        """Agents that are built in, or of living workers."""
+        offered = {agent.name for worker in self.workers for agent in worker.agents}
+        return sorted({*(agent.name for agent in BUILT_IN), *offered})
+
+    @property
     def messages_in(self) -> dict[str, list[str]]:
         """Queue → the broker's queues that its messages may be in: one for each version of its agents too."""
         found = {name: {name} for name in self.names}
@@ -41,11 +47,3 @@ def workers_of(workers: Iterable[WorkerPresence]) -> tuple[Counter[str], Counter
             count[queue] += 1
             slots[queue] += worker.concurrency
     return count, slots
-
-
-def agents_of_queues(workers: Iterable[WorkerPresence]) -> dict[str, set[str]]:
-    """Queue → names of agents that living workers feed from it."""
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    for agent in (agent for worker in workers for agent in worker.agents):
-        found[agent.queue].add(agent.name)
-    return dict(found)

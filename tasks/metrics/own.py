@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from typing import Final
 
-from prometheus_client import Gauge, Histogram
+from prometheus_client import Gauge, Histogram, disable_created_metrics
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
@@ -14,6 +14,7 @@ class OwnFigures:
     """The process, its release, and how late its event loop is."""
 
     def __init__(self, role: str, name: str) -> None:
+        disable_created_metrics()  # a second series for each one
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         about = Gauge(
