@@ -42,9 +42,8 @@ def _counters(reading: FleetReading) -> Iterator[Metric]:
     totals, agents = reading.totals, reading.agents
     lost = {(agent,): count for (agent, outcome), count in totals.attempts.items() if outcome == LOST}
     steps = {(agent, status): 0 for agent in agents for status in ("succeeded", "failed")} | totals.steps
-    retries, dropped = (
-        {(queue,): 0 for queue in reading.names} | _one(one) for one in (totals.retries, totals.dropped)
-    )
+    idle = {(queue,): 0 for queue in reading.names}
+    retries, dropped = idle | _one(totals.retries), idle | _one(totals.dropped)
     refused = {(kind,): 0 for kind in BUDGETS} | _one(totals.refused)
     jobs = {(status,): 0 for status in JOBS} | _one(totals.jobs)
     yield _counter("troupe_jobs", "Jobs that were submitted, or came to a final status.", ["status"], jobs)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from tasks.ids import AttemptRef, JobId, StepId
 from tasks.metrics.own import OwnFigures
 from tasks.store import Entry, Notice
 from tests.support.figures import fleet_reading
-from tests.support.promql import NotPromQL, asked
+from tests.support.promql import Asked, NotPromQL, asked
 from tests.unit.pages import ROOT
 from workers.metrics.figures import WorkerFigures
 
@@ -30,10 +30,19 @@ TARGET = frozenset({"job", "instance"})
 ENTRY = Entry("1-0", Notice.STEP_READY, AttemptRef(JobId("j0123456789abcdefgh3"), StepId("a"), 1), "")
 
 
+def one_each(queues: Iterable[str]) -> dict[str, int]:
+    return dict.fromkeys(queues, 1)
+
+
+def wanted(expression: str) -> Asked:
+    """What an expression asks for, with Grafana's own variable filled in."""
+    return asked(expression.replace("$__rate_interval", "5m"))
+
+
 def registries() -> Iterator[CollectorRegistry]:
     """Those of an orchestrator and of a worker in which everything that is counted has happened."""
     orchestrator, worker = OwnFigures("orchestrator", "o1"), OwnFigures("worker", "w1")
-    orchestrator.registry.register(FleetCollector(fleet_reading, lambda queues: dict.fromkeys(queues, 1)))
+    orchestrator.registry.register(FleetCollector(fleet_reading, one_each))
     figures = OrchestratorFigures(orchestrator.registry)
     figures.acted([ENTRY])
     figures.swept(0.001, 1)
@@ -78,39 +87,36 @@ def expressions() -> dict[str, str]:
 
 @pytest.mark.parametrize("where", expressions())
 def test_an_expression_names_metrics_and_labels_that_there_are(where: str) -> None:
-    found = asked(expressions()[where].replace("$__rate_interval", "5m"))
+    found = wanted(expressions()[where])
     assert found.metrics
     assert found.metrics <= set(exported())
     assert {(metric, label) for metric, label in found.selected if label not in exported()[metric] | TARGET} == set()
     for metrics, labels in found.grouped:
-        assert all(labels <= exported()[metric] | TARGET for metric in metrics), (
-            f"{sorted(metrics)} by {sorted(labels)}"
-        )
+        assert [metric for metric in metrics if not labels <= exported()[metric] | TARGET] == []
 
 
 @pytest.mark.parametrize("where", expressions())
-def test_figures_of_the_fleet_are_never_added_up_over_replicas(where: str) -> None:
-    """Each orchestrator gives all of them: a sum before the `max by` would count them once for each."""
-    fleet = {
-        sample.name for metric in FleetCollector(fleet_reading, dict_of_ones).collect() for sample in metric.samples
-    }
+def test_figures_of_the_fleet_are_taken_once_and_by_all_their_labels(where: str) -> None:
+    """Each orchestrator gives all of them: a sum would count them once for each, and a `max` that leaves a label out
+    would take one series for all."""
     text = expressions()[where]
-    for metric in asked(text.replace("$__rate_interval", "5m")).metrics & fleet:
-        for match in re.finditer(rf"\b{metric}\b", text):
-            before = text[: match.start()]
-            inner = re.search(r"(\w+)(?: by \([^)]*\))? ?\((?:(?:rate|increase)\()?$", before)
+    for metric in wanted(text).metrics & fleet():
+        for match in re.finditer(rf"\b{metric}\b(?:{{([^}}]*)}})?", text):
+            inner = re.search(r"(\w+)(?: by \(([^)]*)\))? ?\((?:(?:rate|increase)\()?$", text[: match.start()])
             assert inner is not None, f"{metric} is not aggregated"
             assert inner[1] in {"max", "min", "absent"}
+            fixed = re.findall(r'(\w+)="', match[1] or "")
+            assert {*(inner[2] or "").split(", "), *fixed} >= exported()[metric]
 
 
-def dict_of_ones(queues: Any) -> dict[str, int]:
-    return dict.fromkeys(queues, 1)
+@cache
+def fleet() -> frozenset[str]:
+    collector = FleetCollector(fleet_reading, one_each)
+    return frozenset(sample.name for metric in collector.collect() for sample in metric.samples)
 
 
 def test_every_metric_of_ours_is_on_the_dashboard_or_watched() -> None:
-    used = {
-        metric for text in expressions().values() for metric in asked(text.replace("$__rate_interval", "5m")).metrics
-    }
+    used = {metric for text in expressions().values() for metric in wanted(text).metrics}
     families_used = {re.sub(r"_(bucket|count|sum)$", "", name) for name in used}
     ours = {name for name in families() if name.startswith("troupe_")}
     aside = {"troupe_attempts_total", "troupe_worker_attempts_total", "troupe_worker_slots"}
