@@ -11,7 +11,7 @@ from tasks.errors import TransientError
 from tasks.ids import JobId
 from tasks.log_lines import remember_trace
 from tasks.messages import Dispatch
-from tasks.store import JobStore
+from tasks.store import Snapshots
 from tasks.telemetry.propagation import HEADER, job_traceparent
 from tasks.telemetry.tracing import Tracing
 
@@ -24,7 +24,7 @@ REMEMBERED: Final = 10_000
 class TraceHeaders:
     """Headers of messages, by what their jobs' producers were in: looked up once a job."""
 
-    def __init__(self, tracing: Tracing, jobs: JobStore) -> None:
+    def __init__(self, tracing: Tracing, jobs: Snapshots) -> None:
         self.tracing = tracing
         self.jobs = jobs
         self.known: OrderedDict[JobId, str] = OrderedDict()

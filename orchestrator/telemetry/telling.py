@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.scheduling.dispatch import Headers
-from tasks.store import JobStore, Store
+from tasks.store import Snapshots, Store
 from tasks.telemetry.switch import begin
 
 if TYPE_CHECKING:
@@ -29,4 +29,4 @@ def tell(store: Store, name: str) -> Telling | None:
     from orchestrator.telemetry.headers import TraceHeaders
     from orchestrator.telemetry.workflows import Workflows
 
-    return Telling(TraceHeaders(telemetry.tracing, JobStore(store)).of, Workflows(telemetry, store, name))
+    return Telling(TraceHeaders(telemetry.tracing, Snapshots(store)).of, Workflows(telemetry, store, name))

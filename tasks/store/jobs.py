@@ -13,7 +13,6 @@ from tasks.errors import DamagedRecord, FleetFull, IdempotencyConflict, SessionB
 from tasks.ids import AttemptRef, JobId, StepId, partition_of
 from tasks.models import MAX_TIMEOUT, Failure, JobSpec, Origin, Step
 from tasks.states import Move, StepStatus, TaskStatus, sources
-from tasks.store.failures import translated
 from tasks.store.payload import pack
 from tasks.store.reading import readable
 from tasks.store.scripts import DISPATCH, END_JOB, EXTEND, FALL_BACK, GIVE_UP, GO_ON, PAUSE, POSTPONE, SUBMIT, SWEEP
@@ -176,16 +175,6 @@ class JobStore:
         for new in steps:
             args += _written(new)
         return await self.store.move(EXTEND, partition_of(job), args) == 1
-
-    async def traceparent(self, job: JobId) -> str | None:
-        """What the producer of a job was in: a W3C header; None: in nothing, or the job is gone.
-
-        Raises:
-            StoreUnavailable: no answer in time.
-        """
-        async with translated(self.settings):
-            found = await self.store.redis.hget(self.store.keys.job(job), "trace")
-        return str(found) if found else None
 
     async def dispatch(self, partition: int, entries: Sequence[AttemptRef]) -> list[Step | None]:
         """Take the next attempts of ready steps of one partition.

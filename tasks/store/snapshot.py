@@ -144,6 +144,16 @@ class Snapshots:
             raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
         return known(TaskStatus, str(status)), int(seq or 0)
 
+    async def traceparent(self, job: JobId) -> str | None:
+        """What the producer of a job was in: a W3C header; None: in nothing, or the job is gone.
+
+        Raises:
+            StoreUnavailable: no answer in time.
+        """
+        async with translated(self.store.settings):
+            found = await self.store.redis.hget(self.store.keys.job(job), "trace")
+        return str(found) if found else None
+
     async def jobs(self, limit: int) -> list[JobSummary]:
         """The newest jobs of all partitions, newest first. Those of a status that only a later release knows are left
         out, as are damaged ones: they are not to hide the others."""

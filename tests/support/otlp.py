@@ -36,6 +36,11 @@ class Received:
         """`chat` …"""
         return str(self.attributes.get("gen_ai.operation.name", ""))
 
+    @property
+    def agent(self) -> str:
+        """Whose attempt it is, or belongs to."""
+        return str(self.attributes.get("gen_ai.agent.name", ""))
+
 
 class Collector:
     """Use it as a context manager."""
