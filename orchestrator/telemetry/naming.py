@@ -12,9 +12,6 @@ from tasks.telemetry.conventions import Value, sum_attributes
 from tasks.telemetry.tracing import workflow_attributes, workflow_name
 from tasks.trace_ids import span_id_of
 
-UNKNOWN = "failed"
-"""Error of a job that does not say why it failed."""
-
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -51,7 +48,7 @@ def told_of(record: JobRecord) -> list[Told]:
         attributes[names.CONVERSATION] = record.spec.session
     error = None
     if record.status is TaskStatus.FAILED:
-        error = record.failure.code if record.failure is not None else UNKNOWN
+        error = record.failure.code if record.failure is not None else names.OTHER
     job = Told(span_id_of(record.spec.id), None, workflow_name(), attributes, record.created_at, ended, error)
     return [job, *_lost(record)]
 
