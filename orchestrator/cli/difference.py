@@ -22,7 +22,7 @@ def print_diff(diff: JobDiff) -> None:
     for step in diff.steps:
         _print_step(console, step)
     if not diff.answer.same:
-        console.print(Text("answer", "bold"))
+        console.print(Text("\nanswer", "bold"))
         _print_text(console, diff.answer)
     if not diff.differs:
         console.print("they do not differ but in what they took")

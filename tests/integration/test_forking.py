@@ -251,6 +251,19 @@ async def test_forks_at_the_same_moment_under_one_key_are_one(
     assert (await forks[0].snapshot()).usage.requests == 3
 
 
+async def test_a_key_stands_for_what_was_asked_however_far_the_job_has_come(
+    troupe: AsyncTroupe, moves: Moves, deciding: Deciding
+) -> None:
+    plan = a_plan({"a": (), "b": (), "x": ("a", "b"), "y": ("x",)})
+    steps = [one.model_copy(update={"join": Join.ANY}) if one.id == "x" else one for one in plan.steps]
+    job = await deciding.submitted(a_job(plan=plan.model_copy(update={"steps": steps})))
+    for step in ("a", "x"):
+        await deciding.settle(AttemptRef(job, StepId(step), 1))
+    first = await troupe.job(job).fork("y", idempotency_key="k")  # without b, which nobody needs
+    await deciding.settle(AttemptRef(job, StepId("b"), 1))
+    assert (await troupe.job(job).fork("y", idempotency_key="k")).id == first.id
+
+
 async def test_a_submit_that_is_repeated_by_its_id_changes_nothing(
     troupe: AsyncTroupe, moves: Moves, deciding: Deciding
 ) -> None:

@@ -72,6 +72,10 @@ def _again(name: str, script: str, text: str, without: str = "") -> Guard:
     return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, ("tests/integration/test_replanning.py",))
 
 
+def _forking(name: str, file: str, text: str, without: str = "") -> Guard:
+    return Guard(name, file, text, without, ("tests/integration/test_forking.py",))
+
+
 def _acting(name: str, file: str, text: str, without: str) -> Guard:
     return Guard(name, file, text, without, ACTING)
 
@@ -277,6 +281,34 @@ GUARDS: Final = (
         "elseif redis.call('HGET', job.steps, 'O:' .. before) ~= '1' then bad",
         "else bad",
     ),
+    _forking(
+        "submit: what is taken over is there",
+        f"{LUA}submit.lua",
+        "if redis.call('HEXISTS', source.results, 'r:' .. ARGV[at]) == 0 then",
+        "if false then",
+    ),
+    _forking("submit: what is taken over counts as found", f"{LUA}submit.lua", "'won', taken)", "'won', 0)"),
+    _forking(
+        "submit: large results are taken over whole",
+        f"{LUA}submit.lua",
+        "    keep_apart(job, 'r:' .. name, redis.call('HGET', source.big, 'r:' .. name) or '')\n",
+    ),
+    _forking(
+        "extend: one reused result is enough for any", f"{LUA}extend.lua", "if free or early then", "if free then"
+    ),
+    _forking(
+        "a fork's request is what was asked and not how far the job had come",
+        "tasks/store/jobs.py",
+        'if reused is None else {"id", "traceparent", "plan"}',
+        "",
+    ),
+    _forking(
+        "nobody has to be alive for what is reused",
+        "orchestrator/planning/check.py",
+        "if step.id not in there]",
+        "]",
+    ),
+    _forking("what is reused is not written anew", "orchestrator/planning/check.py", "if name in there:", "if False:"),
     _again("the answer waits for the other plan", "steps", "and runs and not waits then", "and runs then"),
     _again("a job without results waits for the other plan", "steps", "and skips and not waits then", "and skips then"),
     _again("optional steps are no reason", "steps", "not (wish == 'short' and bad)", "wish ~= 'short'"),

@@ -54,8 +54,7 @@ end
 local full = is_full(ARGV[13], ARGV[11], ARGV[12])
 if full then return { id, -1, full } end
 for at = 37, 36 + 12 * taken, 12 do -- one that is being tried again has none, and its job may have been forgotten
-  local there = redis.call('HEXISTS', source.results, 'r:' .. ARGV[at]) == 1
-  if not there or redis.call('HGET', source.steps, 's:' .. ARGV[at]) ~= 'succeeded' then
+  if redis.call('HEXISTS', source.results, 'r:' .. ARGV[at]) == 0 then
     return { source.id, -1, 'source ' .. ARGV[at] }
   end
 end
