@@ -7,13 +7,14 @@ from tasks.store.dead import DeadStore
 from tasks.store.endings import Endings
 from tasks.store.events import EventStore
 from tasks.store.fleet import FleetStore
-from tasks.store.jobs import JobStore, Made, NewStep, Replan, Reused, Swept
+from tasks.store.jobs import JobStore, Made, Replan, Swept
 from tasks.store.outbox import Entry, Notice, Outbox
 from tasks.store.pruning import Pruned, Pruning
 from tasks.store.sessions import SessionStore, Turn
 from tasks.store.snapshot import JobRecord, Snapshots, StepRecord
 from tasks.store.store import Store
 from tasks.store.tool_stats import Counted, ToolStats
+from tasks.store.writing import NewStep, Reused
 
 __all__ = [
     "AccountStore",

@@ -10,14 +10,15 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from tasks.errors import DamagedRecord, FleetFull, IdempotencyConflict, SessionBusy, StateConflict
-from tasks.ids import AttemptRef, JobId, StepId, partition_of
-from tasks.models import MAX_TIMEOUT, Failure, JobSpec, Origin, Step
+from tasks.ids import AttemptRef, JobId, partition_of
+from tasks.models import MAX_TIMEOUT, Failure, JobSpec, Step
 from tasks.states import Move, StepStatus, TaskStatus, sources
 from tasks.store.payload import pack
 from tasks.store.reading import readable
 from tasks.store.scripts import DISPATCH, END_JOB, EXTEND, FALL_BACK, GIVE_UP, GO_ON, PAUSE, POSTPONE, SUBMIT, SWEEP
 from tasks.store.sessions import REPLACED, Turn
 from tasks.store.store import Store
+from tasks.store.writing import NewStep, Reused, taken_over, written
 
 SWEEP_BATCH: Final = 200
 """Timers acted on in one script call: bounds how long Redis is busy with it (some 5 ms)."""
@@ -34,26 +35,6 @@ MAX_BRIEF_CHARS: Final = 500
 NO_WINDOWS: Final[Mapping[str, int]] = MappingProxyType({})
 BUSY: Final = timedelta(seconds=5)
 """When a refused producer may try again: some of the open jobs will have ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewStep:
-    """A step to write, with those that depend on it."""
-
-    step: Step
-    dependents: tuple[StepId, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reused:
-    """Steps that a new job takes over from another one of its partition, with their results."""
-
-    origin: Origin
-    steps: tuple[NewStep, ...]
-    """In a topological order; each depends on others of these only, if on any."""
-    asked: str
-    """What, beside the spec without its plan, tells the request from others under its idempotency key: what the plan
-    comes to follows from how far the other job has come."""
 
 
 class Replan(StrEnum):
@@ -134,7 +115,7 @@ class JobStore:
             fingerprint = _fingerprint(spec, reused)
             key = self.store.keys.idempotency(partition_of(spec.id), spec.idempotency_key)
         args = [*self._of_job(spec, first, fingerprint), *self._of_session(spec, turn), spec.max_steps or ""]
-        args += [spec.traceparent or "", *_taken_over(reused)]
+        args += [spec.traceparent or "", *taken_over(reused)]
         reply = cast(
             "list[str]",
             await self.store.move(SUBMIT, partition_of(spec.id), args, key=key or self.store.keys.job(spec.id)),
@@ -173,7 +154,7 @@ class JobStore:
         """
         args: list[str | int] = [job, revision, status, event, data, replan]
         for new in steps:
-            args += _written(new)
+            args += written(new)
         return await self.store.move(EXTEND, partition_of(job), args) == 1
 
     async def dispatch(self, partition: int, entries: Sequence[AttemptRef]) -> list[Step | None]:
@@ -336,33 +317,6 @@ class JobStore:
     def _longest_kept_ms(self) -> int:
         """After this no job is kept any more, unless it is reopened."""
         return int((MAX_TIMEOUT.total_seconds() + self.settings.retention_s) * 1000)
-
-
-def _written(new: NewStep) -> list[str | int]:
-    """A step as scripts take it: `write_step` of lua/steps.lua."""
-    step = new.step
-    return [
-        step.id,
-        step.kind,
-        step.join,
-        " ".join(step.depends_on),
-        " ".join(new.dependents),
-        step.model_dump_json(exclude_defaults=True),
-        step.queue,
-        step.queue_ms,
-        step.total_ms,
-        step.quorum,
-        "1" if step.optional else "",
-        step.join_ms,
-    ]
-
-
-def _taken_over(reused: Reused | None) -> list[str | int]:
-    if reused is None:
-        return ["", "", 0]
-    origin, names = reused.origin, [new.step.id for new in reused.steps]
-    told = json.dumps({"source": origin.job_id, "step": origin.step, "steps": names})
-    return [origin.job_id, told, len(names), *(arg for new in reused.steps for arg in _written(new))]
 
 
 def _fingerprint(spec: JobSpec, reused: Reused | None) -> str:
