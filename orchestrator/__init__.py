@@ -14,23 +14,30 @@ if TYPE_CHECKING:
     from orchestrator.recording import Recording
     from orchestrator.sessions import AgentStateManager, AsyncSessionHandle, StatefulAgent, StateStore
     from orchestrator.travel import JobDiff, diff
+    from orchestrator.tracing.entries import AgentTrace
+    from orchestrator.tracing.graph import ExecutionGraph
+    from orchestrator.tracing.tracer import AgentTracer, generate_execution_graph
     from tasks.board import AgentMessage, Board
     from tasks.errors import JobCancelled, JobFailed, ResultTimeout, SessionBusy, StateConflict, TroupeError
     from tasks.patterns.calls import chain, debate, orchestrate, parallel, refine, route, supervise, vote, work
     from tasks.patterns.compile import plan_of
     from tasks.results import JobResult
     from tasks.sessions import AgentState, Message, Policy, TaskState
+    from tasks.trace import Trace
     from tasks.usage import Budget
 
 __all__ = [
     "AgentMessage",
     "AgentState",
     "AgentStateManager",
+    "AgentTrace",
+    "AgentTracer",
     "AsyncJobHandle",
     "AsyncSessionHandle",
     "AsyncTroupe",
     "Board",
     "Budget",
+    "ExecutionGraph",
     "JobCancelled",
     "JobDiff",
     "JobFailed",
@@ -46,11 +53,13 @@ __all__ = [
     "StateStore",
     "StatefulAgent",
     "TaskState",
+    "Trace",
     "Troupe",
     "TroupeError",
     "chain",
     "debate",
     "diff",
+    "generate_execution_graph",
     "orchestrate",
     "parallel",
     "plan_of",
@@ -62,6 +71,9 @@ __all__ = [
 ]
 
 _PLACES: Final = {
+    "orchestrator.tracing.entries": ("AgentTrace",),
+    "orchestrator.tracing.graph": ("ExecutionGraph",),
+    "orchestrator.tracing.tracer": ("AgentTracer", "generate_execution_graph"),
     "tasks.board": ("AgentMessage", "Board"),
     "orchestrator.blocking": ("JobHandle", "SessionHandle", "Troupe"),
     "orchestrator.client": ("AsyncTroupe",),
@@ -84,6 +96,7 @@ _PLACES: Final = {
     "tasks.patterns.compile": ("plan_of",),
     "tasks.results": ("JobResult",),
     "tasks.sessions": ("AgentState", "Message", "Policy", "TaskState"),
+    "tasks.trace": ("Trace",),
     "tasks.usage": ("Budget",),
 }
 

@@ -35,6 +35,7 @@ from tasks.statistics import FleetStatistics
 from tasks.store import Pruned
 from tasks.store.sessions import NEWEST
 from tasks.tool_figures import ToolReport
+from tasks.trace import Trace
 from tasks.usage import Budget
 
 T = TypeVar("T")
@@ -331,6 +332,10 @@ class JobHandle:
     def board(self, since: int = 0) -> Board:
         """What its steps have said to each other: see `AsyncJobHandle.board`."""
         return self._troupe._run(self._handle.board(since))  # pyright: ignore[reportPrivateUsage]
+
+    def trace(self) -> Trace:
+        """All that the job did until now: see `AsyncJobHandle.trace`."""
+        return self._troupe._run(self._handle.trace())  # pyright: ignore[reportPrivateUsage]
 
     def ledger(self) -> LedgerReport:
         """What the job has consumed until now: see `AsyncJobHandle.ledger`."""

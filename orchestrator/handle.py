@@ -15,6 +15,7 @@ from orchestrator.report import report
 from orchestrator.travel.edit import Edit, as_edit
 from orchestrator.travel.retrying import to_retry
 from orchestrator.travel.submitting import Asked, submit_fork
+from orchestrator.tracing.reading import read_trace
 from tasks.board import Board
 from tasks.errors import ContractError, JobCancelled, JobFailed, ResultTimeout, StoreUnavailable, UnknownJob
 from tasks.events import EventsTrimmed, JobEvent, ends_job, missing_before
@@ -24,6 +25,7 @@ from tasks.results import JobResult, LedgerReport
 from tasks.sessions import TaskState
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
 from tasks.store.endings import until
+from tasks.trace import Trace
 
 if TYPE_CHECKING:
     from orchestrator.client import AsyncTroupe
@@ -117,6 +119,14 @@ class AsyncJobHandle:
         """
         record = await self._troupe._snapshots.job(self.id)  # pyright: ignore[reportPrivateUsage]
         return LedgerReport.of(self.id, record.ledger)
+
+    async def trace(self) -> Trace:
+        """All that the job did until now: its steps, their attempts, and what those called.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        return await read_trace(self._troupe._store, self.id)  # pyright: ignore[reportPrivateUsage]
 
     async def board(self, since: int = 0) -> Board:
         """What its steps have said to each other after the message with number `since`, whomever it was for.

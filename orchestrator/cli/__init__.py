@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "result": "orchestrator.cli.jobs:result",
     "watch": "orchestrator.cli.watching:watch",
     "show": "orchestrator.cli.jobs:show",
+    "trace": "orchestrator.cli.trace:trace",
     "advance": "orchestrator.cli.jobs:advance",
     "fork": "orchestrator.cli.travel:fork",
     "retry": "orchestrator.cli.travel:retry",
