@@ -55,7 +55,15 @@ def _data(trace: Trace) -> dict[str, JsonValue]:
                 for node in graph.nodes
                 for place in (places.places[node.id],)
             ],
-            "edges": [{"from": edge.source, "to": edge.target, "kind": edge.kind.value} for edge in graph.edges],
+            "edges": [
+                {
+                    "from": edge.source,
+                    "to": edge.target,
+                    "kind": edge.kind.value,
+                    "by": [[place.column, place.row] for place in places.routes.get((edge.source, edge.target), ())],
+                }
+                for edge in graph.edges
+            ],
         },
         "families": dict(FAMILIES),
     }

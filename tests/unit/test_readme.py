@@ -88,7 +88,7 @@ def test_every_example_of_an_agent_can_be_loaded(block: Snippet) -> None:
 
 def test_every_python_example_is_run_by_a_test() -> None:
     """Agents are loaded here; the rest: test_own_agents.py, test_replay.py, test_conversations.py, test_pages.py,
-    tests/integration/test_decisions.py, tests/acceptance/test_time_travel.py
+    tests/integration/test_decisions.py, tests/unit/test_agent_tracer.py, tests/acceptance/test_time_travel.py
     and tests/acceptance/test_patterns.py."""
     places = {one.place for one in pages.blocks("python") if one not in pages.AGENT_MODULES}
     assert places == {
@@ -96,6 +96,7 @@ def test_every_python_example_is_run_by_a_test() -> None:
         "docs/testing-your-agents.md",
         "docs/approvals.md",
         "docs/time-travel.md",
+        "docs/observability.md",
     }
     assert ["job = troupe.submit(" in one.text for one in pages.others("README.md")] == [True]
 

@@ -23,7 +23,7 @@ function drawGraph() {
   }
   drawing = svg("svg", { viewBox: `0 0 ${size.width} ${size.height}`, role: "group", "aria-label": "Steps of the job" });
   const tips = svg("defs", {});
-  const tip = svg("marker", { id: "tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" });
+  const tip = svg("marker", { id: "tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" });
   tip.append(svg("path", { d: "M0 0L8 4L0 8z", class: "tip" }));
   tips.append(tip);
   const edges = svg("g", {});
@@ -39,10 +39,20 @@ function drawGraph() {
   fitGraph();
 }
 
+// From node to node, level through the columns that it passes.
 function drawEdge(edge, from, to) {
-  const x1 = from.x + NODE.width, y1 = from.y + NODE.height / 2, x2 = to.x - 2, y2 = to.y + NODE.height / 2;
-  const bend = Math.max(26, Math.min(90, Math.abs(x2 - x1) / 2));
-  const path = svg("path", { d: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`, class: `edge ${edge.kind}`, "marker-end": "url(#tip)" });
+  const stops = edge.by.map(([column, row]) => ({ x: NODE.edge + column * NODE.across, y: NODE.edge + row * NODE.down }));
+  const middle = (place) => place.y + NODE.height / 2;
+  let line = `M${from.x + NODE.width} ${middle(from)}`;
+  let [x1, y1] = [from.x + NODE.width, middle(from)];
+  for (const place of [...stops, to]) {
+    const [x2, y2] = [place === to ? to.x - 2 : place.x, middle(place)];
+    const bend = Math.max(26, Math.min(90, Math.abs(x2 - x1) / 2));
+    line += `C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
+    [x1, y1] = [place.x + NODE.width, y2];
+    if (place !== to) line += `H${x1}`;
+  }
+  const path = svg("path", { d: line, class: `edge ${edge.kind}`, "marker-end": "url(#tip)" });
   path.dataset.from = edge.from;
   path.dataset.to = edge.to;
   return path;

@@ -52,6 +52,7 @@ function filter() {
     kept += fits;
     nodes.get(span.id)?.classList.toggle("dim", !fits);
   }
+  box.classList.toggle("sieved", kept < steps.length);
   document.getElementById("found").textContent = kept < steps.length ? `${kept} of ${steps.length} steps` : "";
   if (state.picked) markRow(state.picked);
 }
