@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from orchestrator.handle import AsyncJobHandle
     from orchestrator.recording import Recording
     from orchestrator.sessions import AgentStateManager, AsyncSessionHandle, StatefulAgent, StateStore
-    from orchestrator.travel import JobDiff, diff
     from orchestrator.tracing.entries import AgentTrace
     from orchestrator.tracing.graph import ExecutionGraph
     from orchestrator.tracing.tracer import AgentTracer, generate_execution_graph
+    from orchestrator.travel import JobDiff, diff
     from tasks.board import AgentMessage, Board
     from tasks.errors import JobCancelled, JobFailed, ResultTimeout, SessionBusy, StateConflict, TroupeError
     from tasks.patterns.calls import chain, debate, orchestrate, parallel, refine, route, supervise, vote, work

@@ -13,10 +13,10 @@ from pydantic import JsonValue
 
 from orchestrator.client import AsyncTroupe
 from orchestrator.consulting import People
-from orchestrator.dead import AsyncDeadList
 from orchestrator.handle import AsyncJobHandle
 from orchestrator.recording import Recording
 from orchestrator.request import JobOptions
+from orchestrator.reviving import DeadList
 from orchestrator.scaling import USUAL_BOUNDS, Scale, ScaleBounds
 from orchestrator.sessions import AsyncSessionHandle
 from orchestrator.statistics import DAY
@@ -27,7 +27,7 @@ from tasks.events import JobEvent
 from tasks.ids import JobId, SessionId, StepId
 from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, Plan
 from tasks.presence import MetricsPresence, OrchestratorPresence, WorkerPresence
-from tasks.results import DeadStep, JobResult, JobSummary, LedgerReport
+from tasks.results import JobResult, JobSummary, LedgerReport
 from tasks.sessions import AgentState, Block, Message, Policy, Role, SessionSummary, TaskState
 from tasks.settings import StoreSettings
 from tasks.states import FINAL_JOB, TaskStatus
@@ -209,30 +209,6 @@ async def _end_tasks() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class DeadList:
-    """Steps that were given up. Its methods are those of `AsyncDeadList`, without `await`."""
-
-    def __init__(self, troupe: Troupe, dead: AsyncDeadList) -> None:
-        self._troupe = troupe
-        self._dead = dead
-
-    def list(self, limit: int = 100) -> list[DeadStep]:
-        """The steps that were given up last, newest first."""
-        return self._troupe._run(self._dead.list(limit))  # pyright: ignore[reportPrivateUsage]
-
-    def show(self, job: str, step: str) -> DeadStep:
-        """One step that was given up: see `AsyncDeadList.show`."""
-        return self._troupe._run(self._dead.show(job, step))  # pyright: ignore[reportPrivateUsage]
-
-    def retry(self, job: str, *steps: str) -> None:
-        """Try steps of one job again: see `AsyncDeadList.retry`."""
-        self._troupe._run(self._dead.retry(job, *steps))  # pyright: ignore[reportPrivateUsage]
-
-    def drop(self, job: str, step: str) -> None:
-        """Take a step off the list: see `AsyncDeadList.drop`."""
-        self._troupe._run(self._dead.drop(job, step))  # pyright: ignore[reportPrivateUsage]
 
 
 class SessionHandle:

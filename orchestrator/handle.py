@@ -12,10 +12,10 @@ from pydantic import JsonValue
 from orchestrator.recording import Recording
 from orchestrator.recording.taking import take
 from orchestrator.report import report
+from orchestrator.tracing.reading import read_trace
 from orchestrator.travel.edit import Edit, as_edit
 from orchestrator.travel.retrying import to_retry
 from orchestrator.travel.submitting import Asked, submit_fork
-from orchestrator.tracing.reading import read_trace
 from tasks.board import Board
 from tasks.errors import ContractError, JobCancelled, JobFailed, ResultTimeout, StoreUnavailable, UnknownJob
 from tasks.events import EventsTrimmed, JobEvent, ends_job, missing_before

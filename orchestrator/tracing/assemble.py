@@ -71,6 +71,7 @@ def _job(record: JobRecord, outcome: JobResult) -> Node:
     facts |= {"session": spec.session} if spec.session else {}
     facts |= {"replay": True} if spec.replay else {}
     facts |= {"paused": True} if outcome.paused else {}
+    facts |= {"forked_from": [spec.forked_from.job_id, spec.forked_from.step]} if spec.forked_from else {}
     return Node(
         id=span_id_of(spec.id),
         kind=SpanKind.JOB,
@@ -89,7 +90,7 @@ def _step(record: JobRecord, one: StepRecord, told: StepReport) -> Node:
     step, job = one.step, record.spec.id
     found = told.result or told.partial
     # What was taken over from another job was done before this one began, and is no part of its time.
-    reused = one.finished_at is not None and one.finished_at < record.created_at
+    reused = one.reused or (one.finished_at is not None and one.finished_at < record.created_at)
     return Node(
         id=span_id_of(job, step.id),
         kind=SpanKind.STEP,
@@ -106,7 +107,7 @@ def _step(record: JobRecord, one: StepRecord, told: StepReport) -> Node:
         output=excerpt(found.text, EXCERPT_CHARS) if found is not None else None,
         error=told.error,
         links=tuple(span_id_of(job, before) for before in step.depends_on),
-        attributes=_facts(one, told) | ({"reused": True} if reused else {}),
+        attributes=_facts(one, told) | ({"reused": told.reused_from or True} if reused else {}),
     )
 
 
