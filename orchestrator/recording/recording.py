@@ -24,7 +24,7 @@ from tasks.store import JournalEntry
 
 NOT_HELD = (
     *("id", "idempotency_key", "budget_microusd", "limits", "max_in_flight", "timeout_ms", "replay"),
-    *("session", "max_steps"),
+    *("session", "max_steps", "forked_from"),
 )
 """Parts of a job's spec that do not hold for its replay: it calls nothing, and has an id and a time of its own."""
 

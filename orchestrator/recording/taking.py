@@ -73,6 +73,9 @@ def _check(record: JobRecord) -> None:
         raise BadRecording(f"job {job} is {record.status}: it can be recorded when it has ended")
     if record.spec.replay:
         raise BadRecording(f"job {job} is a replay itself; its recording is what it was replayed from")
+    if any(one.reused for one in record.steps) and record.spec.forked_from is not None:
+        source = record.spec.forked_from.job_id
+        raise BadRecording(f"job {job} is a fork: what was said in the steps that it reuses stands with job {source}")
     if record.status is TaskStatus.COMPLETED:
         return
     by_itself = any(one.status is StepStatus.FAILED and one.step.kind is not StepKind.WORK for one in record.steps)

@@ -9,6 +9,7 @@ import pytest
 from orchestrator import AsyncTroupe, Troupe
 from orchestrator.report import report
 from tasks.errors import (
+    BadRecording,
     ContractError,
     FleetFull,
     IdempotencyConflict,
@@ -492,6 +493,19 @@ async def test_the_fork_of_a_session_s_job_is_outside_of_it_unless_asked(
     inside = await handle.fork("b", in_session=True)
     assert (await moves.snapshots.job(inside.id)).spec.session == session.id
     assert len((await session.state()).messages) == 2
+
+
+async def test_a_fork_is_recorded_only_where_it_reuses_nothing(
+    troupe: AsyncTroupe, moves: Moves, deciding: Deciding
+) -> None:
+    job = await completed(moves, deciding)
+    fork = await troupe.job(job).fork("c")
+    await play(moves, deciding, fork.id)
+    with pytest.raises(BadRecording, match=f"what was said in the steps that it reuses stands with job {job}"):
+        await fork.record()
+    whole = await troupe.job(job).fork("a")
+    await play(moves, deciding, whole.id)
+    assert "forked_from" not in (await whole.record()).header.job
 
 
 async def test_an_event_tells_what_was_reused(troupe: AsyncTroupe, moves: Moves, deciding: Deciding) -> None:
