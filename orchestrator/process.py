@@ -79,7 +79,7 @@ class Orchestrator:
 
     async def run(self) -> None:
         """Work until `stop`; then finish what was read, say goodbye, and return."""
-        chores = [self._sweep(), self._take_over(), self._announce(), *self._measuring()]
+        chores = [*self._measuring(), self._sweep(), self._take_over(), self._announce()]
         if self.telling is not None:
             chores.append(self.telling.workflows.keep())
         partitions = range(self.store_settings.partitions)
