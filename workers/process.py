@@ -64,6 +64,7 @@ class WorkerProcess:
         self.loop = EventLoopThread()
         self.chores: list[Future[Any]] = []
         self.metrics: WorkerMetrics | None = None
+        self.telemetry: Telemetry | None = None
         self.drain_timer: threading.Timer | None = None
         self.stopping = False
 

@@ -7,7 +7,6 @@ task's, a goal's or a model's words. What begins with `troupe.` is our own.
 from collections.abc import Mapping
 from typing import Final
 
-from tasks.errors import TroupeError
 from tasks.usage import Usage
 
 SCOPE: Final = "troupe"
@@ -104,8 +103,3 @@ def sum_attributes(usage: Usage) -> dict[str, Value]:
 def all_input(usage: Usage) -> int:
     """Tokens of a prompt, those included that came from the cache or went into it."""
     return usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
-
-
-def error_of(error: BaseException) -> str:
-    """`error.type` of an exception: a code of ours, else its class."""
-    return error.code if isinstance(error, TroupeError) else type(error).__name__
