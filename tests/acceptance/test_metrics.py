@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -93,7 +94,7 @@ class Observation:
         self.different: list[str] = []
         self.statuses = set[str]()
 
-    def run(self, naps: Any) -> None:
+    def run(self, *more: Callable[[], JobHandle]) -> None:
         """Until there are enough moments and kills, and all jobs have ended."""
         end = time.monotonic() + WITHIN_S
         while time.monotonic() < end:
@@ -104,7 +105,7 @@ class Observation:
             if self.kills < 6 and time.monotonic() - self.killed_at > KILL_EVERY_S:
                 self._kill()
             if len(open_jobs) < 3 and (self.equal < MOMENTS or self.kills < 3):
-                self.jobs.append(naps())
+                self.jobs += [submit() for submit in more]
 
     def _look(self) -> None:
         address = self.address()
@@ -154,10 +155,13 @@ def watch(stages: Stages, fake: FakeMessages) -> dict[str, Any]:
         steps = [PlannedStep(id=f"nap-{at}", description=f"nap {0.4 + at / 4}", agent="napper") for at in range(8)]
         return troupe.submit("Sleep well.", plan=Plan(steps=steps), model=CLAUDE)
 
+    def question() -> JobHandle:
+        return troupe.submit(QUESTION, model=CLAUDE)
+
     with Troupe(url) as troupe, cast(Any, Redis).from_url(url, decode_responses=True) as redis:
-        jobs = [troupe.submit(QUESTION, model=CLAUDE) for _ in range(3)] + [naps() for _ in range(2)]
+        jobs = [question(), question(), question(), naps(), naps()]
         seen = Observation(troupe, redis, jobs)
-        seen.run(naps)
+        seen.run(naps, question)
         results = [job.wait(60) for job in jobs]
         counters: dict[str, dict[str, float]] = {}
         for (name, *labels), value in scrape(seen.address()).items():
@@ -182,8 +186,9 @@ def watch(stages: Stages, fake: FakeMessages) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def watched(once: Once, stages: Stages, fake: FakeMessages) -> Watched:
-    found = once("watched", lambda: watch(stages, fake))
-    return Watched(**{**found, "ledgers": [LedgerReport.model_validate(one) for one in found["ledgers"]]})
+    found = cast("dict[str, Any]", once("watched", lambda: watch(stages, fake)))
+    ledgers = [LedgerReport.model_validate(one) for one in found.pop("ledgers")]
+    return Watched(ledgers=ledgers, **found)
 
 
 def test_queue_gauges_equal_the_store_at_a_hundred_moments_while_workers_die(watched: Watched) -> None:
