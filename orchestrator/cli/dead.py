@@ -6,24 +6,15 @@ import typer
 from rich.table import Column, Table
 
 from orchestrator.cli.jobs import AsJson, Job, wide_console
+from orchestrator.cli.lists import MOST, Limit, group, print_json
 from orchestrator.cli.place import connect
 from orchestrator.dead import by_job
 from tasks.errors import FleetFull, NotDead, TroupeError, UnknownJob
 from tasks.models import Attempt
 
-MOST = 1000
-
 Step = Annotated[str, typer.Argument(metavar="STEP", help="Id of the step.", show_default=False)]
-Limit = Annotated[int, typer.Option("-n", "--limit", min=1, max=MOST, help="How many.")]
 
-dead = typer.Typer(
-    name="dead",
-    help="Steps that were given up: look at them, retry or drop them.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+dead = group("dead", "Steps that were given up: look at them, retry or drop them.", lists=False)
 
 
 @dead.command("list")
@@ -32,7 +23,7 @@ def list_dead(limit: Limit = 20, json: AsJson = False) -> None:
     with connect() as troupe:
         found = troupe.dead.list(limit)
     if json:
-        typer.echo("[" + ",\n ".join(one.model_dump_json() for one in found) + "]")
+        print_json(found)
         return
     table = Table(Column("job", no_wrap=True), Column("step", no_wrap=True), "agent", "attempts", "died", box=None)
     table.add_column("job is")

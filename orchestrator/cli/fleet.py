@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from orchestrator.cli.jobs import wide_console
+from orchestrator.cli.lists import print_json
 from orchestrator.cli.place import connect
 from orchestrator.doctor import examine
 from orchestrator.findings import Finding, Verdict
@@ -20,7 +21,7 @@ def agents(json: AsJson = False) -> None:
     with connect() as troupe:
         found, workers = troupe.agents(), troupe.workers()
     if json:
-        typer.echo("[" + ",\n ".join(one.model_dump_json() for one in found) + "]")
+        print_json(found)
         return
     table = Table("agent", "queue", "version", "workers", "capabilities", "tools", "description", box=None)
     for one in found:
@@ -44,7 +45,7 @@ def doctor(
         raise typer.BadParameter(f"{role!r} is neither worker nor orchestrator", param_hint="--role")
     findings = asyncio.run(examine(store_settings(), home(), role))
     if json:
-        typer.echo("[" + ",\n ".join(one.model_dump_json() for one in findings) + "]")
+        print_json(findings)
     else:
         for one in findings:
             typer.echo(_line(one))

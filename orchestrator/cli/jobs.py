@@ -224,16 +224,14 @@ def advance(
         typer.echo(as_text(outcome))
     else:
         typer.echo(f"job {job} {outcome.status.value}: {len(state.completed_steps)} of {len(state.steps)} steps done")
-    if status in FINAL_JOB:
-        raise JobFailed(f"job {job} was {status.value} before; there is nothing to go on with")
+    check_open(job, status, "go on with")
 
 
 def pause(job: Job) -> None:
     """Stop a job on all workers; `troupe resume` lets it go on where it was."""
     with connect() as troupe:
         status = troupe.job(job).pause()
-    if status in FINAL_JOB:
-        raise JobFailed(f"job {job} was {status.value} before; there is nothing to pause")
+    check_open(job, status, "pause")
     typer.echo(f"job {job} paused")
 
 
@@ -241,8 +239,7 @@ def resume(job: Job) -> None:
     """Let a paused job go on."""
     with connect() as troupe:
         status = troupe.job(job).resume()
-    if status in FINAL_JOB:
-        raise JobFailed(f"job {job} was {status.value} before; there is nothing to resume")
+    check_open(job, status, "resume")
     typer.echo(f"job {job} {status.value}")
 
 
@@ -252,7 +249,17 @@ def cancel(job: Job) -> None:
         status = troupe.job(job).cancel()
     typer.echo(f"job {job} {status.value}")
     if status is not TaskStatus.CANCELLED:
-        raise JobFailed(f"job {job} was {status.value} before; there is nothing to cancel")
+        check_open(job, status, "cancel")
+
+
+def check_open(job: str, status: TaskStatus, move: str) -> None:
+    """Say that nothing was done with a job that had ended before.
+
+    Raises:
+        JobFailed: it had.
+    """
+    if status in FINAL_JOB:
+        raise JobFailed(f"job {job} was {status.value} before; there is nothing to {move}")
 
 
 def wide_console() -> Console:

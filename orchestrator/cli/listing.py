@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from orchestrator.cli.jobs import AsJson, wide_console
+from orchestrator.cli.lists import Limit, group, print_json
 from orchestrator.cli.place import connect
 from tasks.results import MICROUSD
 from tasks.states import FINAL_JOB, TaskStatus
@@ -18,20 +19,13 @@ AGE: Final = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 ENDINGS: Final = ",".join(sorted(FINAL_JOB))
 
-jobs = typer.Typer(
-    name="jobs",
-    help="List the newest jobs; or forget old ones.",
-    invoke_without_command=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+jobs = group("jobs", "List the newest jobs; or forget old ones.", lists=True)
 
 
 @jobs.callback()
 def list_jobs(
     context: typer.Context,
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=1000, help="How many.")] = 20,
+    limit: Limit = 20,
     json: AsJson = False,
 ) -> None:
     """List the newest jobs; or forget old ones."""
@@ -40,7 +34,7 @@ def list_jobs(
     with connect() as troupe:
         found = troupe.jobs(limit)
     if json:
-        typer.echo("[" + ",\n ".join(one.model_dump_json() for one in found) + "]")
+        print_json(found)
         return
     table = Table(Column("job", no_wrap=True), "status", "steps", "cost", "created", box=None)
     table.add_column("task", no_wrap=True)

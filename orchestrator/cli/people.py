@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from orchestrator.cli.jobs import AsJson, Job, wide_console
+from orchestrator.cli.lists import print_json
 from orchestrator.cli.place import connect
 from orchestrator.people import wording
 from tasks.errors import ContractError
@@ -23,7 +24,7 @@ def approvals(json: AsJson = False) -> None:
     with connect() as troupe:
         found = troupe.people.list()
     if json:
-        typer.echo("[" + ",\n ".join(one.model_dump_json() for one in found) + "]")
+        print_json(found)
         return
     table = Table(Column("job", no_wrap=True), Column("step", no_wrap=True), "asks for", "until", "what", box=None)
     for one in found:

@@ -8,6 +8,7 @@ import typer
 from rich.table import Column, Table
 
 from orchestrator.cli.jobs import AsJson, wide_console
+from orchestrator.cli.lists import print_json
 from orchestrator.cli.place import connect
 from orchestrator.scaling import ScaleBounds
 from tasks.presence import MetricsPresence
@@ -27,7 +28,7 @@ def scale(
     with connect() as troupe:
         found = troupe.scale(bounds)
     if json:
-        typer.echo("[" + ",\n ".join(one.model_dump_json() for one in found) + "]")
+        print_json(found)
         return
     if not found:
         typer.echo("no steps and no living workers", err=True)

@@ -7,25 +7,19 @@ from rich.table import Column, Table
 
 from orchestrator.cli.chat import shown
 from orchestrator.cli.jobs import AsJson, wide_console
+from orchestrator.cli.lists import Limit, group, print_json
 from orchestrator.cli.place import connect
 from tasks.errors import UnknownSession
 
 Session = Annotated[str, typer.Argument(metavar="SESSION", help="Its id or name.", show_default=False)]
 
-sessions = typer.Typer(
-    name="sessions",
-    help="List the sessions that were used last; show or forget one.",
-    invoke_without_command=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+sessions = group("sessions", "List the sessions that were used last; show or forget one.", lists=True)
 
 
 @sessions.callback()
 def list_sessions(
     context: typer.Context,
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=1000, help="How many.")] = 20,
+    limit: Limit = 20,
     json: AsJson = False,
 ) -> None:
     """List the sessions that were used last; show or forget one."""
@@ -34,7 +28,7 @@ def list_sessions(
     with connect() as troupe:
         found = troupe.sessions(limit)
     if json:
-        typer.echo("[" + ",\n ".join(one.model_dump_json() for one in found) + "]")
+        print_json(found)
         return
     table = Table(Column("session", no_wrap=True), "status", "messages", "waiting", "last used", box=None)
     for one in found:

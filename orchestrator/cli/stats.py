@@ -6,6 +6,7 @@ import typer
 
 from orchestrator.cli.jobs import AsJson, wide_console
 from orchestrator.cli.listing import read_age
+from orchestrator.cli.lists import print_json
 from orchestrator.cli.place import connect
 from orchestrator.cli.stats_tables import sections, tool_cells, tool_table
 from tasks.tool_figures import ToolReport
@@ -18,7 +19,7 @@ def tools(since: Since = "24h", json: AsJson = False) -> None:
     with connect() as troupe:
         found = troupe.tools(read_age(since, "--since"))
     if json:
-        typer.echo("[" + ",\n ".join(one.model_dump_json() for one in found) + "]")
+        print_json(found)
         return
     if not found:
         typer.echo("no living workers with tools: start some with troupe worker QUEUE…, or troupe up", err=True)
