@@ -43,19 +43,22 @@ def hand_over(
         wish = Wish.model_validate(wanted)
     except ValidationError as error:
         return HandOver(Wish(agent=""), f"it cannot be read: {error.errors()[0]['msg']}")
-    chosen = next((one for one in agents if one.name == wish.agent), None)
-    fault = _fault(wish, step, agents, limits)
-    if fault or chosen is None:
-        return HandOver(wish, (fault or "it is unknown")[:MAX_FAULT_CHARS])
+    chosen = _chosen(wish, step, agents, limits)
+    if isinstance(chosen, str):
+        return HandOver(wish, chosen[:MAX_FAULT_CHARS])
     own = bound(NOTHING, (), chosen, agents, limits)
     fields = {name: getattr(own, name) for name in BINDING}
     return HandOver(wish, heir=step.model_copy(update={**fields, "handed": (*step.handed, step.agent)}))
 
 
-def _fault(wish: Wish, step: Step, agents: Sequence[AgentDefinition], limits: OrchestratorSettings) -> str:
+def _chosen(
+    wish: Wish, step: Step, agents: Sequence[AgentDefinition], limits: OrchestratorSettings
+) -> AgentDefinition | str:
+    """The agent that is to go on with it; or why it may not."""
     if step.kind is not StepKind.WORK:
         return f"a step of kind {step.kind.value} is not handed over"
-    if all(one.name != wish.agent for one in agents):
+    chosen = next((one for one in agents if one.name == wish.agent), None)
+    if chosen is None:
         return f"there is no living agent {wish.agent!r}"
     own = next((one for one in agents if one.name == step.agent), None)
     allowed = set(own.hand_offs) if own else set[str]()
@@ -68,4 +71,4 @@ def _fault(wish: Wish, step: Step, agents: Sequence[AgentDefinition], limits: Or
     if len(step.handed) >= limits.max_hand_offs:
         line = " → ".join((*step.handed, step.agent))
         return f"{line}: it was handed over as often as a step may be ({limits.max_hand_offs})"
-    return ""
+    return chosen
