@@ -495,6 +495,16 @@ async def test_the_fork_of_a_session_s_job_is_outside_of_it_unless_asked(
     assert len((await session.state()).messages) == 2
 
 
+async def test_the_trace_of_a_fork_holds_what_was_done_anew(
+    troupe: AsyncTroupe, moves: Moves, deciding: Deciding
+) -> None:
+    job = await completed(moves, deciding)
+    fork = await troupe.job(job).fork("c")
+    await play(moves, deciding, fork.id)
+    spans = (await fork.trace()).spans
+    assert {one.step for one in spans if one.kind == "attempt"} == {"c", "d", SYNTHESIS_STEP}
+
+
 async def test_a_fork_is_recorded_only_where_it_reuses_nothing(
     troupe: AsyncTroupe, moves: Moves, deciding: Deciding
 ) -> None:
