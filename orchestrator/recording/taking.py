@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from orchestrator.planning.bind import unbound
 from orchestrator.planning.check import first_step
 from orchestrator.recording.lines import EntryLine, HeaderLine, ResultLine, StepLine
 from orchestrator.recording.recording import NOT_HELD, Recording
@@ -14,7 +15,7 @@ from orchestrator.report import report
 from orchestrator.settings import OrchestratorSettings
 from tasks.errors import BadRecording, InvalidPlan
 from tasks.ids import JobId, StepId
-from tasks.models import JobSpec, Plan, PlannedStep, StepKind
+from tasks.models import JobSpec, Plan, StepKind
 from tasks.queues import BUILT_IN
 from tasks.states import StepStatus, TaskStatus
 from tasks.store import AccountStore, JobRecord, JobStore, JournalEntry, Snapshots, StepRecord, Store
@@ -105,19 +106,7 @@ def _asked(record: JobRecord) -> dict[str, JsonValue]:
     """The job's spec, with the plan that it was given, which is not kept once it was accepted."""
     spec = record.spec
     if spec.plan is None and all(one.step.kind is not StepKind.PLAN for one in record.steps):
-        work = [_planned(one) for one in record.steps if one.step.kind is StepKind.WORK]
+        work = [unbound(one.step) for one in record.steps if one.step.kind is StepKind.WORK]
         spec = spec.model_copy(update={"plan": Plan(steps=work)})
     asked: Mapping[str, JsonValue] = spec.model_dump(mode="json", exclude_defaults=True)
     return {name: value for name, value in asked.items() if name not in NOT_HELD}
-
-
-def _planned(record: StepRecord) -> PlannedStep:
-    step = record.step
-    return PlannedStep(
-        id=step.id,
-        description=step.description,
-        agent=step.agent,
-        depends_on=list(step.depends_on),
-        join=step.join,
-        retry=step.retry,
-    )
