@@ -1,19 +1,19 @@
 """Reads what a trace is put together from."""
 
-import logging
 from datetime import UTC, datetime
 
 from orchestrator.tracing.assemble import assemble
 from tasks.errors import DamagedRecord, IncompatibleVersion
 from tasks.events import JobEvent
 from tasks.ids import JobId
+from tasks.library_log import LibraryLog
 from tasks.states import StepStatus
 from tasks.store import EventStore, Snapshots, Store
 from tasks.store.calls import CallStore
 from tasks.store.waits import WaitStore
 from tasks.trace import Trace
 
-log = logging.getLogger(__name__)
+log = LibraryLog("troupe.trace")
 
 
 async def read_trace(store: Store, job: JobId) -> Trace:
@@ -41,5 +41,5 @@ async def _events(store: EventStore, job: JobId) -> list[JobEvent]:
         while batch := await store.read(job, found[-1].seq if found else 0):
             found += batch
     except (DamagedRecord, IncompatibleVersion) as error:
-        log.warning("events_left_out job=%s reason=%s", job, error)
+        log.warning("events_left_out", job=job, reason=str(error))
     return found

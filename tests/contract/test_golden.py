@@ -184,7 +184,13 @@ def test_an_event_in_a_later_form_is_an_event_all_the_same(name: str) -> None:
 
 def test_every_golden_file_is_used() -> None:
     files = {path.name.removesuffix(".json") for path in GOLDEN.iterdir()}
-    assert files == {*MODELS, *BEFORE, *(f"event_{name}" for name in [*EVENTS, "other"]), "job_result.schema"}
+    assert files == {
+        *MODELS,
+        *BEFORE,
+        *(f"event_{name}" for name in [*EVENTS, "other"]),
+        "job_result.schema",
+        "trace.schema",
+    }
 
 
 def test_every_event_can_be_told_apart() -> None:

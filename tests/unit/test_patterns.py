@@ -93,3 +93,10 @@ def test_steps_for_a_capability_go_to_the_shortest_queue_and_are_spread() -> Non
     step = PlannedStep(id="s", description="x", capability="find")
     chosen = [balance.take(step, agents) for _ in range(4)]
     assert [one.name for one in chosen if one] == ["c", "b", "c", "b"]
+
+
+def test_steps_that_are_called_like_a_word_of_the_picture_have_nodes_of_their_own() -> None:
+    plan = Plan(steps=[PlannedStep(id=name, description="x", agent="a") for name in ("end", "answer", "fine")])
+    assert [line.split()[0] for line in mermaid(plan).splitlines()[1:5]] == [
+        'end_["end<br/>a"]', 'answer_["answer<br/>a"]', 'fine["fine<br/>a"]', 'answer(["answer"])',
+    ]  # fmt: skip
