@@ -10,7 +10,7 @@ from orchestrator.planning.balance import Balance
 from orchestrator.planning.check import check
 from orchestrator.settings import OrchestratorSettings
 from tasks.errors import ContractError
-from tasks.models import AgentDefinition, PlannedStep
+from tasks.models import AgentDefinition, Plan, PlannedStep
 from tasks.patterns.calls import parallel, route, vote, work
 from tasks.patterns.compile import plan_of
 from tasks.patterns.forms import How
