@@ -49,6 +49,8 @@ class Collector:
         self.status = status
         self.bodies: list[tuple[str, bytes]] = []
         """Path and content of each request."""
+        self.repeated = 0
+        """Requests that came again: an exporter that had no answer in time sends the same bytes once more."""
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -56,7 +58,7 @@ class Collector:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                collector.bodies.append((self.path, body))
+                collector.take(self.path, body)
                 self.send_response(collector.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -67,6 +69,13 @@ class Collector:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
+
+    def take(self, path: str, body: bytes) -> None:
+        """Keep a request, unless it is a repetition."""
+        if (path, body) in self.bodies:
+            self.repeated += 1
+        else:
+            self.bodies.append((path, body))
 
     @property
     def url(self) -> str:

@@ -217,7 +217,7 @@ def test_a_delegated_step_is_below_the_attempt_that_delegated_it() -> None:
         ("stopped: cancelled", None, None),
         ("failed: bad: It was Friday.", Failure(code="bad", message=SECRET), "bad"),
         ("deferred: model_unavailable: later", Failure(code="model_unavailable", message=SECRET), "model_unavailable"),
-        ("refused: over", None, "refused"),
+        ("refused: cancelled", None, "refused"),
         ("raised", None, "raised"),
     ],
 )
@@ -231,7 +231,7 @@ def test_an_attempt_that_fails_says_so_by_its_code(outcome: str, failure: Failur
     assert point.attributes.get("error.type") == error
 
 
-@pytest.mark.parametrize("outcome", ["stopped: over", "stopped: superseded"])
+@pytest.mark.parametrize("outcome", ["stopped: over", "stopped: superseded", "refused: over", "refused: superseded"])
 def test_an_attempt_whose_lease_was_lost_is_told_by_an_orchestrator(outcome: str) -> None:
     memory = Memory()
     run(memory, outcome=outcome)

@@ -11,6 +11,7 @@ from opentelemetry.trace import Span, SpanKind, get_current_span, use_span
 
 from tasks import trace
 from tasks.ids import AttemptRef
+from tasks.store import Refusal
 from tasks.telemetry import conventions as names
 from tasks.telemetry.conventions import Value, sum_attributes
 from tasks.telemetry.setup import Telemetry
@@ -21,8 +22,10 @@ from workers.spans import AttemptSpan, CallSpan
 from workers.telemetry import naming
 from workers.telemetry.content import reply_content, request_content, tool_content
 
-ELSEWHERE: Final = frozenset({"stopped: over", "stopped: superseded"})
-"""Outcomes of attempts whose lease was lost: an orchestrator tells of them."""
+ELSEWHERE: Final = frozenset(
+    {f"{how}: {why}" for how in ("stopped", "refused") for why in (Refusal.OVER, Refusal.SUPERSEDED)}
+)
+"""Outcomes of attempts whose lease was lost: an orchestrator tells of them, and a span is not to come twice."""
 NO_ERRORS: Final = frozenset({"succeeded", "parked", "stopped"})
 """Beginnings of outcomes that are no failures."""
 
