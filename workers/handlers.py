@@ -23,6 +23,7 @@ def register(app: Celery, agents: AgentRegistry, process: WorkerProcess) -> None
     """Give the app a handler for every agent. Which ones are called is a matter of the queues."""
     for agent in agents:
         options: dict[str, Any] = {"name": agent.name, "shared": False, "throws": (StepFailed,), "acks_late": False}
+        options["send_events"] = False  # `workers.shown` sends them, of attempts that are really made
         cast(Any, app).task(**options)(_handler(process))
 
 
@@ -31,11 +32,11 @@ def _handler(process: WorkerProcess) -> Callable[..., str]:
         """Run the attempt that the message is about.
 
         Returns:
-            What became of it, for Flower: succeeded, dropped, stopped or refused, with the reason.
+            What became of it, for Celery's log and signals: succeeded, dropped, stopped or refused, with the reason.
 
         Raises:
-            StepFailed: the attempt was settled as failed, so that Flower shows it red. Nothing else follows from it:
-                what happens next is the orchestrator's decision.
+            StepFailed: the attempt was settled as failed. Nothing else follows from it: what happens next is the
+                orchestrator's decision.
         """
         try:
             ref = StepMessage.model_validate(message).ref

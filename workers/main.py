@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 from celery import signals
 from celery.apps import worker as celery_program
 from celery.concurrency.thread import TaskPool
+from kombu.entity import Queue
 
 from tasks.app import make_app, queue
 from tasks.broker import is_redis
@@ -21,6 +22,7 @@ from tasks.settings import StoreSettings, read_settings
 from workers import pool
 from workers.agents.fitness import Fitness
 from workers.agents.registry import load_agents
+from workers.controls import Controls
 from workers.handlers import register
 from workers.llm.settings import ModelSettings
 from workers.pool import wake_consumer
@@ -38,6 +40,9 @@ agents = load_agents(worker_settings.agent_modules)
 model_settings = read_settings(ModelSettings)
 Fitness(model_settings).check_all(agents)
 process = WorkerProcess(store_settings, worker_settings, model_settings, agents)
+NO_ACK: Final = is_redis(store_settings.broker)
+"""Redis' acknowledgements are four commands a message and protect nothing that the store does not. On RabbitMQ they
+stay: without them it would send one worker the whole queue."""
 app = make_app(store_settings, concurrency=MANY, current=True)
 register(app, agents, process)
 
@@ -65,25 +70,31 @@ def on_setup_logging(**_: object) -> None:
     configure_logs(read_settings(LogSettings))
 
 
+def consumed(name: str) -> Queue:
+    """A queue as this process consumes it."""
+    declared = queue(name)
+    cast(Any, declared).no_ack = NO_ACK
+    return declared
+
+
 def on_after_setup(sender: str, instance: Any, **_: object) -> None:
     """The queues are known, no thread of the pool has started: the loop may."""
     found = cast("dict[str, Any]", instance.app.amqp.queues.consume_from)
     queues = sorted(found)
+    for one in found.values():
+        one.no_ack = NO_ACK
     for agent in agents.on_queues(queues):
-        instance.app.amqp.queues.select_add(queue(of_version(agent.definition().queue, agent.version)))
-    if is_redis(store_settings.broker):
-        for one in instance.app.amqp.queues.consume_from.values():
-            # Redis' acknowledgements are four commands a message and protect nothing that the store does not. On
-            # RabbitMQ they stay: without them it would send one worker the whole queue.
-            one.no_ack = True
+        instance.app.amqp.queues.select_add(consumed(of_version(agent.definition().queue, agent.version)))
     process.start(WorkerName(sender), queues, int(instance.concurrency))
 
 
-def on_ready(**_: object) -> None:
-    """SIGINT and SIGQUIT drain as SIGTERM does, and a second one of any hands back what runs.
+def on_ready(sender: Any, **_: object) -> None:
+    """Monitors are told of attempts by the consumer's own connection. SIGINT and SIGQUIT drain as SIGTERM does, and a
+    second one of any hands back what runs.
 
     Celery's own second step kills the jobs of its pool; the threads pool cannot do that, and raises.
     """
+    process.shown.dispatcher = lambda: sender.event_dispatcher
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, signal.getsignal(signal.SIGTERM))
@@ -102,6 +113,7 @@ def on_shutdown(**_: object) -> None:
     process.stop()
 
 
+Controls(process, consumed).install()
 for event, receiver in (
     (signals.celeryd_init, on_daemon_init),
     (signals.worker_init, on_init),

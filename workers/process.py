@@ -31,6 +31,7 @@ from workers.loop import EventLoopThread
 from workers.people import People
 from workers.runner import Outcome, Runner
 from workers.settings import WorkerSettings
+from workers.shown import AttemptEvents
 from workers.spans import Observer
 from workers.tools.counting import CallCounter
 from workers.tools.listing import listed
@@ -60,7 +61,8 @@ class WorkerProcess:
         self.settings = worker
         self.models = models
         self.agents = agents
-        self.observers = tuple(observers)
+        self.shown = AttemptEvents()
+        self.observers: tuple[Observer, ...] = (self.shown, *observers)
         self.loop = EventLoopThread()
         self.chores: list[Future[Any]] = []
         self.metrics: WorkerMetrics | None = None
@@ -84,7 +86,7 @@ class WorkerProcess:
             model=self.models.chosen_model,
             version=version("troupe"),
         )
-        self.metrics = self._measuring(name, concurrency)
+        self.metrics = self._measuring(name)
         self.telemetry = self._telling(name)
         self.loop.start()
         self.loop.run(self._connect(name))
@@ -100,7 +102,16 @@ class WorkerProcess:
         """Run one attempt from a thread of Celery's, and wait for it. One that comes late is declined."""
         if self.stopping:
             return self.loop.run(self.runner.decline(ref))
-        return self.loop.run(self.runner.run(ref))
+        return self.shown.follow(lambda: self.loop.submit(self.runner.run(ref)))
+
+    def resize(self, concurrency: int) -> None:
+        """Say from now on that it runs so many attempts at the same time."""
+        self.presence = self.presence.model_copy(update={"concurrency": concurrency})
+
+    def listen(self, queues: Sequence[str]) -> None:
+        """Say from now on that these are its queues."""
+        agents = tuple(agent.definition() for agent in self.agents.on_queues(queues))
+        self.presence = self.presence.model_copy(update={"queues": tuple(queues), "agents": agents})
 
     def drain(self) -> None:
         """Stop taking part: running attempts may end within the drain time, then they are handed back at once.
@@ -145,14 +156,16 @@ class WorkerProcess:
             self.observers = (*self.observers, told)
         return telemetry
 
-    def _measuring(self, name: WorkerName, slots: int) -> "WorkerMetrics | None":
+    def _measuring(self, name: WorkerName) -> "WorkerMetrics | None":
         """Figures, if they are wanted."""
         settings = read_settings(MetricsSettings)
         if not settings.metrics_port:
             return None
         from workers.metrics.serving import WorkerMetrics  # the library takes 80 ms to load
 
-        return WorkerMetrics(settings, name, running=lambda: len(self.leases.held), slots=slots)
+        return WorkerMetrics(
+            settings, name, running=lambda: len(self.leases.held), slots=lambda: self.presence.concurrency
+        )
 
     async def _connect(self, name: WorkerName) -> None:
         self.store = Store(self.store_settings)

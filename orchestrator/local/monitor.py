@@ -5,39 +5,16 @@ Sec-Fetch-Site), or, when the page's name was made to resolve to 127.0.0.1, one 
 Host). Unguarded, each of them could shut workers down or publish messages.
 """
 
-import atexit
-import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-from flower import command
 from tornado.httputil import HTTPServerRequest
-from tornado.options import options
 from tornado.routing import Matcher, Rule
 from tornado.web import RequestHandler
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 READING: Final = frozenset({"GET", "HEAD"})
-
-
-def serve(app: object, arguments: Sequence[str], *, guarded: bool) -> None:
-    """Run Flower until SIGTERM; FLOWER_… variables count as with its own command."""
-    library = cast(Any, command)
-    library.apply_env_options()
-    library.apply_options("flower", list(arguments))
-    library.extract_settings()
-    library.setup_logging()
-    flower = library.Flower(capp=app, options=options, **library.settings)
-    if guarded:
-        flower.add_handlers(r".*", guard())
-    atexit.register(flower.stop)
-    signal.signal(signal.SIGTERM, library.sigterm_handler)
-    flower.start_http_server()
-    try:
-        flower.start()
-    except (KeyboardInterrupt, SystemExit):
-        return
 
 
 def guard() -> list[Rule]:

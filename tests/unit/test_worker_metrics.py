@@ -26,7 +26,7 @@ class Measured:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.running = 3
-        self.observer = MetricsObserver(WorkerFigures(self.registry, lambda: self.running, 50))
+        self.observer = MetricsObserver(WorkerFigures(self.registry, lambda: self.running, lambda: 50))
 
     def __call__(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)

@@ -16,7 +16,7 @@ UNKNOWN: Final = "(unknown)"
 class WorkerFigures:
     """Counts what a worker does. Labels are bounded; a name that models made up is none."""
 
-    def __init__(self, registry: CollectorRegistry, running: Callable[[], int], slots: int) -> None:
+    def __init__(self, registry: CollectorRegistry, running: Callable[[], int], slots: Callable[[], int]) -> None:
         self._agents, self._models, self._tools, self._codes = Names(), Names(), Names(), Names()
         self._calls = Histogram(
             "troupe_model_call_duration_seconds",
@@ -46,7 +46,7 @@ class WorkerFigures:
             registry=registry,
         )
         Gauge("troupe_worker_running", "Attempts that run here.", registry=registry).set_function(running)
-        Gauge("troupe_worker_slots", "Attempts that can run here at once.", registry=registry).set(slots)
+        Gauge("troupe_worker_slots", "Attempts that can run here at once.", registry=registry).set_function(slots)
 
     def model_call(self, agent: str, model: str, code: str | None, seconds: float, waited: float | None) -> None:
         """Note one model call.

@@ -19,7 +19,9 @@ ROLE: Final = "worker"
 class WorkerMetrics:
     """All that one worker serves."""
 
-    def __init__(self, settings: MetricsSettings, name: WorkerName, *, running: Callable[[], int], slots: int) -> None:
+    def __init__(
+        self, settings: MetricsSettings, name: WorkerName, *, running: Callable[[], int], slots: Callable[[], int]
+    ) -> None:
         self._own = OwnFigures(ROLE, name)
         self.observer = MetricsObserver(WorkerFigures(self._own.registry, running, slots))
         self._exporter = Exporter(self._own.registry, settings)
