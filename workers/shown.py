@@ -152,7 +152,7 @@ def described(claim: Claim) -> dict[str, object]:
     first = AttemptRef(job, PLAN_STEP, 1).task_id if claim.job.plan is None else None
     return {
         "name": step.agent,
-        "args": "()",
+        "args": message.goal,  # there are none; what a task is about is what people look for in that place
         "kwargs": repr(message.model_dump(mode="json", exclude={"v"})),
         "retries": claim.attempt - 1,
         "routing_key": step.queue,

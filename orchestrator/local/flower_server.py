@@ -19,7 +19,7 @@ from orchestrator.local.redis_server import port_is_free
 from tasks.errors import BadSetting
 from tasks.settings import StoreSettings
 
-COLUMNS: Final = "name,uuid,state,retries,kwargs,result,received,runtime,worker"
+COLUMNS: Final = "name,uuid,state,args,result,runtime,worker,retries,received"
 FILE_DIGITS: Final = 12
 MAX_PORT: Final = 65_535
 
