@@ -149,7 +149,7 @@ def described(claim: Claim) -> dict[str, object]:
     """What a monitor is to know of an attempt."""
     job, step = claim.job.id, claim.step
     message = Dispatch.of(job, step, claim.attempt).message
-    first = AttemptRef(job, PLAN_STEP, 1).task_id if claim.job.plan is None else None
+    first = AttemptRef(job, PLAN_STEP, 1).task_id
     return {
         "name": step.agent,
         "args": message.goal,  # there are none; what a task is about is what people look for in that place
@@ -161,19 +161,15 @@ def described(claim: Claim) -> dict[str, object]:
     }
 
 
-def _parent(claim: Claim, first: str | None) -> str | None:
-    """The task that a task follows from: the attempt before it; the one that delegated it; the one that planned it. In
-    a job that brought its plan, the last one of the first step that it depends on."""
+def _parent(claim: Claim, first: str) -> str | None:
+    """The task that a task follows from: the attempt before it; the one that delegated it; the one that planned it. A
+    claim does not say whether a job brought its plan: then there is no such task, and Flower points at none."""
     job, step = claim.job.id, claim.step
     if claim.attempt > 1:
         return AttemptRef(job, StepId(step.id), claim.attempt - 1).task_id
     if step.parent is not None and claim.parent_attempt:
         return AttemptRef(job, StepId(step.parent), claim.parent_attempt).task_id
-    if first is not None:
-        return first if step.id != PLAN_STEP else None
-    before = {one.step: one.attempt for one in claim.inputs if one.attempt}
-    known = next((name for name in step.depends_on if name in before), None)
-    return None if known is None else AttemptRef(job, StepId(known), before[known]).task_id
+    return first if step.id != PLAN_STEP else None
 
 
 def ended(outcome: str) -> tuple[str, dict[str, object]]:
