@@ -47,7 +47,7 @@ def registries() -> Iterator[CollectorRegistry]:
     figures.acted([ENTRY])
     figures.swept(0.001, 1)
     figures.failed("read")
-    doing = WorkerFigures(worker.registry, lambda: 1, 50)
+    doing = WorkerFigures(worker.registry, lambda: 1, lambda: 50)
     doing.model_call("search", "claude", None, 1.0, 0.5)
     doing.tool_call("look", None, 1.0)
     doing.attempt("search", "succeeded")
