@@ -258,7 +258,7 @@ class StepContext:
         return self.people.decision(self.claim, wait, {"agent": self.claim.step.agent, **asked}, same)
 
     @contextmanager
-    def span(self, name: str, **attributes: JsonValue) -> Generator[CallSpan]:
+    def span(self, name: str, /, **attributes: JsonValue) -> Generator[CallSpan]:
         """Show a piece of this code's own work in the job's trace, with how long it took and how it ended.
 
         Set `input`, `output` and `attributes` of the span that this gives; secrets in them are masked, and of long ones
@@ -276,7 +276,7 @@ class StepContext:
                 finally:
                     span.end()
         finally:
-            self.emit(SPAN, {"call": span.record()})
+            self.emit(SPAN, span.fields())
 
     def progress(self, message: str) -> None:
         """Show people one line of progress."""

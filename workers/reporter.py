@@ -44,9 +44,8 @@ class Reporter:
         """
         if kind not in KINDS:
             raise ContractError(f"{kind!r} is no event that an agent may write; there are: {', '.join(sorted(KINDS))}")
-        text = str(data["call"]) if kind == SPAN else json.dumps(data, ensure_ascii=False)
-        text = text.encode("utf-8", "replace").decode()  # no lone surrogates
-        if len(text) > MAX_CHARS:
+        text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace").decode()  # no lone surrogates
+        if len(text) > MAX_CHARS and kind != SPAN:  # a span's texts are bounded before control characters are escaped
             raise ContractError(f"the data of event {kind!r} have {len(text):,} characters; at most {MAX_CHARS:,}")
         self.loop.call_soon_threadsafe(self._add, kind, text)
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import structlog
 from pydantic import JsonValue
@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from tasks.errors import TroupeError, message_of
 from tasks.ids import AttemptRef
 from tasks.models import Claim, Failure
-from tasks.redaction import excerpt
+from tasks.redaction import excerpt, redact
 from tasks.trace import UNANSWERED, SpanKind
 from tasks.usage import Usage
 
@@ -30,6 +30,7 @@ log = structlog.get_logger("worker")
 MAX_TEXT_CHARS: Final = 1000
 """Kept of the input, and of the output, of one call."""
 MAX_ATTRIBUTES_CHARS: Final = 2000
+MAX_NAME_CHARS: Final = 200
 
 
 @dataclass(slots=True)
@@ -88,21 +89,38 @@ class CallSpan:
         return self
 
     def record(self) -> str:
-        """What is kept of it with the job, as JSON: the fields of `CallRecord` that the store does not know."""
+        """What is kept of it with the job, as JSON."""
+        return json.dumps(self.fields(), ensure_ascii=False).encode("utf-8", "replace").decode()  # no lone surrogates
+
+    def fields(self) -> dict[str, JsonValue]:
+        """The fields of `CallRecord` that the store does not know, bounded and without secrets."""
         asked, said = self._texts()
-        data: dict[str, object] = {"kind": self.kind, "name": self.name, "id": self.id}
+        # A model may ask for a tool of any name.
+        data: dict[str, JsonValue] = {
+            "kind": self.kind.value,
+            "name": excerpt(self.name, MAX_NAME_CHARS),
+            "id": self.id[:MAX_NAME_CHARS],
+        }
         if self.duration_ms is not None:
             data["duration_ms"] = self.duration_ms
         for name, text in (("input", asked), ("output", said), ("error", self.error)):
             if text:
-                data[name] = excerpt(text, MAX_TEXT_CHARS)
+                data[name] = excerpt(str(text), MAX_TEXT_CHARS)
         if self.code is not None:
             data["code"] = self.code
         if self.usage is not None and self.usage != Usage():
             data["usage"] = self.usage.model_dump(exclude_defaults=True)
-        if self.attributes and len(json.dumps(self.attributes, default=str)) <= MAX_ATTRIBUTES_CHARS:
-            data["attributes"] = self.attributes
-        return json.dumps(data, ensure_ascii=False).encode("utf-8", "replace").decode()  # no lone surrogates
+        if attributes := self._attributes():
+            data["attributes"] = attributes
+        return data
+
+    def _attributes(self) -> JsonValue:
+        """None: there are none, or too many. What JSON does not know is written as text: what an agent's code names is
+        not to cost the work."""
+        if not self.attributes:
+            return None
+        text = json.dumps(redact(self.attributes), default=str, skipkeys=True)
+        return cast(JsonValue, json.loads(text)) if len(text) <= MAX_ATTRIBUTES_CHARS else None
 
     def _texts(self) -> tuple[str | None, str | None]:
         if self.tool_call is not None:

@@ -123,11 +123,11 @@ def _what(guide: str, span: Span) -> Text:
         text.append(span.name, style="bold" if style != "dim" else "dim")
         text.append(f"  {span.agent}" if span.agent != span.name else "", style="cyan")
     else:
-        text.append(span.name, style="" if span.kind in CALLS else "italic")
+        text.append(_one_line(span.name), style="" if span.kind in CALLS else "italic")
     if span.kind is SpanKind.ATTEMPT or (span.kind is SpanKind.STEP and span.status != "succeeded"):
         text.append(f"  {span.status}", style=style)
     if span.error is not None:
-        text.append(f"  {span.error.code}: {_one_line(span.error.message)}".rstrip(": "), style="red")
+        text.append(f"  {_one_line(f'{span.error.code}: {span.error.message}')}".rstrip(": "), style="red")
     elif said := _about(span):
         text.append(f"  {said}", style="dim")
     return text

@@ -74,6 +74,17 @@ async def test_retries_losses_and_stale_messages_are_counted(moves: Moves, figur
     assert [count for (_, outcome), count in found.attempts.items() if outcome == "lost"] == [1]
 
 
+async def test_steps_of_several_jobs_that_end_at_once_count_for_their_own_agents(
+    moves: Moves, figures: FigureStore
+) -> None:
+    for agent in ("search", "summary"):
+        job = await moves.planned({"a": ()}, each={"a": {"agent": agent}})
+        await moves.running(job, "a")
+        await moves.make_due(job, "a")
+    await moves.jobs.sweep(PARTITION)
+    assert (await figures.totals()).attempts == {("search", "lost"): 1, ("summary", "lost"): 1}
+
+
 async def test_usage_is_what_the_ledgers_say(moves: Moves, figures: FigureStore) -> None:
     job = await moves.planned({"a": (), "b": ()}, tenant="acme")
     for step, model in (("a", "claude-sonnet-5-5"), ("b", "claude-haiku-5-5")):

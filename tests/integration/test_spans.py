@@ -9,6 +9,7 @@ import pytest
 
 from tasks.errors import ModelUnavailable
 from tasks.ids import AttemptRef
+from tasks.redaction import MASK
 from tasks.store.calls import CallStore
 from tasks.trace import UNANSWERED, CallRecord, SpanKind
 from tasks.usage import Usage
@@ -146,6 +147,34 @@ async def test_an_agents_code_names_spans_of_its_own(moves: Moves) -> None:
     assert (len(first.output or ""), second.error) == (1000, "bad luck")
     assert (second.name, second.code) == ("broken", "raised")
     assert [span.name for span in witness.calls] == ["lookup", "broken"]
+
+
+async def test_what_code_says_of_its_span_is_kept_without_secrets_and_can_be_read(moves: Moves) -> None:
+    async def run(step: StepContext) -> str:
+        odd: dict[str, Any] = {
+            "when": object,
+            "api_key": "sk-ant-api03-hidden",
+            "deep": {"password": 7},
+            "plain": "yes",
+        }
+        with step.span("\x1b[2J" * 100, **odd) as span:
+            span.input = span.output = '"\x1b' * 5000
+        round_about: dict[str, Any] = {}
+        round_about["self"] = round_about
+        with step.span("circle", **round_about):
+            pass
+        return "done"
+
+    ref = await done(moves, code_agent(run), None)
+    first, second = await kept(moves, ref)
+    assert first.attributes == {"when": "<class 'object'>", "api_key": MASK, "deep": {"password": MASK}, "plain": "yes"}
+    assert (len(first.name), len(first.input or ""), second.name) == (100, 1000, "circle")
+
+
+async def test_a_tool_may_be_called_by_any_name(moves: Moves) -> None:
+    ref = await done(moves, looker(), ScriptedModel([Turn([Call("n" * 9000, {})]), Turn(["So."])]))
+    (asked,) = [call for call in await kept(moves, ref) if call.kind is SpanKind.TOOL_CALL]
+    assert (asked.name, asked.code) == ("n" * 200, "unknown_tool")
 
 
 async def test_secrets_are_masked_in_what_is_kept(moves: Moves) -> None:

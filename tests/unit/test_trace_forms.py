@@ -89,6 +89,16 @@ def test_control_characters_of_foreign_texts_do_not_reach_the_terminal() -> None
     assert "red [31m and bell" in said
 
 
+def test_no_name_that_a_model_made_up_reaches_the_terminal_as_it_is() -> None:
+    calls = [
+        called("a", 1, 4, name="\x1b[2J\nnowhere", kind=SpanKind.TOOL_CALL),
+        called("a", 1, 5, code="\x1b]0;title\x07", name="look", kind=SpanKind.TOOL_CALL),
+    ]
+    lines = lines_of(traced(jobbed(stepped("a", "succeeded", tried("a", 1, 1, 6))), calls=calls))
+    assert len(lines) == 5
+    assert not {"\x1b", "\x07"} & set("".join(lines))
+
+
 def test_a_tree_has_no_colours_where_nobody_sees_them() -> None:
     console = Console(width=120, force_terminal=False)
     with console.capture() as captured:

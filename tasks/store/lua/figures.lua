@@ -46,10 +46,11 @@ end
 
 -- The agent that does a step.
 local function agent_of(job, step)
-  if not agents[step] then
-    agents[step] = string.match(redis.call('HGET', job.specs, step) or '', '"agent":"([^"]*)"') or '-'
+  local of = job.id .. ':' .. step -- steps of other jobs are called the same
+  if not agents[of] then
+    agents[of] = string.match(redis.call('HGET', job.specs, step) or '', '"agent":"([^"]*)"') or '-'
   end
-  return agents[step]
+  return agents[of]
 end
 
 -- A step that waits for a slot, or has one, stands in the list of its queue, by what it is and since when.
