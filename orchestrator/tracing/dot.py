@@ -35,9 +35,11 @@ def dot(trace: Trace) -> str:
 
 
 def quoted(text: str) -> str:
-    r"""A DOT string. A line break is written `\n`; nothing else in it means anything to Graphviz."""
-    safe = text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
-    return '"' + "\\n".join(safe.splitlines()).replace("\0", "") + '"'
+    r"""A DOT string. A line break is written `\n`; nothing else in it means anything to Graphviz,
+    or to a terminal."""
+    plain = "\n".join("".join(one if one.isprintable() else " " for one in line) for line in text.splitlines())
+    safe = plain.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+    return '"' + safe.replace("\n", "\\n") + '"'
 
 
 def _attributes(node: GraphNode) -> str:

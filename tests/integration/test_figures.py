@@ -185,6 +185,17 @@ async def test_names_that_are_too_many_are_counted_together(moves: Moves, figure
     assert await moves.redis.hlen(totals) <= 20_100
 
 
+async def test_tenants_that_are_too_many_leave_room_for_agents(moves: Moves, figures: FigureStore) -> None:
+    totals = moves.store.keys.totals(PARTITION)
+    await moves.redis.hset(totals, mapping={f"tj:submitted t{number}": 1 for number in range(10_000)})
+    job = await moves.planned({"a": ()}, tenant="one-more")
+    ref = await moves.running(job, "a")
+    await moves.attempts.fail(ref, BAD, Usage())
+    found = await figures.totals()
+    assert (found.tenant_jobs["(other)", "submitted"], found.tenant_jobs["one-more", "submitted"]) == (1, 0)
+    assert found.attempts == {("worker", "failed"): 1}
+
+
 async def test_a_step_is_in_its_queue_by_what_it_is(moves: Moves, figures: FigureStore) -> None:
     job = await moves.planned({"a": (), "b": (), "c": ()}, max_in_flight=1)
     await moves.jobs.sweep(PARTITION, {"worker": 10})

@@ -533,7 +533,8 @@ GUARDS: Final = (
         "  do return end",
     ),
     _seen("a stretch's beginning ends by itself", "figures", "      redis.call('EXPIRE', name, stretch[2])\n"),
-    _seen("names that are too many are one", "figures", " > FIELDS_MAX then", " > 1e9 then"),
+    _seen("names that are too many are one", "figures", " > most then", " > 1e9 then"),
+    _seen("tenants leave room for agents", "figures", "and TENANTS_MAX or", "and FIELDS_MAX or"),
     _seen("a list is put right", "recheck", "if facts[1] ~= status or facts[2] ~= queue then", "if false then"),
     # Sessions, and jobs that go on step by step
     _session(

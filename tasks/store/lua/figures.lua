@@ -8,6 +8,7 @@ local TOTALS = base .. 'totals'
 -- Length of a stretch, and how long its beginning is kept, in seconds.
 local STRETCHES = { { 300, 4800 }, { 3600, 97200 }, { 21600, 669600 } }
 local FIELDS_MAX = 20000 -- names beyond these are counted together
+local TENANTS_MAX = 10000 -- the same for tenants: whoever submits names them, and agents are to have room behind them
 local RANK = 4e12 -- above any time in Unix ms
 local RANKS = { ready = 0, dispatched = 1, running = 2 }
 local is_current, agents = false, {} -- agents of steps, that are looked up once
@@ -31,8 +32,8 @@ end
 -- kind: what is counted; name: of what.
 local function count(kind, name, by)
   if not is_current then turn_page() end
-  local field = kind .. ' ' .. name
-  if redis.call('HINCRBY', TOTALS, field, by) == by and redis.call('HLEN', TOTALS) > FIELDS_MAX then
+  local field, most = kind .. ' ' .. name, string.sub(kind, 1, 1) == 't' and TENANTS_MAX or FIELDS_MAX
+  if redis.call('HINCRBY', TOTALS, field, by) == by and redis.call('HLEN', TOTALS) > most then
     redis.call('HDEL', TOTALS, field)
     redis.call('HINCRBY', TOTALS, kind .. ' (other)', by)
   end
