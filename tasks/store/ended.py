@@ -8,6 +8,8 @@ from redis.exceptions import ResponseError
 
 from tasks.ids import JobId
 from tasks.store.failures import translated
+from tasks.store.outbox import FORGET
+from tasks.store.scripts import TIDY
 from tasks.store.store import Store
 
 TAKE_OVER: Final = timedelta(seconds=30)
@@ -34,7 +36,7 @@ class EndedJobs:
         self.consumer = consumer
 
     async def open(self, partition: int) -> None:
-        """Be told of ends from now on; nothing when the group is there."""
+        """Be told of ends from now on, unless the group is there. Names of readers that are long gone go."""
         async with translated(self.store.settings):
             try:
                 stream = self.store.keys.finished(partition)
@@ -42,6 +44,9 @@ class EndedJobs:
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
+            # Each process reads under a name of its own: without this they would become ever more.
+            silent_ms = int(FORGET / timedelta(milliseconds=1))
+            await TIDY.run(self.store.redis, [self.store.keys.finished(partition)], [self.group, silent_ms])
 
     async def read(self, partition: int, *, count: int) -> list[End]:
         """Ends that nobody was told of, or that were left unfinished; at most `count` of either. Waits for none.

@@ -196,6 +196,25 @@ async def test_an_end_whose_teller_died_is_told_by_another(
     assert len(memory.spans) == 1
 
 
+async def test_names_of_readers_that_are_long_gone_are_forgotten(
+    moves: Moves, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def names() -> set[str]:
+        rows = await cast(Any, store.redis).xinfo_consumers(store.keys.finished(PARTITION), module.GROUP)
+        return {row["name"] for row in rows}
+
+    idle, busy = (EndedJobs(store, module.GROUP, name) for name in ("idle", "busy"))
+    await idle.open(PARTITION)
+    await idle.read(PARTITION, count=10)
+    await ended(moves)
+    assert len(await busy.read(PARTITION, count=10)) == 1
+    await idle.open(PARTITION)
+    assert await names() == {"idle", "busy"}
+    monkeypatch.setattr(ended_module, "FORGET", timedelta(0))
+    await EndedJobs(store, module.GROUP, "another").open(PARTITION)
+    assert await names() == {"busy"}  # what it has read is not finished
+
+
 async def test_ends_of_long_ago_and_of_jobs_that_are_gone_or_open_again_are_left_out(
     moves: Moves, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
