@@ -8,6 +8,7 @@ from rich.text import Text
 
 from orchestrator.tracing import wording
 from orchestrator.tracing.graph import family
+from orchestrator.tracing.nodes import RUNNING
 from tasks.trace import Span, SpanKind, Trace
 
 MARKS: Final = {
@@ -119,14 +120,16 @@ def _what(guide: str, span: Span) -> Text:
     text = Text().append(guide, style="dim").append(f"{mark} ", style=style)
     if span.kind is SpanKind.JOB:
         text.append(f"job {span.name}  {span.status}", style="bold")
+        text.append("  paused" if span.attributes.get("paused") else "", style="magenta")
     elif span.kind is SpanKind.STEP:
         text.append(span.name, style="bold" if style != "dim" else "dim")
         text.append(f"  {span.agent}" if span.agent != span.name else "", style="cyan")
+        text.append("  reused" if span.attributes.get("reused") else "", style="dim")
     else:
         text.append(_one_line(span.name), style="" if span.kind in CALLS else "italic")
     if span.kind is SpanKind.ATTEMPT or (span.kind is SpanKind.STEP and span.status != "succeeded"):
         text.append(f"  {span.status}", style=style)
-    if span.error is not None:
+    if span.error is not None and span.status != RUNNING:  # what runs again has only an earlier attempt's
         text.append(f"  {_one_line(f'{span.error.code}: {span.error.message}')}".rstrip(": "), style="red")
     elif said := _about(span):
         text.append(f"  {said}", style="dim")

@@ -230,3 +230,11 @@ async def test_a_step_that_is_in_a_list_by_mistake_is_taken_off(moves: Moves, fi
     assert [(one.ready, one.running) for one in await figures.queues() if one.ready] == [(2, 1)]
     await Pruning(moves.store).unlist(PARTITION)
     assert [(one.ready, one.running) for one in await figures.queues() if one.ready] == [(1, 0)]
+
+
+async def test_a_member_of_a_list_that_is_no_step_is_taken_off(moves: Moves) -> None:
+    await moves.running(await moves.planned({"a": ()}), "a")
+    present = f"{moves.store.keys.jobs(PARTITION)}worker:present"
+    await moves.redis.zadd(present, {"nonsense": 1, "": 2})
+    await Pruning(moves.store).unlist(PARTITION)
+    assert await moves.redis.zcard(present) == 1

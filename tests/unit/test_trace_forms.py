@@ -18,7 +18,7 @@ from tasks.results import UsageReport
 from tasks.states import StepStatus, TaskStatus
 from tasks.trace import SpanKind, Trace
 from tasks.usage import Usage
-from tests.support.traces import a_large_trace, a_rich_trace, called, jobbed, stepped, traced, tried
+from tests.support.traces import REFUSED, a_large_trace, a_rich_trace, called, jobbed, stepped, traced, tried
 
 QUOTED = r'"(?:[^"\\\n]|\\.)*"'
 DOT_LINE = re.compile(
@@ -87,6 +87,21 @@ def test_control_characters_of_foreign_texts_do_not_reach_the_terminal() -> None
     said = tree(traced(jobbed(step)), 150).plain
     assert "\x1b" not in said
     assert "red [31m and bell" in said
+
+
+def test_a_tree_says_what_stands_still_and_what_was_taken_over() -> None:
+    reused = stepped("a", "succeeded", finished_at=jobbed().created_at)
+    lines = lines_of(traced(jobbed(reused, paused=True)))
+    assert "in_progress  paused" in lines[1]
+    assert "a  search  reused" in lines[2]
+
+
+def test_what_runs_again_is_not_shown_with_the_failure_of_an_earlier_attempt() -> None:
+    running = stepped("a", "running", tried("a", 1, 1, 2, "lost"), attempt=2, failure=REFUSED)
+    step, first, _ = lines_of(traced(jobbed(running)))[2:]
+    assert "Do a." in step
+    assert "rate_limited" not in step
+    assert "lost" in first
 
 
 def test_no_name_that_a_model_made_up_reaches_the_terminal_as_it_is() -> None:

@@ -8,7 +8,7 @@ for _, field in ipairs(redis.call('HKEYS', load)) do
     local from, to = ms(rank * RANK), '(' .. ms((rank + 1) * RANK)
     for _, member in ipairs(redis.call('ZRANGEBYSCORE', base .. queue .. ':present', from, to, 'LIMIT', 0, ARGV[3])) do
       local id, step = string.match(member, '^([^:]*):(.*)$')
-      local facts = redis.pcall('HMGET', open_job(id).steps, 's:' .. step, 'Q:' .. step)
+      local facts = id and redis.pcall('HMGET', open_job(id).steps, 's:' .. step, 'Q:' .. step) or {}
       if facts[1] ~= status or facts[2] ~= queue then
         hide(queue, member)
         gone = gone + 1
