@@ -135,7 +135,9 @@ class AgentTracer:
             depth = entry.metadata.get("depth")
             indent = "  " * (depth + 1 if isinstance(depth, int) else 1)
             about = f": {_line(entry.input)}" if entry.input else ""
-            lines.append(f"{indent}[{entry.timestamp.isoformat()}] {entry.agent_name} - {entry.action.value}{about}")
+            lines.append(
+                f"{indent}[{entry.timestamp.isoformat()}] {_line(entry.agent_name)} - {entry.action.value}{about}"
+            )
             if entry.duration_ms is not None:
                 lines.append(f"{indent}    Duration: {wording.duration(entry.duration_ms)}")
             if entry.output:
@@ -170,7 +172,8 @@ def generate_execution_graph(trace_id: str, tracer: AgentTracer) -> dict[str, li
 
 
 def _line(text: str) -> str:
-    whole = " ".join(text.split())
+    plain = "".join(one if one.isprintable() else " " for one in text[: 8 * SHOWN_CHARS])  # it is for a terminal
+    whole = " ".join(plain.split())
     return whole if len(whole) <= SHOWN_CHARS else f"{whole[: SHOWN_CHARS - 1]}…"
 
 

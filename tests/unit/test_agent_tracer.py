@@ -37,6 +37,12 @@ def test_entries_are_those_that_were_logged_in_their_order(tracer: AgentTracer) 
     assert all(one.timestamp.utcoffset() == timedelta(0) and one.timestamp.tzinfo is UTC for one in entries)
 
 
+def test_no_control_characters_reach_a_terminal(tracer: AgentTracer) -> None:
+    tracer.start("t9", "lead\x1b[2J", "go\x1b]0;title\x07")
+    tracer.complete("t9", "lead\x1b[2J", "\x1b[31mred", duration_ms=1)
+    assert all(line.isprintable() for line in tracer.visualize_trace("t9").splitlines())
+
+
 def test_secrets_in_the_input_of_a_tool_are_masked(tracer: AgentTracer) -> None:
     assert tracer.get_trace("t")[3].metadata["tool_input"] == {"path": "a.pdf", "api_key": "***"}
 
