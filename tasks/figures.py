@@ -33,7 +33,8 @@ class FleetFigures:
     """None: since ever."""
     until: datetime
     attempts: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
-    """(agent, outcome) of attempts that ended: succeeded, failed, lost, returned, parked."""
+    """(agent, outcome) of attempts that ended: succeeded, failed, lost, returned, parked; cancelled: with
+    its job."""
     steps: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     """(agent, status) of steps that ended: succeeded, failed, skipped, cancelled."""
     running: dict[tuple[str, str], Durations] = field(default_factory=dict[tuple[str, str], Durations])

@@ -75,6 +75,8 @@ class AttemptFigures(Wire):
     """Handed back by a worker that was stopping, or has another version of the agent."""
     parked: int = 0
     """Their step waits for children, people or messages."""
+    cancelled: int = 0
+    """Their job ended before they did."""
 
 
 class AgentStatistics(Wire):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 
 from pydantic import JsonValue
 
@@ -26,6 +27,10 @@ from workers.people import People
 from workers.spans import CallSpan, Observer, observed
 
 Emit = Callable[[str, dict[str, JsonValue]], None]
+
+
+MAX_SPANS: Final = 200
+"""Spans of its own code that are kept of one attempt."""
 
 
 def _silent(_kind: str, _data: dict[str, JsonValue]) -> None: ...
@@ -276,7 +281,8 @@ class StepContext:
                 finally:
                     span.end()
         finally:
-            self.emit(SPAN, span.fields())
+            if self.spans <= MAX_SPANS:  # further ones would take the place of calls that cost something
+                self.emit(SPAN, span.fields())
 
     def progress(self, message: str) -> None:
         """Show people one line of progress."""

@@ -29,7 +29,7 @@ log = structlog.get_logger("worker")
 
 MAX_TEXT_CHARS: Final = 1000
 """Kept of the input, and of the output, of one call."""
-MAX_ATTRIBUTES_CHARS: Final = 2000
+MAX_ATTRIBUTES_CHARS: Final = 1000
 MAX_NAME_CHARS: Final = 200
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from orchestrator.blocking import SessionHandle, Troupe
 from orchestrator.cli.answer import as_text
 from orchestrator.cli.awaiting import Asking, see_answer
+from orchestrator.cli.console import PlainConsole
 from orchestrator.cli.jobs import (
     DEFAULT_TIMEOUT_S,
     BudgetUsd,
@@ -82,7 +83,7 @@ class Talk:
         self.session = session
         self.policy = policy
         self.options = options
-        self.console = Console(stderr=True)
+        self.console: Console = PlainConsole(stderr=True)
         self.last: JobId | None = None
         """Job of the last answer here."""
         self.failed = False

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from orchestrator.cli.answer import as_text, spent
+from orchestrator.cli.console import PlainConsole
 from orchestrator.cli.run import run_job
 from orchestrator.local.sample import write_language_reference, write_module_table
 from orchestrator.place import home
@@ -27,7 +28,7 @@ MAX_SHOWN: Final = 150
 
 def demo() -> None:
     """Answer a question about Python from its own language reference and a table of its own library."""
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     begun = time.monotonic()
     folder = home() / "demo"
     docs, table = folder / "language-reference", folder / "modules.csv"

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from orchestrator.cli.answer import as_text, spent
 from orchestrator.cli.board import print_board
+from orchestrator.cli.console import PlainConsole
 from orchestrator.cli.place import connect
 from orchestrator.place import home
 from orchestrator.request import JobOptions
@@ -264,8 +265,8 @@ def check_open(job: str, status: TaskStatus, move: str) -> None:
 
 def wide_console() -> Console:
     """Stdout for tables: as wide as they are where nobody watches, so that ids can be cut out by a script."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
+    console = PlainConsole()
+    return console if console.is_terminal else PlainConsole(width=200)
 
 
 def ingested(paths: list[Path], *, quiet: bool) -> list[str]:
@@ -276,7 +277,7 @@ def ingested(paths: list[Path], *, quiet: bool) -> list[str]:
 
     from workers.cli.run_documents import Progress, ingest_for_run
 
-    console = Console(stderr=True, quiet=quiet)
+    console = PlainConsole(stderr=True, quiet=quiet)
     with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
         reading = bar.add_task("reading documents", total=None)
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
+from orchestrator.cli.console import PlainConsole
 from orchestrator.cli.jobs import AsJson, wide_console
 from orchestrator.cli.lists import Limit, group, print_json
 from orchestrator.cli.place import connect
@@ -59,7 +59,7 @@ def prune(
 ) -> None:
     """Forget jobs that have ended, before their retention is over. Open jobs always stay."""
     age, statuses = read_age(older_than), read_statuses(status)
-    with connect() as troupe, Console(stderr=True).status("looking") as shown:
+    with connect() as troupe, PlainConsole(stderr=True).status("looking") as shown:
         size = 0
 
         def progress(so_far: Pruned) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
 from orchestrator.blocking import JobHandle
 from orchestrator.cli.answer import as_text
+from orchestrator.cli.console import PlainConsole
 from orchestrator.cli.embedded import CONCURRENCY, run_embedded
 from orchestrator.cli.jobs import DEFAULT_TIMEOUT_S, AsJson, Concurrency, Job, Timeout
 from orchestrator.cli.place import connect
@@ -80,7 +80,7 @@ def replay(
     read_settings(OrchestratorSettings)  # its process could say what is wrong with it in its log only
     processes = [[queue] for queue in sorted(set(queues.values())) for _ in range(workers)]
     stack = LocalStack(home(), processes, redis_url=given_redis_url(), concurrency=concurrency, environment=NO_CALLS)
-    outcome = run_embedded(stack, Console(stderr=True), lambda troupe: troupe.replay(recording, timeout=timeout))
+    outcome = run_embedded(stack, PlainConsole(stderr=True), lambda troupe: troupe.replay(recording, timeout=timeout))
     difference = recording.difference(outcome)
     typer.echo(outcome.model_dump_json(indent=2) if json else as_text(outcome))
     if difference is not None:

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from orchestrator.cli.console import PlainConsole
 from orchestrator.cli.embedded import CONCURRENCY, run_embedded
 from orchestrator.cli.jobs import (
     DEFAULT_TIMEOUT_S,
@@ -114,7 +114,7 @@ def run_job(
     stack = LocalStack(home(), [[queue] for queue in queues], redis_url=given_redis_url(), concurrency=concurrency)
     return run_embedded(
         stack,
-        Console(stderr=True),
+        PlainConsole(stderr=True),
         lambda troupe: troupe.submit(
             task, model=model, knowledge=knowledge, data=data, budget_usd=budget_usd, budget=budget,
             timeout=timeout, max_in_flight=max_in_flight, replan=replan, review=review,

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated, Final, assert_never
 
 import typer
-from rich.console import Console
 
+from orchestrator.cli.console import PlainConsole
 from orchestrator.cli.jobs import Job, wide_console
 from orchestrator.cli.place import connect
 from orchestrator.tracing.document import document
@@ -79,4 +79,4 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ContractError(f"cannot write {str(path)!r}: {error.strerror}") from error
-    Console(stderr=True).print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
+    PlainConsole(stderr=True).print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from orchestrator.blocking import JobHandle
+from orchestrator.cli.console import PlainConsole
 from orchestrator.cli.jobs import Job
 from orchestrator.cli.place import connect
 from orchestrator.cli.tree import JobView, Refresh, follow
@@ -32,7 +32,7 @@ def watch(
             view, refresh = JobView(handle.id), Refresh(handle)
             if since:
                 view.begin(handle.snapshot())
-            follow(view, events, Console(stderr=True), refresh)
+            follow(view, events, PlainConsole(stderr=True), refresh)
         status = handle.status()
     if status is not TaskStatus.COMPLETED:
         raise typer.Exit(1)

@@ -130,7 +130,7 @@ class Children:
     def _bring_back(self, child: Child) -> None:
         if child.quick_deaths >= MAX_QUICK_DEATHS:
             return
-        killed = child.process is not None and child.process.poll() == -signal.SIGKILL
+        killed = child.again is None and child.process is not None and child.process.poll() == -signal.SIGKILL
         if killed or time.monotonic() - child.started >= QUICK_DEATH_S:
             child.quick_deaths = 0
         else:

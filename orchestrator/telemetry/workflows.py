@@ -46,7 +46,8 @@ class Workflows:
                     for partition in self.partitions:
                         await self.ended.open(partition)
                     opened = True
-                await self.look()
+                while await self.look() == AT_ONCE:
+                    pass
             except* TransientError as group:
                 log.warning("jobs_not_told", reason=str(group.exceptions[0]))
             await asyncio.sleep(POLL_S)
@@ -59,12 +60,15 @@ class Workflows:
             log.warning("jobs_not_told", reason=str(error))
             await asyncio.to_thread(self.telemetry.close)
 
-    async def look(self, *, last: bool = False) -> None:
+    async def look(self, *, last: bool = False) -> int:
         """Tell of what has ended since the last look. It is sent before it is marked as told: else it would be lost
         with this process.
 
         Args:
             last: End OpenTelemetry too.
+
+        Returns:
+            How many have ended in the partition that had most; at most AT_ONCE.
 
         Raises:
             StoreUnavailable: the store is away; it is told later.
@@ -77,6 +81,7 @@ class Workflows:
             await asyncio.to_thread(self.telemetry.close if last else self.telemetry.flush)
         for partition, ends in found.items():
             await self.ended.done(partition, ends)
+        return max(map(len, found.values()), default=0)
 
     async def _tell(self, end: End) -> None:
         if datetime.now(UTC) - end.at > OLD:

@@ -31,7 +31,7 @@ AGENTS = DECIDING | {"planner", "search", "analysis", "summary", "napper", "fina
 @pytest.fixture(scope="module")
 def produced(fleet: Fleet) -> Any:
     producer = fleet.stage.start_program([sys.executable, "-c", PRODUCER, fleet.url])
-    ids = wait_until(lambda: producer.out.read_text().split("\n")[0].split())
+    ids = wait_until(lambda: producer.out.read_text().rpartition("\n")[0]).split("\n")[0].split()
     watched = fleet.stage.troupe("watch", ids[-1])
     done = producer.wait()
     assert done.code == 0, done.stderr

@@ -177,17 +177,17 @@ async def test_buckets_are_those_of_the_histogram(moves: Moves, figures: FigureS
 
 async def test_names_that_are_too_many_are_counted_together(moves: Moves, figures: FigureStore) -> None:
     totals = moves.store.keys.totals(PARTITION)
-    await moves.redis.hset(totals, mapping={f"r q{number}": 1 for number in range(20_000)})
+    await moves.redis.hset(totals, mapping={f"r q{number}": 1 for number in range(8_000)})
     ref = await moves.running(await moves.planned({"a": ()}), "a")
     await moves.accounts.reserve(ref, "m1", Estimate(requests=1), [Scope("job", Budget())])
     await moves.accounts.book(ref, "m1", "search claude", PAID, JournalEntry("m1", "{}"))
     assert (await figures.totals()).usage == {("(other)", "(other)"): PAID}
-    assert await moves.redis.hlen(totals) <= 20_100
+    assert await moves.redis.hlen(totals) <= 8_100
 
 
 async def test_tenants_that_are_too_many_leave_room_for_agents(moves: Moves, figures: FigureStore) -> None:
     totals = moves.store.keys.totals(PARTITION)
-    await moves.redis.hset(totals, mapping={f"tj:submitted t{number}": 1 for number in range(10_000)})
+    await moves.redis.hset(totals, mapping={f"tj:submitted t{number}": 1 for number in range(3_000)})
     job = await moves.planned({"a": ()}, tenant="one-more")
     ref = await moves.running(job, "a")
     await moves.attempts.fail(ref, BAD, Usage())
@@ -238,3 +238,11 @@ async def test_a_member_of_a_list_that_is_no_step_is_taken_off(moves: Moves) -> 
     await moves.redis.zadd(present, {"nonsense": 1, "": 2})
     await Pruning(moves.store).unlist(PARTITION)
     assert await moves.redis.zcard(present) == 1
+
+
+async def test_attempts_that_end_with_their_job_are_counted(moves: Moves, figures: FigureStore) -> None:
+    job = await moves.planned({"a": (), "b": ()})
+    await moves.running(job, "a")
+    await moves.jobs.end_job(job, TaskStatus.CANCELLED, OUT_OF_LUCK)
+    found = await figures.totals()
+    assert [count for (_, outcome), count in found.attempts.items() if outcome == "cancelled"] == [1]

@@ -47,7 +47,8 @@ def test_durations_of_an_agent_are_of_attempts_that_went_to_their_end(found: Fle
     assert (search.agent, search.duration.count) == ("search", 3)
     assert search.duration.p50_ms == pytest.approx(1000, rel=0.05)
     assert search.duration.p95_ms == pytest.approx(3000, rel=0.05)
-    assert search.attempts.model_dump() == {"succeeded": 8, "failed": 2, "lost": 1, "returned": 1, "parked": 1}
+    ends = {"succeeded": 8, "failed": 2, "lost": 1, "returned": 1, "parked": 1, "cancelled": 0}
+    assert search.attempts.model_dump() == ends
     assert found.attempts == search.attempts
 
 

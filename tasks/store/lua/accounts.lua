@@ -5,7 +5,7 @@
 --          n:<step> calls that nobody knows the answer of
 -- :journal <step> # ids of its entries in order · <step> <id> one entry
 
-local CALLS_MAX = 5000
+local CALLS_MAX = 3000
 local WHATS = { 'cost', 'tokens', 'requests', 'tool_calls' }
 
 local function keep_alive(job, key)

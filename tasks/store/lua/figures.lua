@@ -7,8 +7,8 @@
 local TOTALS = base .. 'totals'
 -- Length of a stretch, and how long its beginning is kept, in seconds.
 local STRETCHES = { { 300, 4800 }, { 3600, 97200 }, { 21600, 669600 } }
-local FIELDS_MAX = 20000 -- names beyond these are counted together
-local TENANTS_MAX = 10000 -- the same for tenants: whoever submits names them, and agents are to have room behind them
+local FIELDS_MAX = 8000 -- names beyond these are counted together
+local TENANTS_MAX = 3000 -- the same for tenants: whoever submits names them, and agents are to have room behind them
 local RANK = 4e12 -- above any time in Unix ms
 local RANKS = { ready = 0, dispatched = 1, running = 2 }
 local is_current, agents = false, {} -- agents of steps, that are looked up once

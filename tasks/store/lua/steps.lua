@@ -38,6 +38,10 @@ local function await_join(job, step)
 end
 
 close_step = function(job, step, status)
+  if status == 'cancelled' then -- also in the middle of an attempt, which then has no other end
+    local was = redis.call('HMGET', job.steps, 's:' .. step, 't:' .. step)
+    if was[1] == 'running' then count_time('a', 'cancelled ' .. agent_of(job, step), now - tonumber(was[2])) end
+  end
   redis.call('HSET', job.steps, 's:' .. step, status, 'f:' .. step, ms(now))
   count('s', status .. ' ' .. agent_of(job, step), 1)
   redis.call('HINCRBY', job.key, 'open', -1)

@@ -1,0 +1,23 @@
+"""The terminal, guarded from what tasks, results and errors may hold: no text of theirs can steer it."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters but line feeds and tabs; rich leaves ESC in texts as it is."""
+
+
+class PlainConsole(Console):
+    """A console that prints texts without control characters; its own colours and movements stay."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """See `Console.render`."""
+        for segment in super().render(renderable, options):
+            if segment.control or STEERING.search(segment.text) is None:
+                yield segment
+            else:
+                yield Segment(STEERING.sub("", segment.text), segment.style)
