@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from orchestrator.planning.replan import NAME as REPLAN
 from orchestrator.scheduling.decide import POISON
 from tasks.events import (
     JobEvent,
@@ -16,6 +17,7 @@ from tasks.events import (
     StepDispatched,
     StepFailed,
     StepFaltered,
+    StepParked,
     StepProgress,
     StepSkipped,
     StepStarted,
@@ -26,6 +28,7 @@ from tasks.states import StepStatus, TaskStatus
 from tasks.store import JobRecord, StepRecord
 from tasks.store.jobs import DEADLINE
 from tests.chaos.workload import JobPlan
+from workers.coordinating.crew import PatternFailed
 
 ENDINGS: Final = {
     StepSucceeded: StepStatus.SUCCEEDED,
@@ -136,7 +139,7 @@ def _judge_attempts(step: StepRecord, events: Sequence[JobEvent], history: Histo
             if event.attempt - 1 in state and state[event.attempt - 1] == "running":
                 verdict.doubled.append(f"{name}: attempt {event.attempt} began before the last one ended")
             state[event.attempt] = "running"
-        elif isinstance(event, StepFaltered | StepSucceeded):
+        elif isinstance(event, StepFaltered | StepParked | StepSucceeded):
             if state.get(event.attempt) != "running":
                 verdict.wrong.append(f"{name}: {event.type} of attempt {event.attempt} that was not running")
             state[event.attempt] = "ended"
@@ -175,6 +178,8 @@ def _failure(step: StepRecord, end: StepFailed, plan: JobPlan) -> Iterator[str]:
             yield f"{step.step.id}: poison after {step.losses} losses"
     elif code == DEADLINE.code and plan.timeout_s is not None:
         return  # the job's own time was up: no further attempt is begun
+    elif code == PatternFailed.code and step.step.id.startswith(REPLAN):
+        return  # it looked for another way to what the plan did not bring, and there was none
     elif code not in OF_AGENTS:
         yield f"{step.step.id} failed with {code}: {end.failure.message}"
     elif code == "stumble" and step.failures < policy.max_attempts:
