@@ -37,7 +37,7 @@ def dot(trace: Trace) -> str:
 def quoted(text: str) -> str:
     r"""A DOT string. A line break is written `\n`; nothing else in it means anything to Graphviz,
     or to a terminal."""
-    plain = "\n".join("".join(one if one.isprintable() else " " for one in line) for line in text.splitlines())
+    plain = "\n".join(map(wording.printable, text.splitlines()))
     safe = plain.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
     return '"' + safe.replace("\n", "\\n") + '"'
 

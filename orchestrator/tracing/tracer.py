@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 from orchestrator.tracing import wording
 from orchestrator.tracing.entries import AgentTrace, TraceAction, entries_of
 from orchestrator.tracing.graph import EdgeKind, ExecutionGraph, GraphEdge, GraphNode
+from orchestrator.tracing.wording import printable
 from tasks.errors import ContractError
 from tasks.redaction import redact
 from tasks.trace import Trace
@@ -172,8 +173,7 @@ def generate_execution_graph(trace_id: str, tracer: AgentTracer) -> dict[str, li
 
 
 def _line(text: str) -> str:
-    plain = "".join(one if one.isprintable() else " " for one in text[: 8 * SHOWN_CHARS])  # it is for a terminal
-    whole = " ".join(plain.split())
+    whole = " ".join(printable(text[: 8 * SHOWN_CHARS]).split())
     return whole if len(whole) <= SHOWN_CHARS else f"{whole[: SHOWN_CHARS - 1]}…"
 
 

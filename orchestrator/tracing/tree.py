@@ -156,9 +156,7 @@ def _about(span: Span) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Control characters of foreign texts are not for a terminal."""
-    plain = "".join(one if one.isprintable() else " " for one in text[: 4 * MAX_TEXT_CHARS])
-    return " ".join(plain.split())[:MAX_TEXT_CHARS]
+    return " ".join(wording.printable(text[: 4 * MAX_TEXT_CHARS]).split())[:MAX_TEXT_CHARS]
 
 
 def _figures(span: Span) -> tuple[str, str, str, str]:

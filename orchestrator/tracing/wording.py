@@ -58,3 +58,8 @@ def tokens(usage: UsageReport | None) -> str:
 def counted(number: int, what: str) -> str:
     """`1 call`, `1,204 calls`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def printable(text: str) -> str:
+    """The text with a blank for each character that cannot be printed: what others say is not to steer a terminal."""
+    return "".join(one if one.isprintable() else " " for one in text)
