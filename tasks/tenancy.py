@@ -1,0 +1,26 @@
+"""Where what tenants keep stands apart: on disk, and in the names of their sessions."""
+
+import re
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+DEFAULT_TENANT: Final = "default"
+SESSION_PREFIX: Final = re.compile(r"t-[0-9a-f]{8}-")
+"""What names of sessions of tenants other than the default one begin with."""
+
+
+def tenant_home(home: Path, tenant: str) -> Path:
+    """Folder that a tenant's knowledge bases and files stand in; that of the default tenant is home itself."""
+    return home if tenant == DEFAULT_TENANT else home / "tenants" / tenant
+
+
+def session_prefix(tenant: str) -> str:
+    """What names of a tenant's sessions begin with; nothing for the default tenant."""
+    return "" if tenant == DEFAULT_TENANT else f"t-{sha256(tenant.encode()).hexdigest()[:8]}-"
+
+
+def is_session_of(session: str, tenant: str) -> bool:
+    """Whether a session's name or id is one of this tenant's."""
+    prefix = session_prefix(tenant)
+    return session.startswith(prefix) if prefix else SESSION_PREFIX.match(session) is None
