@@ -5,14 +5,14 @@ from hashlib import sha1
 from importlib import resources
 from typing import Final, cast
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError
 
 READING: Final = frozenset(
-    {"read", "read_step", "recall", "awaited", "survey", "calls_window", "session_read", "totals", "queues"}
+    {"read", "read_step", "recall", "awaited", "survey", "calls_window", "session_read", "totals", "queues", "alive"}
 )
-"""Scripts that write nothing."""
-ALONE: Final = READING | {"announce", "alive", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate"}
+"""Scripts that write nothing. They are sent as such, so that who may only read their keys can run them."""
+ALONE: Final = READING | {"announce", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate"}
 """Scripts that stand without the prelude of the job scripts."""
 
 BEFORE: Final = ("prelude", "figures", "admission", "accounts", "waits", "board", "sessions", "steps")
@@ -47,10 +47,13 @@ class Script:
 
     async def run(self, redis: Redis, keys: Sequence[str], args: Sequence[Arg]) -> Reply:
         """Run it in one round trip; two after a server lost its scripts."""
+        # The cluster's client would ask the server before each call which keys a read-only script has.
+        reads = self.name in READING and not isinstance(redis, RedisCluster)
+        by_digest, whole = (redis.evalsha_ro, redis.eval_ro) if reads else (redis.evalsha, redis.eval)
         try:
-            return cast(Reply, await redis.evalsha(self.digest, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
+            return cast(Reply, await by_digest(self.digest, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
         except NoScriptError:
-            return cast(Reply, await redis.eval(self.text, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
+            return cast(Reply, await whole(self.text, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
 
 
 SUBMIT: Final = Script("submit")
