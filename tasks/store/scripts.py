@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 READING: Final = frozenset(
-    {"read", "read_step", "recall", "awaited", "survey", "calls_window", "session_read", "totals", "queues"}
+    {"read", "read_step", "recall", "awaited", "survey", "calls_window", "session_read", "totals", "queues", "enter"}
 )
 """Scripts that write nothing."""
 ALONE: Final = READING | {"announce", "alive", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate"}
@@ -103,3 +103,4 @@ LIMIT_BOOK: Final = Script("limit_book")
 LIMIT_CORRECT: Final = Script("limit_correct")
 LIMIT_TRIP: Final = Script("limit_trip")
 TOOL_RATE: Final = Script("tool_rate")
+ENTER: Final = Script("enter")
