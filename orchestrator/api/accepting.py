@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -17,7 +16,6 @@ from orchestrator.handle import AsyncJobHandle
 from orchestrator.request import job_spec
 from orchestrator.travel.edit import as_edit
 from orchestrator.travel.submitting import Asked, submit_fork
-from orchestrator.webhooks import Webhook
 from tasks.access import TenantLimits
 from tasks.errors import ContractError, StoreUnavailable, TroupeError
 from tasks.ids import JobId, SessionId, new_job_id, session_partition
@@ -131,8 +129,6 @@ async def _submit(admitted: Admission, spec: JobSpec, turn: Turn | None, webhook
         if spec.idempotency_key is None:
             raise
         return await _found(admitted, spec, turn)
-    if webhook is not None:
-        await door.hooks.register(spec.id, _hook(webhook), _kept_for(door, spec))
     try:
         job = await door.troupe.accept(held, turn, open_jobs=open_jobs)
     except StoreUnavailable:  # it may have been taken in: what is held and who is told stay as they are
@@ -158,16 +154,6 @@ async def _found(admitted: Admission, spec: JobSpec, turn: Turn | None) -> Async
 
 async def _undo(admitted: Admission, job: JobId, webhook: WebhookBody | None) -> None:
     await admitted.release(job)
-    if webhook is not None:
-        await admitted.door.hooks.forget(job)
-
-
-def _hook(body: WebhookBody) -> Webhook:
-    return Webhook(url=body.url, secret=body.secret.get_secret_value() if body.secret else None)
-
-
-def _kept_for(door: Door, spec: JobSpec) -> timedelta:
-    return timedelta(milliseconds=spec.timeout_ms, seconds=door.troupe.settings.retention_s)
 
 
 async def _data(door: Door, visitor: Visitor, tenant: str, body: Options) -> list[Path]:

@@ -92,4 +92,3 @@ def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
         return cast("dict[str, Any]", app.openapi_schema)
 
     return document
-

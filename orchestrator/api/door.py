@@ -10,7 +10,6 @@ from fastapi import Depends, Request
 from orchestrator.api.settings import ApiSettings
 from orchestrator.api.shelves import Shelves
 from orchestrator.client import AsyncTroupe
-from orchestrator.webhooks import Hooks
 from tasks.store import Store
 from tasks.store.access import AccessStore
 from tasks.store.audit import AuditLog
@@ -55,11 +54,6 @@ class Door:
     def snapshots(self) -> Snapshots:
         """Jobs, as stored."""
         return Snapshots(self.store)
-
-    @property
-    def hooks(self) -> Hooks:
-        """Who is to be told of a job's end."""
-        return Hooks(self.store)
 
 
 def door_of(request: Request) -> Door:

@@ -87,7 +87,7 @@ def _read(cursor: str | None) -> Place | None:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
         at, _, job = text.partition(".")
-        if not (at.isascii() and at.isdigit() and len(at) < 16 and job.isalnum()):  # noqa: PLR2004
+        if not (at.isascii() and at.isdigit() and len(at) < 16 and job.isalnum()):
             raise ValueError("not a place")
     except (ValueError, binascii.Error) as error:
         raise ContractError("cursor: it is none that this API has given") from error

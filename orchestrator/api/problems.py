@@ -127,7 +127,7 @@ async def _of_troupe(request: Request, error: Exception) -> Response:
         wait = getattr(found, "retry_after", None)
         seconds = wait / timedelta(seconds=1) if isinstance(wait, timedelta) else AGAIN / timedelta(seconds=1)
         headers["Retry-After"] = str(max(1, math.ceil(seconds)))
-    if status == 401:  # noqa: PLR2004
+    if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return answer(said(status, found.code, str(found)), headers)
 

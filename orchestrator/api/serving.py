@@ -16,7 +16,6 @@ from fastapi import FastAPI
 from orchestrator.api.app import create_app
 from orchestrator.api.door import Door
 from orchestrator.tenants.settling import Settling
-from orchestrator.webhooks import Hooks
 from tasks.errors import BadSetting
 from tasks.library_log import LibraryLog
 
@@ -29,9 +28,16 @@ KEEP_ALIVE_S: Final = 30
 class Server(uvicorn.Server):
     """A server that tells its streams when it is about to end: they would hold it up for ever."""
 
-    def __init__(self, config: uvicorn.Config, door: Door) -> None:
+    def __init__(self, config: uvicorn.Config, door: Door, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self.door = door
+        self.ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say so."""
+        await super().startup(sockets)
+        if not self.should_exit:
+            self.ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal ends it in order, the second at once."""
@@ -42,7 +48,7 @@ class Server(uvicorn.Server):
 @asynccontextmanager
 async def beside(door: Door) -> AsyncGenerator[None]:
     """What an API process does beside answering: books what ended jobs have cost, and tells webhooks."""
-    work = [asyncio.create_task(one) for one in (Settling(door.store).run(), Hooks(door.store).run())]
+    work = [asyncio.create_task(one) for one in (Settling(door.store).run(),)]
     try:
         yield
     finally:
@@ -89,20 +95,12 @@ async def serve(
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     url = f"{'https' if certificate else 'http'}://{shown}:{port}"
-    server = Server(config, door)
-    telling = asyncio.create_task(_tell(server, url, ready))
-    try:
-        await server.serve(sockets=[listening])
-    finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
 
+    def started() -> None:
+        log.info("api_started", url=url)
+        ready(url)
 
-async def _tell(server: Server, url: str, ready: Callable[[str], None]) -> None:
-    while not server.started:
-        await asyncio.sleep(0.02)
-    log.info("api_started", url=url)
-    ready(url)
+    await Server(config, door, started).serve(sockets=[listening])
 
 
 async def _check_open(door: Door, host: str) -> None:
@@ -115,8 +113,8 @@ async def _check_open(door: Door, host: str) -> None:
         return
     if not await door.access.list():
         raise BadSetting(
-            f"TROUPE_API_HOST: {host} can be reached from elsewhere, and no API key was made yet, so everybody could do "
-            "everything: make one (troupe keys create), or listen on 127.0.0.1"
+            f"TROUPE_API_HOST: {host} can be reached from elsewhere, and no API key was made yet, so everybody could "
+            "do everything: make one (troupe keys create), or listen on 127.0.0.1"
         )
 
 
@@ -134,6 +132,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(found[4])
     except OSError as error:
-        raise BadSetting(f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port") from error
+        raise BadSetting(
+            f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port"
+        ) from error
     listening.setblocking(False)
     return listening

@@ -287,9 +287,7 @@ class JobStore:
         next_due = None if int(next_ms) < 0 else timedelta(milliseconds=int(next_ms))
         return Swept(int(due), next_due, tuple(_damage(*wrong[at : at + 3]) for at in range(0, len(wrong), 3)))
 
-    def _of_job(
-        self, spec: JobSpec, first: Step | None, fingerprint: str, open_jobs: int | None
-    ) -> list[str | int]:
+    def _of_job(self, spec: JobSpec, first: Step | None, fingerprint: str, open_jobs: int | None) -> list[str | int]:
         settings = self.settings
         stored, spec_apart = pack("the request", _stored(spec))
         plan, plan_apart = pack("the plan", spec.plan.model_dump_json(exclude_defaults=True)) if spec.plan else ("", "")

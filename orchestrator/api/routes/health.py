@@ -1,6 +1,5 @@
 """Whether this process lives, and may be given requests; and who a key is."""
 
-
 from fastapi import APIRouter
 
 from orchestrator.api.door import TheDoor

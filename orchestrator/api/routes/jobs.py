@@ -234,4 +234,3 @@ async def diff(
 def aware(at: datetime | None) -> datetime | None:
     """A time with its zone: UTC where none was said."""
     return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
-
