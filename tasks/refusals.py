@@ -2,8 +2,10 @@
 
 ContractError
 ├── Unauthenticated · NotAllowed · UnknownKey · UnknownFile
-└── AddressRefused
+├── AddressRefused
+└── ReplyRefused              its code says why
 TransientError
+├── Unreachable
 ├── RateLimited               carries retry_after
 └── DailyBudgetSpent          carries retry_after
 """
@@ -41,6 +43,25 @@ class AddressRefused(ContractError):
     """An address that may not be called: private, loopback, link-local, or not http(s)."""
 
     code = "address_refused"
+
+
+class ReplyRefused(ContractError):
+    """What a called address answers is not taken; the code says why.
+
+    Codes: `too_large`, `unsupported_type`, `too_many_redirects`, `bad_reply`.
+    """
+
+    code = "bad_reply"
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Unreachable(TransientError):
+    """An address that may be called did not answer, not in time, or broke off."""
+
+    code = "unreachable"
 
 
 class RateLimited(TransientError):

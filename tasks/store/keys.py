@@ -35,6 +35,9 @@
 | `<p>:{N}:idem:<sha256>` | string: `job fingerprint` | submit, moves | as the job, whose field `idem` names it |
 | `<p>:{fleet}:workers`, `…:orchestrators`, `…:tools`, `…:metrics` | hash: process → its word | announce | permanent |
 | `…:until` of these | sorted set: process → end, Unix ms | announce | permanent; silent ones go from both |
+| `<p>:{fleet}:keys` | hash: id of an API key → its record, with a hash of its secret | access.py | permanent; bounded |
+| `<p>:{fleet}:tenants` | hash: tenant → its limits | access.py | permanent; those that operators name |
+| `<p>:{fleet}:requests:<tenant>` | list of beginnings, Unix ms | tool_rate | a minute |
 | `<p>:{fleet}:calls:<seconds>:<number>` | hash: tool calls in a window of time | count_calls | 70 min, 26 h, 7.5 d |
 | `<p>:{fleet}:calls:of:<counter>` | string: number of a process's last batch of counts | count_calls | 10 min |
 | `<p>:{prefixes}:<digest>:warm` | string: is in the provider's cache | warm | as long as it is there |
@@ -93,6 +96,8 @@ PERMANENT: Final = (
     "tools:until",
     "metrics",
     "metrics:until",
+    "{fleet}:keys",
+    "{fleet}:tenants",
 )
 """Ends of the keys that need no TTL: each is emptied by the moves themselves."""
 
@@ -171,6 +176,14 @@ class Keys:
         """Announcements of the processes of one role, and when they end."""
         name = f"{self.prefix}:{{fleet}}:{role}"
         return name, f"{name}:until"
+
+    def access(self) -> tuple[str, str]:
+        """API keys, and limits of tenants."""
+        return f"{self.prefix}:{{fleet}}:keys", f"{self.prefix}:{{fleet}}:tenants"
+
+    def requests(self, tenant: str) -> str:
+        """When requests of a tenant came."""
+        return f"{self.prefix}:{{fleet}}:requests:{tenant}"
 
     def calls(self) -> str:
         """What the keys of counted tool calls begin with."""

@@ -9,7 +9,10 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError
 
 READING: Final = frozenset(
-    {"read", "read_step", "recall", "awaited", "survey", "calls_window", "session_read", "totals", "queues", "alive"}
+    {
+        *("read", "read_step", "recall", "awaited", "survey", "calls_window", "session_read", "totals", "queues"),
+        *("alive", "enter"),
+    }
 )
 """Scripts that write nothing. They are sent as such, so that who may only read their keys can run them."""
 ALONE: Final = READING | {"announce", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate"}
@@ -106,3 +109,4 @@ LIMIT_BOOK: Final = Script("limit_book")
 LIMIT_CORRECT: Final = Script("limit_correct")
 LIMIT_TRIP: Final = Script("limit_trip")
 TOOL_RATE: Final = Script("tool_rate")
+ENTER: Final = Script("enter")
