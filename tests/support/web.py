@@ -19,9 +19,7 @@ class Asked:
 Answer = Callable[[Asked], bytes]
 
 
-def reply(
-    body: bytes = b"", status: str = "200 OK", kind: str = "text/plain; charset=utf-8", **headers: str
-) -> bytes:
+def reply(body: bytes = b"", status: str = "200 OK", kind: str = "text/plain; charset=utf-8", **headers: str) -> bytes:
     """The bytes of a reply. Underscores in names of headers stand for hyphens."""
     lines = {"content-type": kind, "content-length": str(len(body)), "connection": "close", **headers}
     head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in lines.items() if value)
