@@ -200,6 +200,16 @@ class JobResult(Wire):
     """The job that it was forked from, and the first step that was done anew."""
 
 
+class Standing(Wire):
+    """Where a job stands, and no more."""
+
+    job_id: JobId
+    status: TaskStatus
+    last_event: int
+    """Number of its last event."""
+    paused: bool
+
+
 class JobSummary(Wire):
     """One line of a list of jobs."""
 

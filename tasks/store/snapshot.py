@@ -8,7 +8,7 @@ from typing import cast
 from tasks.errors import UnknownJob
 from tasks.ids import JobId
 from tasks.models import Attempt, Failure, JobSpec, Plan, Step, StepResult
-from tasks.results import JobSummary
+from tasks.results import JobSummary, Standing
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
 from tasks.store.accounts import read_ledger
 from tasks.store.failures import translated
@@ -134,6 +134,20 @@ class Snapshots:
         if status is None:
             raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
         return known(TaskStatus, str(status)), int(seq or 0)
+
+    async def standing(self, job: JobId) -> Standing:
+        """Where a job stands, in one short read.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        async with translated(self.store.settings):
+            names = ["status", "seq", "paused"]
+            status, seq, paused = await self.store.redis.hmget(self.store.keys.job(job), names)
+        if status is None:
+            raise UnknownJob(f"there is no job {job!r} here: never submitted, or past its retention")
+        found = known(TaskStatus, str(status))
+        return Standing(job_id=job, status=found, last_event=int(seq or 0), paused=paused is not None)
 
     async def traceparent(self, job: JobId) -> str | None:
         """What the producer of a job was in: a W3C header; None: in nothing, or the job is gone.
