@@ -135,11 +135,11 @@ class AsyncTroupe:
             StoreUnavailable: no answer in time.
         """
         spec = job_spec(
-            new_job_id(self._partition(idempotency_key)), task, model=model, knowledge=knowledge, data=data, plan=plan,
+            new_job_id(self.partition(idempotency_key)), task, model=model, knowledge=knowledge, data=data, plan=plan,
             budget_usd=budget_usd, budget=budget, timeout=timeout, idempotency_key=idempotency_key, tenant=tenant,
             priority=priority, max_in_flight=max_in_flight, max_steps=max_steps, replan=replan, review=review,
         )  # fmt: skip
-        return await self._submit(spec)
+        return await self.accept(spec)
 
     async def replay(self, recording: Recording, *, timeout: float | timedelta = DEFAULT_TIMEOUT) -> AsyncJobHandle:
         """Submit the replay of a recorded job: neither models nor tools are called, plain code of agents is run.
@@ -154,7 +154,7 @@ class AsyncTroupe:
             BadRecording: it holds no job that can be submitted.
             FleetFull, StoreUnavailable: as `submit` does.
         """
-        job = new_job_id(self._partition(None))
+        job = new_job_id(self.partition(None))
         return AsyncJobHandle(self, await submit_replay(self._store, recording, job, length_of(timeout), self.limits))
 
     def job(self, job_id: str) -> AsyncJobHandle:
@@ -278,16 +278,27 @@ class AsyncTroupe:
     ) -> None:
         await self.close()
 
-    async def _submit(self, spec: JobSpec, turn: Turn | None = None) -> AsyncJobHandle:
+    @property
+    def store(self) -> Store:
+        """The shared state itself."""
+        return self._store
+
+    async def accept(self, spec: JobSpec, turn: Turn | None = None, *, open_jobs: int | None = None) -> AsyncJobHandle:
+        """Submit a job whose spec was made elsewhere; see `submit`.
+
+        Args:
+            turn: What its session is told, if it has one.
+            open_jobs: How many jobs its tenant may have open, in place of what the settings say.
+        """
         first = None if spec.plan is not None else first_step(spec.task, BUILT_IN, self.limits)
         spec = spec.model_copy(update={"traceparent": current_traceparent()})
-        return AsyncJobHandle(self, await self._jobs.submit(spec, first, turn))
+        return AsyncJobHandle(self, await self._jobs.submit(spec, first, turn, open_jobs=open_jobs))
 
     async def _send(self, session: SessionId, text: str, policy: Policy, options: JobOptions) -> AsyncJobHandle:
         spec = job_spec(new_job_id(session_partition(session)), text, **options, session=session)
-        return await self._submit(spec, Turn.of(spec.task, policy))
+        return await self.accept(spec, Turn.of(spec.task, policy))
 
-    def _partition(self, idempotency_key: str | None) -> int:
+    def partition(self, idempotency_key: str | None) -> int:
         """Any partition; with a key always the same one, where the key is remembered."""
         count = self.settings.partitions
         return randrange(count) if idempotency_key is None else crc32(idempotency_key.encode()) % count

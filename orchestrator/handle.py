@@ -21,7 +21,7 @@ from tasks.errors import ContractError, JobCancelled, JobFailed, ResultTimeout, 
 from tasks.events import EventsTrimmed, JobEvent, ends_job, missing_before
 from tasks.ids import JobId, StepId
 from tasks.models import Failure
-from tasks.results import JobResult, LedgerReport
+from tasks.results import JobResult, LedgerReport, Standing
 from tasks.sessions import TaskState
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
 from tasks.store.endings import until
@@ -61,6 +61,14 @@ class AsyncJobHandle:
         """
         status, _ = await self._troupe._snapshots.status(self.id)  # pyright: ignore[reportPrivateUsage]
         return status
+
+    async def standing(self) -> Standing:
+        """Where the job stands, and the number of its last event.
+
+        Raises:
+            UnknownJob: never submitted here, or past its retention.
+        """
+        return await self._troupe._snapshots.standing(self.id)  # pyright: ignore[reportPrivateUsage]
 
     async def snapshot(self) -> JobResult:
         """All that is known of the job now, final or not.

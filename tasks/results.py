@@ -200,6 +200,16 @@ class JobResult(Wire):
     """The job that it was forked from, and the first step that was done anew."""
 
 
+class Standing(Wire):
+    """Where a job stands, and no more."""
+
+    job_id: JobId
+    status: TaskStatus
+    last_event: int
+    """Number of its last event."""
+    paused: bool
+
+
 class JobSummary(Wire):
     """One line of a list of jobs."""
 
@@ -211,3 +221,9 @@ class JobSummary(Wire):
     steps_total: int = 0
     steps_done: int = 0
     cost_microusd: int = 0
+    tenant: str = "default"
+    """On whose behalf it is."""
+    paused: bool = False
+    """Whether somebody has paused it."""
+    session: str | None = None
+    """The conversation that it belongs to."""

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "up": "orchestrator.cli.up:up",
     "orchestrator": "orchestrator.cli.processes:orchestrator",
     "worker": "workers.cli.worker:worker",
+    "api": "orchestrator.cli.api:api",
     "flower": "orchestrator.cli.processes:flower",
     "submit": "orchestrator.cli.jobs:submit",
     "result": "orchestrator.cli.jobs:result",

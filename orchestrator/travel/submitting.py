@@ -1,5 +1,6 @@
 """Submitting a fork: read the job, say what is done anew, and write it, if nothing of that has changed meanwhile."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -16,6 +17,8 @@ from tasks.queues import BUILT_IN
 from tasks.sessions import Policy
 from tasks.store import JobStore, Snapshots, Store, Turn
 from tasks.telemetry.propagation import current_traceparent
+
+Admit = Callable[[JobSpec], Awaitable[JobSpec]]
 
 TRIES: Final = 5
 """Looks at a job that is being retried by hand while it is forked."""
@@ -34,8 +37,20 @@ class Asked:
     in_session: bool = False
 
 
-async def submit_fork(store: Store, job: JobId, asked: Asked, limits: OrchestratorSettings) -> JobId:
+async def submit_fork(
+    store: Store,
+    job: JobId,
+    asked: Asked,
+    limits: OrchestratorSettings,
+    *,
+    admit: Admit | None = None,
+    open_jobs: int | None = None,
+) -> JobId:
     """Submit a job again from one of its steps; in its partition, where its results can be copied in one move.
+
+    Args:
+        admit: Called with the fork's spec before it is submitted; may change it, or refuse it by raising.
+        open_jobs: How many jobs its tenant may have open, in place of what the settings say.
 
     Raises:
         As `AsyncJobHandle.fork`.
@@ -44,12 +59,12 @@ async def submit_fork(store: Store, job: JobId, asked: Asked, limits: Orchestrat
     for last in (False,) * (TRIES - 1) + (True,):
         record = await Snapshots(store).job(job)
         wanted = forked(record, fork, asked.from_step, asked.edit, limits, _options(record.spec, asked))
-        spec, first = wanted.spec, None
+        spec, first = wanted.spec if admit is None else await admit(wanted.spec), None
         if spec.plan is None:
             first = first_step(spec.task, BUILT_IN, limits)
         turn = Turn.of(spec.task, Policy.QUEUE) if asked.in_session else None
         try:
-            return await JobStore(store).submit(spec, first, turn, wanted.reused)
+            return await JobStore(store).submit(spec, first, turn, wanted.reused, open_jobs=open_jobs)
         except StateConflict:
             if last:
                 raise

@@ -90,7 +90,13 @@ class JobStore:
         self.settings = store.settings
 
     async def submit(
-        self, spec: JobSpec, first: Step | None, turn: Turn | None = None, reused: Reused | None = None
+        self,
+        spec: JobSpec,
+        first: Step | None,
+        turn: Turn | None = None,
+        reused: Reused | None = None,
+        *,
+        open_jobs: int | None = None,
     ) -> JobId:
         """Accept a job: it, its first step and the outbox entry are written together.
 
@@ -98,6 +104,8 @@ class JobStore:
             first: The planning step; None when the job brings its plan.
             turn: What its session is told; given when the job has one. It is written together with the job.
             reused: What it takes over from another job, whose partition is its own; copied at the same moment.
+            open_jobs: How many jobs its tenant may have open, in place of what the settings say. 0: any number. -1: none
+                is begun, only one that was taken in before under the same key is found.
 
         Returns:
             The job's id: an earlier one's when the idempotency key was used for the same request before, and that job
@@ -106,6 +114,7 @@ class JobStore:
         Raises:
             IdempotencyConflict: the key was used for a different request.
             PayloadTooLarge: request or plan have more bytes than are stored.
+            FleetFull: as many jobs are open as may be; carries retry_after.
             SessionBusy: another job of the session is open, and this one was not to wait; or too many wait.
             StateConflict: a step that is to be taken over has no result any more: it is done anew, or its job is gone.
             StoreUnavailable: no answer in time; submit again with the same id or key.
@@ -114,7 +123,7 @@ class JobStore:
         if spec.idempotency_key is not None:
             fingerprint = _fingerprint(spec, reused)
             key = self.store.keys.idempotency(partition_of(spec.id), spec.idempotency_key)
-        args = [*self._of_job(spec, first, fingerprint), *self._of_session(spec, turn), spec.max_steps or ""]
+        args = [*self._of_job(spec, first, fingerprint, open_jobs), *self._of_session(spec, turn), spec.max_steps or ""]
         args += [spec.traceparent or "", *taken_over(reused)]
         reply = cast(
             "list[str]",
@@ -279,7 +288,7 @@ class JobStore:
         next_due = None if int(next_ms) < 0 else timedelta(milliseconds=int(next_ms))
         return Swept(int(due), next_due, tuple(_damage(*wrong[at : at + 3]) for at in range(0, len(wrong), 3)))
 
-    def _of_job(self, spec: JobSpec, first: Step | None, fingerprint: str) -> list[str | int]:
+    def _of_job(self, spec: JobSpec, first: Step | None, fingerprint: str, open_jobs: int | None) -> list[str | int]:
         settings = self.settings
         stored, spec_apart = pack("the request", _stored(spec))
         plan, plan_apart = pack("the plan", spec.plan.model_dump_json(exclude_defaults=True)) if spec.plan else ("", "")
@@ -293,7 +302,7 @@ class JobStore:
             fingerprint,
             self._longest_kept_ms,
             settings.max_open_jobs,
-            settings.max_open_jobs_of_tenant,
+            settings.max_open_jobs_of_tenant if open_jobs is None else open_jobs,
             spec.tenant,
             spec.priority,
             spec.max_in_flight or 0,

@@ -1,0 +1,94 @@
+"""The app: its routes, what every request passes, and its OpenAPI document."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+from typing import Any, Final, cast
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+
+from orchestrator.api.auditing import Auditing
+from orchestrator.api.bounds import Bounds
+from orchestrator.api.door import Door
+from orchestrator.api.problems import EVERYWHERE, Problem, catch_all, problems
+from orchestrator.api.routes import changes, events, health, jobs
+
+PREFIX: Final = "/v1"
+ABOUT: Final = """Multi-agent LLM jobs on Celery and Redis: submit a job, follow it, get the answer with its sources.
+
+Errors are `application/problem+json` with a stable `code`. Requests that submit take an `Idempotency-Key`: sent again
+with the same key they return the first job. Whatever is another tenant's answers 404, as what never was."""
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(door: Door, beside: Callable[[Door], AbstractAsyncContextManager[None]] | None = None) -> FastAPI:
+    """The app of one API process.
+
+    Args:
+        beside: What runs as long as the app does, as telling webhooks.
+    """
+    app = FastAPI(
+        title="Troupe",
+        version=version("troupe"),
+        description=ABOUT,
+        openapi_url="/openapi.json",
+        docs_url=None,  # its page loads scripts from elsewhere; ours is at /
+        redoc_url=None,
+        generate_unique_id_function=_name,
+        lifespan=_lifespan(door, beside),
+        max_body_size=door.settings.api_max_body_bytes,
+        strict_content_type=True,
+        separate_input_output_schemas=False,
+    )
+    app.state.door = door
+    v1 = APIRouter(prefix=PREFIX, responses=problems(*EVERYWHERE))
+    for router in (jobs.router, changes.router, events.router, health.mine):
+        v1.include_router(router)
+    app.include_router(v1)
+    app.include_router(health.router, responses=problems(400, 413))
+    catch_all(app)
+    app.add_middleware(cast(Any, Auditing), door=door)
+    app.add_middleware(cast(Any, Bounds), max_depth=door.settings.api_max_depth)
+    app.openapi = _openapi(app)
+    return app
+
+
+def _name(route: APIRoute) -> str:
+    """`jobs.submit`: the operation's id, and what the audit log calls it."""
+    return f"{route.tags[0] if route.tags else 'api'}.{route.name}"
+
+
+def _lifespan(door: Door, beside: Callable[[Door], AbstractAsyncContextManager[None]] | None) -> Lifespan:
+    @asynccontextmanager
+    async def run(_: FastAPI) -> AsyncGenerator[None]:
+        try:
+            if beside is None:
+                yield
+            else:
+                async with beside(door):
+                    yield
+        finally:
+            door.closing.set()
+            await door.troupe.close()
+
+    return run
+
+
+def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """The document, with the schema of problems that every operation refers to."""
+    make = app.openapi
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            found = make()
+            schemas = found.setdefault("components", {}).setdefault("schemas", {})
+            schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs", {}))
+            schemas["Problem"] = schema
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+        return cast("dict[str, Any]", app.openapi_schema)
+
+    return document

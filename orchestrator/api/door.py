@@ -1,0 +1,64 @@
+"""What all routes of one API share."""
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from orchestrator.api.settings import ApiSettings
+from orchestrator.api.shelves import Shelves
+from orchestrator.client import AsyncTroupe
+from tasks.store import Store
+from tasks.store.access import AccessStore
+from tasks.store.audit import AuditLog
+from tasks.store.snapshot import Snapshots
+from tasks.store.spending import SpendingStore
+
+
+@dataclass(slots=True)
+class Door:
+    """One API: the fleet behind it, and who may come in."""
+
+    troupe: AsyncTroupe
+    settings: ApiSettings
+    home: Path
+    """TROUPE_HOME: knowledge bases and uploaded files."""
+    shelves: Shelves | None = None
+    """Knowledge bases; None: this process cannot read them."""
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process is to end: streams end, and their readers come back elsewhere."""
+
+    @property
+    def store(self) -> Store:
+        """The shared state."""
+        return self.troupe.store
+
+    @property
+    def access(self) -> AccessStore:
+        """Keys and limits."""
+        return AccessStore(self.store)
+
+    @property
+    def spending(self) -> SpendingStore:
+        """What tenants spend in a day."""
+        return SpendingStore(self.store)
+
+    @property
+    def audit(self) -> AuditLog:
+        """What was done at the doors."""
+        return AuditLog(self.store)
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """Jobs, as stored."""
+        return Snapshots(self.store)
+
+
+def door_of(request: Request) -> Door:
+    """The API that a request came to."""
+    return cast(Door, request.app.state.door)
+
+
+TheDoor = Annotated[Door, Depends(door_of)]

@@ -1,0 +1,94 @@
+"""Lists of jobs, a part at a time, with filters that look at more than they show."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from orchestrator.api.replies import JobPage
+from tasks.errors import ContractError
+from tasks.results import JobSummary
+from tasks.states import TaskStatus
+from tasks.store.snapshot import Place, Snapshots
+
+LOOKED_AT: Final = 2_000
+"""Jobs that one request looks at, at most: a filter that fits few has several short parts."""
+CHUNK: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which jobs are asked for; None: any."""
+
+    tenant: str | None = None
+    statuses: frozenset[TaskStatus] = frozenset()
+    text: str | None = None
+    """Words of the task, or its id, in any case."""
+    session: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it leaves out some of what is looked at."""
+        return bool(self.statuses or self.text or self.session or self.until)
+
+    def fits(self, job: JobSummary) -> bool:
+        """Whether a job is asked for."""
+        words = (self.text or "").casefold().split()
+        text = f"{job.task} {job.job_id}".casefold()
+        return (
+            (not self.statuses or job.status in self.statuses)
+            and all(word in text for word in words)
+            and (self.session is None or job.session == self.session)
+            and (self.until is None or job.created_at < self.until)
+        )
+
+
+async def page(snapshots: Snapshots, asked: Filter, limit: int, cursor: str | None) -> JobPage:
+    """The next part of the list.
+
+    Raises:
+        ContractError: the cursor is none.
+        StoreUnavailable: no answer in time.
+    """
+    found: list[JobSummary] = []
+    place, left = _read(cursor), LOOKED_AT
+    while left > 0 and len(found) < limit:
+        count = min(CHUNK if asked.narrow else limit - len(found), left)
+        jobs, after = await snapshots.page(tenant=asked.tenant, before=place, limit=count)
+        left -= count
+        for job in jobs:
+            if asked.since is not None and job.created_at < asked.since:
+                return JobPage(jobs=tuple(found), next=None)
+            if asked.fits(job):
+                found.append(job)
+                if len(found) == limit:
+                    after = _place(job)
+                    break
+        place = after
+        if place is None:
+            break
+    return JobPage(jobs=tuple(found), next=None if place is None else _write(place))
+
+
+def _place(job: JobSummary) -> Place:
+    return Place(round(job.created_at.timestamp() * 1000), job.job_id)
+
+
+def _write(place: Place) -> str:
+    return base64.urlsafe_b64encode(f"{place[0]}.{place[1]}".encode()).decode().rstrip("=")
+
+
+def _read(cursor: str | None) -> Place | None:
+    if cursor is None:
+        return None
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+        at, _, job = text.partition(".")
+        if not (at.isascii() and at.isdigit() and len(at) < 16 and job.isalnum()):
+            raise ValueError("not a place")
+    except (ValueError, binascii.Error) as error:
+        raise ContractError("cursor: it is none that this API has given") from error
+    return Place(int(at), job)
