@@ -16,7 +16,7 @@ from tasks.settings import read_settings
 def api(
     host: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Address to listen on. Default: TROUPE_API_HOST, or 127.0.0.1."),
+        typer.Option(metavar="ADDRESS", help="Where to listen. Default: TROUPE_API_HOST, or 127.0.0.1."),
     ] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port; 0: any free one. Default: TROUPE_API_PORT, or 8080.")
