@@ -10,6 +10,8 @@
 | `<p>:{N}:job:<queue>:line` | sorted set: job → its turn | moves | permanent; empty when none waits |
 | `<p>:{N}:job:<id>:wait:<queue>` | list of waiting steps | moves | as the job |
 | `<p>:{N}:job:index` | sorted set: job → created, Unix ms | submit, unlist | permanent; pruned past retention |
+| `<p>:{N}:job:index:of:<tenant>` | the same of one tenant | submit, unlist | as its last job may be kept |
+| `<p>:{N}:job:tenants` | sorted set: tenant → its last job, Unix ms | submit, unlist | permanent; pruned |
 | `<p>:{N}:job:dead` | sorted set: `job:step` → given up, Unix ms | give_up, reopen | permanent; pruned past retention |
 | `<p>:{N}:job:damaged` | sorted set: timer → put aside, Unix ms | sweep, grants | permanent; trimmed, pruned |
 | `<p>:{N}:job:asked` | sorted set: `job:step key` → asked, Unix ms | park, outcome | permanent; answers empty it |
@@ -78,6 +80,7 @@ PERMANENT: Final = (
     "control",
     "timers",
     "job:index",
+    "job:tenants",
     "job:finished",
     "job:dead",
     "job:asked",
@@ -127,6 +130,14 @@ class Keys:
     def index(self, partition: int) -> str:
         """The partition's jobs by time of creation."""
         return f"{self.jobs(partition)}index"
+
+    def index_of(self, partition: int, tenant: str) -> str:
+        """The same for one tenant's."""
+        return f"{self.index(partition)}:of:{tenant}"
+
+    def tenants(self, partition: int) -> str:
+        """Tenants of the partition's jobs, by the time of the last one."""
+        return f"{self.jobs(partition)}tenants"
 
     def finished(self, partition: int) -> str:
         """The partition's stream of jobs that have ended."""

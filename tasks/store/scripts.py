@@ -9,7 +9,20 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 READING: Final = frozenset(
-    {"read", "read_step", "recall", "awaited", "survey", "calls_window", "session_read", "totals", "queues", "enter"}
+    {
+        "read",
+        "read_step",
+        "recall",
+        "awaited",
+        "survey",
+        "calls_window",
+        "session_read",
+        "totals",
+        "queues",
+        "enter",
+        "page",
+        "listed",
+    }
 )
 """Scripts that write nothing."""
 ALONE: Final = READING | {"announce", "alive", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate"}
@@ -103,4 +116,6 @@ LIMIT_BOOK: Final = Script("limit_book")
 LIMIT_CORRECT: Final = Script("limit_correct")
 LIMIT_TRIP: Final = Script("limit_trip")
 TOOL_RATE: Final = Script("tool_rate")
+PAGE: Final = Script("page")
+LISTED: Final = Script("listed")
 ENTER: Final = Script("enter")
