@@ -33,7 +33,6 @@ def api(
     from orchestrator.api.serving import serve
     from orchestrator.api.settings import ApiSettings
     from orchestrator.client import AsyncTroupe
-    from workers.cli.shelves import shelves
 
     if (tls_cert is None) != (tls_key is None):
         raise BadSetting("--tls-cert and --tls-key belong together")
@@ -46,7 +45,7 @@ def api(
     end_with_parent()
 
     async def run() -> None:
-        door = Door(AsyncTroupe(settings=store), settings, home(), shelves())
+        door = Door(AsyncTroupe(settings=store), settings, home())
         await serve(door, certificate=tls_cert, key=tls_key, ready=_say)
 
     asyncio.run(run())
