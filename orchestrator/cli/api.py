@@ -46,7 +46,7 @@ def api(
 
     async def run() -> None:
         door = Door(AsyncTroupe(settings=store), settings, home())
-        await serve(door, certificate=tls_cert, key=tls_key, ready=_say)
+        await serve(door, certificate=tls_cert, key=tls_key, ready=_say, mount=mount if page else lambda _: None)
 
     asyncio.run(run())
 
