@@ -33,6 +33,7 @@ def api(
     from orchestrator.api.serving import loop_factory, serve
     from orchestrator.api.settings import ApiSettings
     from orchestrator.client import AsyncTroupe
+    from orchestrator.web import mount
 
     if (tls_cert is None) != (tls_key is None):
         raise BadSetting("--tls-cert and --tls-key belong together")
