@@ -221,3 +221,9 @@ class JobSummary(Wire):
     steps_total: int = 0
     steps_done: int = 0
     cost_microusd: int = 0
+    tenant: str = "default"
+    """On whose behalf it is."""
+    paused: bool = False
+    """Whether somebody has paused it."""
+    session: str | None = None
+    """The conversation that it belongs to."""

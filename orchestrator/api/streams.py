@@ -1,8 +1,8 @@
 """A job's events as server-sent events: numbered, resumed after any number."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Annotated, Final, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Annotated, Final, TypeVar, cast
 
 from fastapi import Header, Query
 from fastapi.sse import ServerSentEvent
@@ -68,9 +68,9 @@ async def until(source: AsyncIterator[T], closing: asyncio.Event) -> AsyncIterat
             except StopAsyncIteration:
                 return
     finally:
-        pending = [one for one in (step, closed) if one is not None and not one.done()]
-        for one in pending:
-            one.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
-        if hasattr(source, "aclose"):
-            await source.aclose()  # pyright: ignore[reportUnknownMemberType,reportAttributeAccessIssue]
+        closed.cancel()
+        if step is not None and not step.done():
+            step.cancel()
+            await asyncio.gather(step, return_exceptions=True)
+        if isinstance(source, AsyncGenerator):
+            await cast("AsyncGenerator[T]", source).aclose()

@@ -16,7 +16,7 @@ from tasks.settings import read_settings
 def api(
     host: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Address to listen on. Default: TROUPE_API_HOST, or 127.0.0.1."),
+        typer.Option(metavar="ADDRESS", help="Where to listen. Default: TROUPE_API_HOST, or 127.0.0.1."),
     ] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port; 0: any free one. Default: TROUPE_API_PORT, or 8080.")
@@ -30,10 +30,10 @@ def api(
     Without an API key (troupe keys create) only this machine may come in.
     """
     from orchestrator.api.door import Door
-    from orchestrator.api.serving import serve
+    from orchestrator.api.serving import loop_factory, serve
     from orchestrator.api.settings import ApiSettings
     from orchestrator.client import AsyncTroupe
-    from workers.cli.shelves import shelves
+    from orchestrator.web import mount
 
     if (tls_cert is None) != (tls_key is None):
         raise BadSetting("--tls-cert and --tls-key belong together")
@@ -46,10 +46,11 @@ def api(
     end_with_parent()
 
     async def run() -> None:
-        door = Door(AsyncTroupe(settings=store), settings, home(), shelves())
-        await serve(door, certificate=tls_cert, key=tls_key, ready=_say)
+        door = Door(AsyncTroupe(settings=store), settings, home())
+        await serve(door, certificate=tls_cert, key=tls_key, ready=_say, mount=mount if page else lambda _: None)
 
-    asyncio.run(run())
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(run())
 
 
 def _say(url: str) -> None:

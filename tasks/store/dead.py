@@ -48,11 +48,14 @@ class DeadStore:
                 await cast(Any, self.store.redis).zrem(self.store.keys.dead(partition_of(job)), f"{job}:{step}")
             )
 
-    async def reopen(self, record: JobRecord, steps: Sequence[StepRecord]) -> None:
+    async def reopen(self, record: JobRecord, steps: Sequence[StepRecord], *, open_jobs: int | None = None) -> None:
         """Try steps of one job again that were given up, with fresh counts, also when the job has ended since.
 
         What waited for them, or was done without them, waits again; the answer is written anew. A job that had ended
         goes on with its original timeout from now. A second call about the same attempts is refused.
+
+        Args:
+            open_jobs: As for `JobStore.submit`.
 
         Raises:
             NotDead: a step was not given up or was retried before, all were done for other steps, or the job was
@@ -68,7 +71,7 @@ class DeadStore:
             key = self.store.keys.idempotency(partition, spec.idempotency_key)
         settings = self.store.settings
         args = [sources(Move.REOPEN), sources(Move.RESTORE), spec.id, spec.timeout_ms]
-        args += [settings.max_open_jobs, settings.max_open_jobs_of_tenant]
+        args += [settings.max_open_jobs, settings.max_open_jobs_of_tenant if open_jobs is None else open_jobs]
         for one in steps:
             args += [one.step.id, one.attempt]
         reply = str(await self.store.move(REOPEN, partition, args, key=key, accepts=True))

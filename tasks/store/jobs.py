@@ -104,8 +104,8 @@ class JobStore:
             first: The planning step; None when the job brings its plan.
             turn: What its session is told; given when the job has one. It is written together with the job.
             reused: What it takes over from another job, whose partition is its own; copied at the same moment.
-            open_jobs: How many jobs its tenant may have open, in place of what the settings say; -1: none is begun, only
-                one that was taken in before under the same key is found.
+            open_jobs: How many jobs its tenant may have open, in place of what the settings say. 0: any number. -1:
+                none is begun, only one that was taken in before under the same key is found.
 
         Returns:
             The job's id: an earlier one's when the idempotency key was used for the same request before, and that job
@@ -114,6 +114,7 @@ class JobStore:
         Raises:
             IdempotencyConflict: the key was used for a different request.
             PayloadTooLarge: request or plan have more bytes than are stored.
+            FleetFull: as many jobs are open as may be; carries retry_after.
             SessionBusy: another job of the session is open, and this one was not to wait; or too many wait.
             StateConflict: a step that is to be taken over has no result any more: it is done anew, or its job is gone.
             StoreUnavailable: no answer in time; submit again with the same id or key.

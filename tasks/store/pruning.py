@@ -70,14 +70,21 @@ class Pruning:
         Raises:
             StoreUnavailable: no answer in time; what was taken off until then is gone.
         """
-        total = 0
-        for name in ("index", "dead", "damaged"):
-            place = 0
-            while place >= 0:
-                reply = await self.store.move(UNLIST, partition, [name, place, LISTED])
-                place, gone = cast("list[int]", reply)
-                total += gone
+        total = sum([await self._unlist(partition, name) for name in ("index", "dead", "damaged")])
+        async with translated(self.store.settings):
+            tenants = self.store.keys.tenants(partition)
+            names = cast("list[str]", await cast(Any, self.store.redis).zrange(tenants, 0, -1))
+        for name in names:
+            await self._unlist(partition, f"index:of:{name}")
+        await self._unlist(partition, "tenants")
         await self.store.move(RECHECK, partition, [LISTED])
+        return total
+
+    async def _unlist(self, partition: int, name: str) -> int:
+        place = total = 0
+        while place >= 0:
+            place, gone = cast("list[int]", await self.store.move(UNLIST, partition, [name, place, LISTED]))
+            total += gone
         return total
 
     async def _page(self, partition: int, start: int) -> list[str]:

@@ -3,33 +3,24 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
-from pydantic import BaseModel
-
-from tasks.errors import DamagedRecord, IncompatibleVersion, UnknownJob
+from tasks.errors import UnknownJob
 from tasks.ids import JobId
-from tasks.library_log import LibraryLog
 from tasks.models import Attempt, Failure, JobSpec, Plan, Step, StepResult
 from tasks.results import JobSummary, Standing
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
 from tasks.store.accounts import read_ledger
 from tasks.store.failures import translated
+from tasks.store.listing import Place, page
 from tasks.store.payload import whole
 from tasks.store.reading import known, readable
 from tasks.store.scripts import READ, READ_STEP
 from tasks.store.store import Store
+from tasks.tenancy import DEFAULT_TENANT
 from tasks.usage import Ledger
 
-log = LibraryLog("troupe.store")
-
 Hash = dict[str, str]
-
-
-class _Task(BaseModel):
-    """All that a list needs of a job's spec, whatever else a later release may have put there."""
-
-    task: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,50 +159,36 @@ class Snapshots:
             found = await self.store.redis.hget(self.store.keys.job(job), "trace")
         return str(found) if found else None
 
+    async def tenant(self, job: JobId) -> str | None:
+        """On whose behalf a job is; None when it is not here."""
+        async with translated(self.store.settings):
+            found = await self.store.redis.hmget(self.store.keys.job(job), ["status", "tenant"])
+        return None if found[0] is None else str(found[1] or DEFAULT_TENANT)
+
     async def jobs(self, limit: int) -> list[JobSummary]:
         """The newest jobs of all partitions, newest first. Those of a status that only a later release knows are left
         out, as are damaged ones: they are not to hide the others."""
-        found: list[tuple[float, str]] = []
-        async with translated(self.store.settings):
-            for partition in range(self.store.settings.partitions):
-                index = self.store.keys.index(partition)
-                rows = await self._newest(index, limit)
-                found += [(float(score), job) for job, score in rows]
-            newest = [JobId(job) for _, job in sorted(found, reverse=True)[:limit]]
-            fields = ["spec", "status", "created", "finished", "total", "done", "cost", "brief"]
-            rows = [
-                cast("list[str | None]", await self.store.redis.hmget(self.store.keys.job(job), fields))
-                for job in newest
-            ]
-        found_jobs = (_summary(job, row) for job, row in zip(newest, rows, strict=True) if row[0] is not None)
-        return [one for one in found_jobs if one is not None]
+        return (await page(self.store, None, None, limit))[0]
 
-    async def _newest(self, index: str, limit: int) -> list[tuple[str, float]]:
-        reply: object = await cast(Any, self.store.redis).zrange(index, 0, limit - 1, desc=True, withscores=True)
-        return cast("list[tuple[str, float]]", reply)
+    async def page(
+        self, *, tenant: str | None, before: Place | None, limit: int
+    ) -> tuple[list[JobSummary], Place | None]:
+        """A page of the list of jobs, newest first; of one that is reopened meanwhile, which is then the newest, a
+        later page may know nothing. What is left out of `jobs` is left out here, so a page may be shorter than the
+        limit, or empty, although more pages follow.
+
+        Args:
+            tenant: Only its jobs; all unless given.
+            before: Behind where the page before ended; None: from the newest on.
+
+        Returns:
+            The jobs, and where to go on; None: that was all.
+        """
+        return await page(self.store, tenant, before, limit)
 
 
 def _hash(flat: list[str]) -> Hash:
     return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _summary(job: JobId, row: list[str | None]) -> JobSummary | None:
-    spec, status, created, finished, total, done, cost, brief = row
-    try:
-        with readable(f"job {job}"):
-            return JobSummary(
-                job_id=job,
-                task=_Task.model_validate_json(brief or spec or "").task,
-                status=known(TaskStatus, status or ""),
-                created_at=_time(created) or datetime.fromtimestamp(0, UTC),
-                finished_at=_time(finished),
-                steps_total=int(total or 0),
-                steps_done=int(done or 0),
-                cost_microusd=int(cost or 0),
-            )
-    except (IncompatibleVersion, DamagedRecord) as error:
-        log.warning("job_left_out", job=job, reason=str(error))
-        return None
 
 
 def _job(job: Hash, steps: Hash, specs: Hash, results: Hash, ledger: Ledger) -> JobRecord:

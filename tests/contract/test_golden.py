@@ -85,6 +85,7 @@ BEFORE: dict[str, type[BaseModel]] = {
     "job_spec_before_forks": JobSpec,
     "job_spec_least_before_forks": JobSpec,
     "job_result_before_forks": JobResult,
+    "job_summary_before_tenants": JobSummary,
 }
 """Forms of earlier releases, each without what came after it: read, and in the same words by default."""
 EVENTS = sorted(

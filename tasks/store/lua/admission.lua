@@ -20,6 +20,21 @@ local function is_full(tenant, most, most_of_tenant)
   if most_of_tenant ~= '0' and tonumber(open[2] or '0') >= tonumber(most_of_tenant) then return 'tenant' end
 end
 
+-- Lists a job, for all and for its tenant: the newest last. The tenant's list goes when none of it can be kept any more.
+-- index: job → listed; index:of:tenant the same; tenants: tenant → its last one listed
+local function list_job(job, tenant, lasts)
+  local own = base .. 'index:of:' .. tenant
+  redis.call('ZADD', base .. 'index', ms(now), job.id)
+  redis.call('ZADD', own, ms(now), job.id)
+  redis.call('ZADD', base .. 'tenants', ms(now), tenant)
+  if redis.call('PTTL', own) < lasts then redis.call('PEXPIRE', own, ms(lasts)) end
+end
+
+local function unlist_job(job, tenant)
+  redis.call('ZREM', base .. 'index', job.id)
+  if tenant then redis.call('ZREM', base .. 'index:of:' .. tenant, job.id) end
+end
+
 local function has_room(job, queue)
   local of_job = redis.call('HMGET', job.key, 'tenant', 'flying', 'cap')
   local facts = redis.call('HMGET', load, 'W:' .. queue, 'F:' .. queue, 'TL', 'T:' .. (of_job[1] or ''))

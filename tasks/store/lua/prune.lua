@@ -12,9 +12,9 @@ end
 
 for at = 6, #ARGV do
   local job = open_job(ARGV[at])
-  local facts = redis.call('HMGET', job.key, 'status', 'finished', 'order', 'idem')
+  local facts = redis.call('HMGET', job.key, 'status', 'finished', 'order', 'idem', 'tenant')
   if not facts[1] then
-    redis.call('ZREM', base .. 'index', job.id) -- past its retention
+    unlist_job(job) -- past its retention; `unlist` takes it off its tenant's list
     gone = gone + 1
   elseif may(ARGV[4], facts[1]) and tonumber(facts[2] or 'inf') <= latest then
     count = count + 1
@@ -26,7 +26,7 @@ for at = 6, #ARGV do
       end
       if is_remembered(job, facts[4]) then redis.call('DEL', facts[4]) end
       redis.call('UNLINK', unpack(keys_of(job)))
-      redis.call('ZREM', base .. 'index', job.id)
+      unlist_job(job, facts[5])
     end
   end
 end

@@ -99,7 +99,7 @@ redis.call('HSET', job.key, 'won', won)
 if final then
   redis.call('HSET', job.key, 'status', status)
   redis.call('HDEL', job.key, 'finished', 'failure')
-  redis.call('ZADD', base .. 'index', ms(now), job.id)
+  list_job(job, of_job[4] or '', tonumber(ARGV[6]) + tonumber(of_job[5]))
   redis.call('HINCRBY', load, 'jobs', 1)
   redis.call('HINCRBY', load, 'J:' .. (of_job[4] or ''), 1)
   live_until(job, now + tonumber(ARGV[6]), tonumber(of_job[5]), KEYS[3] ~= job.key and KEYS[3] or nil)

@@ -100,6 +100,8 @@ else
 end
 for _, key in ipairs({ job.key, job.steps, job.specs, job.events, job.journal }) do redis.call('PEXPIREAT', key, expires) end
 redis.call('ZADD', timers, ms(now + timeout), id)
-redis.call('ZADD', base .. 'index', ms(now), id)
-redis.call('ZREMRANGEBYSCORE', base .. 'index', '-inf', ms(now - tonumber(ARGV[10])))
+list_job(job, ARGV[13], tonumber(ARGV[10]))
+for _, list in ipairs({ 'index', 'index:of:' .. ARGV[13], 'tenants' }) do
+  redis.call('ZREMRANGEBYSCORE', base .. list, '-inf', ms(now - tonumber(ARGV[10])))
+end
 return { id, 1, fingerprint }
