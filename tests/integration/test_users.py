@@ -32,9 +32,10 @@ PLACES = {
     "<class>": "sonnet",
     "<name>": "quote",
     "<tenant>": "acme",
+    "<day>": "17",
 }
 MOVERS = ("producer", "api", "orchestrator", "worker")
-SECRETS = ("keys", "tenants", "requests:acme")
+SECRETS = ("keys", "tenants", "requests:acme", "spent:acme:17", "holds", "audit")
 """Keys of the fleet that are the API's alone."""
 
 
