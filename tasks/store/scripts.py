@@ -25,7 +25,16 @@ READING: Final = frozenset(
     }
 )
 """Scripts that write nothing."""
-ALONE: Final = READING | {"announce", "alive", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate"}
+ALONE: Final = (
+    READING
+    | {"announce", "alive", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate"}
+    | {
+        "hook_keep",
+        "hook_arm",
+        "hook_take",
+        "hook_settle",
+    }
+)
 """Scripts that stand without the prelude of the job scripts."""
 
 BEFORE: Final = ("prelude", "figures", "admission", "accounts", "waits", "board", "sessions", "steps")
@@ -34,7 +43,7 @@ LIMITING: Final = frozenset({"limit_book", "limit_correct"})
 """Scripts that have a prelude of their own, `limit_bucket`, instead."""
 
 REFUSED_WHEN_FULL: Final = frozenset(
-    {"submit", "seed", "report", "post", "reopen", "count_calls", "lead", "warm", "session_write"}
+    {"submit", "seed", "report", "post", "reopen", "count_calls", "lead", "warm", "session_write", "hook_keep"}
 )
 """Scripts that Redis refuses at `maxmemory`, whole, before their first line. All others pass: what was accepted goes on
 to its end, leases are kept, and jobs can be cancelled. So memory grows by the open jobs at most."""
@@ -119,3 +128,7 @@ TOOL_RATE: Final = Script("tool_rate")
 PAGE: Final = Script("page")
 LISTED: Final = Script("listed")
 ENTER: Final = Script("enter")
+HOOK_KEEP: Final = Script("hook_keep")
+HOOK_ARM: Final = Script("hook_arm")
+HOOK_TAKE: Final = Script("hook_take")
+HOOK_SETTLE: Final = Script("hook_settle")
