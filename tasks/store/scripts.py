@@ -28,11 +28,8 @@ SPENDING: Final = frozenset({"hold_day", "settle_day"})
 """Scripts that have `day` for a prelude."""
 
 REFUSED_WHEN_FULL: Final = frozenset(
-<<<<<<< HEAD
-    {"submit", "seed", "report", "post", "reopen", "count_calls", "lead", "warm", "session_write", "hook_keep"}
-=======
-    {"submit", "seed", "report", "post", "reopen", "count_calls", "lead", "warm", "session_write", "hold_day"}
->>>>>>> 6c2ac47afabbe1e6e101b275aecda849b245c115
+    {"submit", "seed", "report", "post", "reopen", "count_calls", "lead", "warm", "session_write"}
+    | {"hold_day", "hook_keep"}
 )
 """Scripts that Redis refuses at `maxmemory`, whole, before their first line. All others pass: what was accepted goes on
 to its end, leases are kept, and jobs can be cancelled. So memory grows by the open jobs at most."""
