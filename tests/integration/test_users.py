@@ -21,6 +21,7 @@ PLACES = {
     "<p>": "troupe",
     "{N}": "{3}",
     "<id>": JOB,
+    "<job>": JOB,
     "<queue>": "search",
     "<seconds>": "300",
     "<number>": "17",
