@@ -25,6 +25,8 @@ class End:
     entry: str
     job: JobId
     at: datetime
+    again: bool = False
+    """Whether somebody was told of it before, and did not finish with it."""
 
 
 class EndedJobs:
@@ -72,7 +74,8 @@ class EndedJobs:
                     raise
                 await self.open(partition)  # the server came back without its data
                 return []
-        return [_end(entry, fields) for entry, fields in [*cast(Rows, left[1]), *_rows(reply)] if fields]
+        told = [(row, again) for again, rows in ((True, cast(Rows, left[1])), (False, _rows(reply))) for row in rows]
+        return [_end(entry, fields, again) for (entry, fields), again in told if fields]
 
     async def done(self, partition: int, ends: list[End]) -> None:
         """Nobody is told of these again."""
@@ -89,5 +92,6 @@ def _rows(reply: "dict[str, list[Rows]] | list[tuple[str, Rows]]") -> Rows:
     return [row for _, batch in reply for row in batch]
 
 
-def _end(entry: str, fields: dict[str, str]) -> End:
-    return End(entry, JobId(fields["job"]), datetime.fromtimestamp(int(entry.partition("-")[0]) / 1000, UTC))
+def _end(entry: str, fields: dict[str, str], again: bool) -> End:
+    at = datetime.fromtimestamp(int(entry.partition("-")[0]) / 1000, UTC)
+    return End(entry, JobId(fields["job"]), at, again)
