@@ -1,11 +1,14 @@
 """A job's events as server-sent events: numbered, resumed after any number."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Annotated, Final, TypeVar
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Header, Query
-from fastapi.sse import ServerSentEvent
+from fastapi.responses import StreamingResponse
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, ServerSentEvent, format_sse_event
 
 from orchestrator.api.owned import ReadJob
 from orchestrator.handle import AsyncJobHandle
@@ -13,6 +16,11 @@ from tasks.errors import ContractError, StoreUnavailable
 
 END: Final = "end"
 """The event after a job's last one: whoever reads need not come back."""
+FIRST: Final = "job"
+"""The event before them, where they are the answer to a submit: it names the job."""
+BEAT_S: Final = 15.0
+STREAM: Final[dict[str, Any]] = {"text/event-stream": {"schema": {"type": "string"}}}
+"""In the OpenAPI document."""
 RETRY_MS: Final = 1_000
 """When readers come back after a connection was lost."""
 MAX_SEQ: Final = 2**53
@@ -51,6 +59,45 @@ async def told(job: AsyncJobHandle, since: int, closing: asyncio.Event) -> Async
         return
     if not closing.is_set():
         yield ServerSentEvent(raw_data="{}", event=END)
+
+
+def streamed(job: AsyncJobHandle, closing: asyncio.Event) -> StreamingResponse:
+    """All events of a job that was just submitted, as the answer to its submit; a first one, `job`, names it."""
+
+    async def lines() -> AsyncIterator[bytes]:
+        yield format_sse_event(data_str=json.dumps({"job_id": job.id}), event=FIRST)
+        async with aclosing(_beating(told(job, 0, closing))) as events:
+            async for event in events:
+                yield event
+
+    headers = {"Location": f"/v1/jobs/{job.id}", "X-Accel-Buffering": "no"}  # proxies are not to hold events back
+    return StreamingResponse(lines(), 202, headers, media_type=EventSourceResponse.media_type)
+
+
+async def _beating(source: AsyncIterator[ServerSentEvent]) -> AsyncGenerator[bytes]:
+    """Events as they are sent; a comment where none comes for long, so that nobody takes the connection for dead."""
+    step: asyncio.Future[ServerSentEvent] | None = None
+    try:
+        while True:
+            step = step or asyncio.ensure_future(anext(source))
+            await asyncio.wait({step}, timeout=BEAT_S)
+            if not step.done():
+                yield KEEPALIVE_COMMENT
+                continue
+            try:
+                one = step.result()
+            except StopAsyncIteration:
+                return
+            step = None
+            yield format_sse_event(
+                data_str=one.raw_data, event=one.event, id=one.id, retry=one.retry, comment=one.comment
+            )
+    finally:
+        if step is not None:
+            step.cancel()
+            await asyncio.gather(step, return_exceptions=True)
+        if hasattr(source, "aclose"):
+            await source.aclose()  # pyright: ignore[reportUnknownMemberType,reportAttributeAccessIssue]
 
 
 async def until(source: AsyncIterator[T], closing: asyncio.Event) -> AsyncIterator[T]:
