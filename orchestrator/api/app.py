@@ -38,7 +38,6 @@ def create_app(door: Door, beside: Callable[[Door], AbstractAsyncContextManager[
         redoc_url=None,
         generate_unique_id_function=_name,
         lifespan=_lifespan(door, beside),
-        max_body_size=door.settings.api_max_body_bytes,
         strict_content_type=True,
         separate_input_output_schemas=False,
     )
@@ -50,7 +49,13 @@ def create_app(door: Door, beside: Callable[[Door], AbstractAsyncContextManager[
     app.include_router(health.router, responses=problems(400, 413))
     catch_all(app)
     app.add_middleware(cast(Any, Auditing), door=door)
-    app.add_middleware(cast(Any, Bounds), max_depth=door.settings.api_max_depth)
+    settings = door.settings
+    app.add_middleware(
+        cast(Any, Bounds),
+        max_bytes=settings.api_max_body_bytes,
+        max_upload_bytes=settings.api_max_upload_bytes,
+        max_depth=settings.api_max_depth,
+    )
     app.openapi = _openapi(app)
     return app
 

@@ -3,12 +3,16 @@
 import re
 from typing import Final
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.api.problems import answer, said
+from tasks.errors import PayloadTooLarge
 
 TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 """Strings, whose brackets do not count, and brackets."""
+UPLOADS: Final = re.compile(r"/v1/(files|replays|knowledge/[^/]+/documents)")
+"""Whose bodies are long, and are written to disk as they come. All others are held in memory."""
 HEADERS: Final = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
@@ -17,6 +21,7 @@ HEADERS: Final = {
     b"cross-origin-resource-policy": b"same-origin",
 }
 """For every answer."""
+MAX_DIGITS: Final = 15
 NO_STORE: Final = (b"cache-control", b"no-store")
 
 
@@ -36,10 +41,13 @@ def depth(body: bytes, most: int) -> int:
 
 
 class Bounds:
-    """Middleware: refuses JSON that is nested too deep before anybody parses it, and adds headers."""
+    """Middleware: refuses requests that are too long, and JSON that is nested too deep before anybody parses it; adds
+    headers to answers."""
 
-    def __init__(self, app: ASGIApp, max_depth: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, max_upload_bytes: int, max_depth: int) -> None:
         self.app = app
+        self.max_bytes = max_bytes
+        self.max_upload_bytes = max_upload_bytes
         self.max_depth = max_depth
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,31 +56,49 @@ class Bounds:
             await self.app(scope, receive, send)
             return
         told = _Telling(send, scope["path"])
-        kind = dict(scope["headers"]).get(b"content-type", b"").split(b";")[0].strip().lower()
-        if kind != b"application/json" and not kind.endswith(b"+json"):
-            await self.app(scope, receive, told)
-            return
-        reader = _Reading(receive)
-        if await reader.whole() and depth(reader.body, self.max_depth) > self.max_depth:
-            problem = said(422, "invalid_request", f"the JSON is nested deeper than {self.max_depth} levels")
-            await answer(problem)(scope, receive, told)
+        headers = dict(scope["headers"])
+        kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+        is_json = kind == b"application/json" or kind.endswith(b"+json")
+        most = self.max_upload_bytes if UPLOADS.fullmatch(scope["path"]) and not is_json else self.max_bytes
+        reader = _Reading(receive, most)
+        try:
+            reader.expect(headers.get(b"content-length", b""))
+            if is_json and await reader.whole() and depth(reader.body or b"", self.max_depth) > self.max_depth:
+                problem = said(422, "invalid_request", f"the JSON is nested deeper than {self.max_depth} levels")
+                await answer(problem)(scope, receive, told)
+                return
+        except TooLong as error:
+            await answer(said(413, PayloadTooLarge.code, error.detail))(scope, receive, told)
             return
         await self.app(scope, reader, told)
 
 
-class _Reading:
-    """A request's body, read once and given again."""
+class TooLong(HTTPException):
+    """A request of more bytes than are taken. Whoever reads the body meets it."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, most: int) -> None:
+        super().__init__(413, f"the request is longer than {most:,} bytes")
+
+
+class _Reading:
+    """A request's body: counted as it comes, or read once and given again."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
         self.receive = receive
-        self.body = b""
-        self.given = False
+        self.most = most
+        self.count = 0
+        self.body: bytes | None = None
+
+    def expect(self, said: bytes) -> None:
+        """Refuse a body that is announced too long, before it is sent."""
+        if said.isdigit() and (len(said) > MAX_DIGITS or int(said) > self.most):
+            raise TooLong(self.most)
 
     async def whole(self) -> bool:
         """Read it; False when its sender has left."""
         parts: list[bytes] = []
         while True:
-            message = await self.receive()
+            message = await self._next()
             if message["type"] != "http.request":
                 return False
             parts.append(message.get("body", b""))
@@ -82,10 +108,17 @@ class _Reading:
 
     async def __call__(self) -> Message:
         """The body, then whatever comes after it."""
-        if self.given:
-            return await self.receive()
-        self.given = True
-        return {"type": "http.request", "body": self.body, "more_body": False}
+        if self.body is None:
+            return await self._next()
+        body, self.body = self.body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def _next(self) -> Message:
+        message = await self.receive()
+        self.count += len(message.get("body", b""))
+        if self.count > self.most:
+            raise TooLong(self.most)
+        return message
 
 
 class _Telling:

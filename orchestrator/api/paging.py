@@ -32,7 +32,7 @@ class Filter:
     @property
     def narrow(self) -> bool:
         """Whether it leaves out some of what is looked at."""
-        return bool(self.statuses or self.text or self.session or self.until)
+        return bool(self.statuses or self.text or self.session or self.since or self.until)
 
     def fits(self, job: JobSummary) -> bool:
         """Whether a job is asked for."""
@@ -42,6 +42,7 @@ class Filter:
             (not self.statuses or job.status in self.statuses)
             and all(word in text for word in words)
             and (self.session is None or job.session == self.session)
+            and (self.since is None or job.created_at >= self.since)
             and (self.until is None or job.created_at < self.until)
         )
 
@@ -55,30 +56,38 @@ async def page(snapshots: Snapshots, asked: Filter, limit: int, cursor: str | No
     """
     found: list[JobSummary] = []
     place, left = _read(cursor), LOOKED_AT
-    while left > 0 and len(found) < limit:
+    oldest_ms = 0 if asked.since is None else asked.since.timestamp() * 1000
+    while left > 0:
         count = min(CHUNK if asked.narrow else limit - len(found), left)
         jobs, after = await snapshots.page(tenant=asked.tenant, before=place, limit=count)
         left -= count
-        for job in jobs:
-            if asked.since is not None and job.created_at < asked.since:
-                return JobPage(jobs=tuple(found), next=None)
+        for number, job in enumerate(jobs, start=1):
             if asked.fits(job):
                 found.append(job)
-                if len(found) == limit:
-                    after = _place(job)
-                    break
+            if len(found) == limit:
+                if number < len(jobs):
+                    after = await _behind(snapshots, asked, place, job, number)
+                return JobPage(jobs=tuple(found), next=None if after is None else _write(after))
         place = after
-        if place is None:
-            break
+        if place is None or place.listed_ms < oldest_ms:
+            return JobPage(jobs=tuple(found), next=None)
     return JobPage(jobs=tuple(found), next=None if place is None else _write(place))
 
 
-def _place(job: JobSummary) -> Place:
-    return Place(round(job.created_at.timestamp() * 1000), job.job_id)
+async def _behind(snapshots: Snapshots, asked: Filter, before: Place | None, last: JobSummary, count: int) -> Place:
+    """The place behind a job in the middle of what was looked at: only the list knows where a job stands in it.
+
+    Jobs that are gone take room in a page and are not in its list: so it may take a few looks.
+    """
+    jobs, after = await snapshots.page(tenant=asked.tenant, before=before, limit=count)
+    while after is not None and last.job_id not in {job.job_id for job in jobs}:
+        before = after
+        jobs, after = await snapshots.page(tenant=asked.tenant, before=before, limit=1)
+    return after or Place(0, last.job_id)
 
 
 def _write(place: Place) -> str:
-    return base64.urlsafe_b64encode(f"{place[0]}.{place[1]}".encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(f"{place.listed_ms}.{place.job}".encode()).decode().rstrip("=")
 
 
 def _read(cursor: str | None) -> Place | None:

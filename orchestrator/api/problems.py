@@ -47,6 +47,8 @@ STATUSES: Final[dict[type[TroupeError], int]] = {
     TransientError: 503,
 }
 """Status of each error: that of the nearest class of its tree."""
+NAMES: Final = {400: "malformed_request", 413: errors.PayloadTooLarge.code}
+"""Codes of what is found before there is an error of ours; of others the status in words."""
 AGAIN: Final = timedelta(seconds=1)
 """When to come back, where the error does not say."""
 MAX_FAULTS: Final = 20
@@ -145,7 +147,7 @@ async def _of_validation(request: Request, error: Exception) -> Response:
 
 async def _of_http(request: Request, error: Exception) -> Response:
     found = cast(HTTPException, error)
-    code = HTTPStatus(found.status_code).phrase.lower().replace(" ", "_").replace("'", "")
+    code = NAMES.get(found.status_code, "") or HTTPStatus(found.status_code).phrase.lower().replace(" ", "_")
     request.state.code = code
     return answer(said(found.status_code, code, str(found.detail)), dict(found.headers or {}))
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, cast
 
 from fastapi import Header, Query
 from fastapi.responses import StreamingResponse
@@ -96,8 +96,8 @@ async def _beating(source: AsyncIterator[ServerSentEvent]) -> AsyncGenerator[byt
         if step is not None:
             step.cancel()
             await asyncio.gather(step, return_exceptions=True)
-        if hasattr(source, "aclose"):
-            await source.aclose()  # pyright: ignore[reportUnknownMemberType,reportAttributeAccessIssue]
+        if isinstance(source, AsyncGenerator):
+            await cast("AsyncGenerator[ServerSentEvent]", source).aclose()
 
 
 async def until(source: AsyncIterator[T], closing: asyncio.Event) -> AsyncIterator[T]:
@@ -115,9 +115,9 @@ async def until(source: AsyncIterator[T], closing: asyncio.Event) -> AsyncIterat
             except StopAsyncIteration:
                 return
     finally:
-        pending = [one for one in (step, closed) if one is not None and not one.done()]
-        for one in pending:
-            one.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
-        if hasattr(source, "aclose"):
-            await source.aclose()  # pyright: ignore[reportUnknownMemberType,reportAttributeAccessIssue]
+        closed.cancel()
+        if step is not None and not step.done():
+            step.cancel()
+            await asyncio.gather(step, return_exceptions=True)
+        if isinstance(source, AsyncGenerator):
+            await cast("AsyncGenerator[T]", source).aclose()

@@ -16,7 +16,7 @@ from tasks.settings import read_settings
 def api(
     host: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Address to listen on. Default: TROUPE_API_HOST, or 127.0.0.1."),
+        typer.Option(metavar="ADDRESS", help="Where to listen. Default: TROUPE_API_HOST, or 127.0.0.1."),
     ] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port; 0: any free one. Default: TROUPE_API_PORT, or 8080.")
@@ -33,7 +33,6 @@ def api(
     from orchestrator.api.serving import serve
     from orchestrator.api.settings import ApiSettings
     from orchestrator.client import AsyncTroupe
-    from workers.cli.shelves import shelves
 
     if (tls_cert is None) != (tls_key is None):
         raise BadSetting("--tls-cert and --tls-key belong together")
@@ -46,7 +45,7 @@ def api(
     end_with_parent()
 
     async def run() -> None:
-        door = Door(AsyncTroupe(settings=store), settings, home(), shelves())
+        door = Door(AsyncTroupe(settings=store), settings, home())
         await serve(door, certificate=tls_cert, key=tls_key, ready=_say)
 
     asyncio.run(run())

@@ -104,8 +104,8 @@ class JobStore:
             first: The planning step; None when the job brings its plan.
             turn: What its session is told; given when the job has one. It is written together with the job.
             reused: What it takes over from another job, whose partition is its own; copied at the same moment.
-            open_jobs: How many jobs its tenant may have open, in place of what the settings say. 0: any number. -1: none
-                is begun, only one that was taken in before under the same key is found.
+            open_jobs: How many jobs its tenant may have open, in place of what the settings say. 0: any number. -1:
+                none is begun, only one that was taken in before under the same key is found.
 
         Returns:
             The job's id: an earlier one's when the idempotency key was used for the same request before, and that job

@@ -61,7 +61,7 @@ def test_a_second_time_nothing_is_read_or_written(home: Path, docs: Path, monkey
     def refuse(*_: object) -> None:
         raise AssertionError("a known file was read")
 
-    monkeypatch.setattr("workers.knowledge.ingest.extract", refuse)
+    monkeypatch.setattr("workers.knowledge.reading.Reader.read", refuse)
     monkeypatch.setattr("workers.knowledge.manifest.save", refuse)
     report = add(home, docs)
     assert (names(report.unchanged), report.added, report.passages) == (["a.md", "b.txt"], [], 2)
@@ -180,6 +180,7 @@ def test_pages_that_could_not_be_read_are_named_beside_the_file(
         return text
 
     monkeypatch.setattr(PageObject, "extract_text", fail_on_bad)
+    monkeypatch.setattr("workers.knowledge.reading.APART", frozenset[str]())  # a child would not know of it
     (docs / "p.pdf").write_bytes(pdf([["good"], ["bad"]]))
     report = add(home, docs)
     assert "p.pdf" in names(report.added)

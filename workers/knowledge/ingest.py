@@ -12,7 +12,8 @@ from tasks.errors import BadDocument
 from tasks.models import Source
 from workers.knowledge.manifest import FileEntry
 from workers.knowledge.passages import passages
-from workers.knowledge.readers import Unusable, extract
+from workers.knowledge.readers import Unusable
+from workers.knowledge.reading import Reader
 from workers.knowledge.settings import KnowledgeSettings
 from workers.knowledge.walk import Found, walk
 from workers.knowledge.writer import KnowledgeWriter, writing
@@ -80,8 +81,9 @@ def ingest(
     """
     found = walk(paths)
     report = Report(name, skipped=found.skipped)
-    with writing(name, settings.home, wait=timedelta(seconds=settings.knowledge_wait_s)) as writer:
-        _Ingestion(writer, report, settings.max_document_bytes).run(found, on_progress)
+    wait = timedelta(seconds=settings.knowledge_wait_s)
+    with writing(name, settings.home, wait=wait) as writer, Reader(settings) as reader:
+        _Ingestion(writer, report, settings.max_document_bytes, reader).run(found, on_progress)
         if not report.usable and not report.removed:
             raise BadDocument(_nothing_usable(paths, report.skipped))
         writer.commit()
@@ -95,6 +97,7 @@ class _Ingestion:
     writer: KnowledgeWriter
     report: Report
     max_bytes: int
+    reader: Reader
     uncommitted: int = 0
 
     def run(self, found: Found, on_progress: OnProgress) -> None:
@@ -152,7 +155,7 @@ class _Ingestion:
             raise Unusable(f"cannot be read: {exc.strerror}") from exc
 
     def _read(self, path: Path, data: bytes, digest: str) -> tuple[FileEntry, list[Source]]:
-        found = extract(path, data)
+        found = self.reader.read(path, data)
         self.report.skipped.extend((str(path), fault) for fault in found.faults)
         sources = list(passages(found, str(path), digest, self.report.knowledge))
         if not sources:

@@ -1,6 +1,7 @@
 """Where knowledge bases stand on disk, which exist, and who may write one.
 
-`<home>/knowledge/<name>/` holds `manifest.json` and `index/`. A base exists as soon as its manifest does.
+`<home>/knowledge/<name>/` holds `manifest.json` and `index/`. A base exists as soon as its manifest does. Files
+that were sent to it are kept in `<home>/uploads/<name>/`, and go with it.
 """
 
 import fcntl
@@ -34,6 +35,15 @@ def folder(name: str, home: Path) -> Path:
             f"{name!r} cannot name a knowledge base: lower-case letters, digits, - and _, at most 48, a letter first"
         )
     return home / "knowledge" / name
+
+
+def uploads(name: str, home: Path) -> Path:
+    """Where the files stand that were sent to a knowledge base.
+
+    Raises:
+        ContractError: not a name.
+    """
+    return home / "uploads" / folder(name, home).name
 
 
 def names(home: Path) -> list[str]:
@@ -79,6 +89,7 @@ def remove(name: str, home: Path, *, wait: timedelta = DEFAULT_WAIT) -> None:
     with locked(name, home, wait=wait):
         (place / MANIFEST).unlink(missing_ok=True)  # first, so that a removal that is cut short leaves no half base
         shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(uploads(name, home), ignore_errors=True)
 
 
 @contextmanager

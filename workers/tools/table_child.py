@@ -5,15 +5,14 @@ Why a process of its own: DuckDB's memory limit does not count what single funct
 parent ends the process.
 """
 
-import contextlib
 import json
 import os
-import resource
 import select
 import sys
 from collections.abc import Callable
 from typing import Final, TextIO, cast
 
+from workers.confined import confine
 from workers.tools.table_sql import TableError
 
 HEADROOM_MB: Final = 1024
@@ -25,20 +24,10 @@ Request = dict[str, object]
 def main() -> None:
     """Serve requests from stdin until it closes, or nothing came for the idle time."""
     settings = cast("Request", json.loads(sys.argv[-1]))
-    confine(int(str(settings["memory_mb"])))
+    confine(int(str(settings["memory_mb"])) + HEADROOM_MB)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # Whatever a library prints must not stand among the answers.
     serve(sys.stdin, answers, settings, _wait_for_input)
-
-
-def confine(memory_mb: int) -> None:
-    """Have the operating system bound this process: memory, core dumps, the size of any file it writes."""
-    memory = (memory_mb + HEADROOM_MB) << 20
-    for what, limit in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)):
-        with contextlib.suppress(ValueError, OSError):  # macOS knows no limit of address space.
-            resource.setrlimit(what, (limit, limit))
-    with contextlib.suppress(OSError):
-        os.nice(5)
 
 
 def serve(requests: TextIO, answers: TextIO, settings: Request, wait: Callable[[TextIO, float], bool]) -> None:

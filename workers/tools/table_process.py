@@ -3,8 +3,6 @@
 import json
 import os
 import selectors
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Generator
@@ -13,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from tasks.models import TableRef
+from workers import confined
 from workers.tools.base import ToolError
 from workers.tools.table_settings import TableSettings
 
@@ -20,12 +19,6 @@ GRACE_S: Final = 1.0
 """How long after its own time limit a child may take to say so."""
 START_S: Final = 10.0
 """How long a child may take to start, on a busy machine."""
-_BOOT: Final = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from workers.tools.table_child import main; main()"
-)
-_KEPT: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
-"""All that a child gets of the environment: no keys, no passwords."""
-
 Key = tuple[str, tuple[TableRef, ...]]
 Json = dict[str, object]
 
@@ -36,16 +29,7 @@ class TableProcess:
     def __init__(self, files: tuple[TableRef, ...], settings: TableSettings) -> None:
         self._settings = settings
         handed = {**settings.limits(), "idle_s": settings.table_idle_s, "files": {ref.name: ref.path for ref in files}}
-        command = [sys.executable, "-I", "-c", _BOOT, json.dumps(sys.path), json.dumps(handed)]
-        self._child = subprocess.Popen(  # noqa: S603 (our own code, no shell)
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={name: os.environ[name] for name in _KEPT if name in os.environ},
-            cwd="/",
-            start_new_session=True,  # Ctrl-C in a terminal goes to the worker, which ends its children itself.
-        )
+        self._child = confined.start("workers.tools.table_child", handed)
         self._load_s = START_S + settings.table_load_s
 
     @property
@@ -78,14 +62,7 @@ class TableProcess:
 
     def close(self) -> None:
         """End the child, whatever it does."""
-        self._child.kill()
-        self._child.wait()
-        for pipe in (self._child.stdin, self._child.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except BrokenPipeError:  # Unsent bytes of a request that nobody reads.
-                    continue
+        confined.end(self._child)
 
     def _line(self, deadline: float) -> bytes:
         """The next line of the answer; empty when the child has ended."""

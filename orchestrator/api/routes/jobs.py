@@ -218,7 +218,7 @@ async def board(job: ReadJob, since: Annotated[int, Query(ge=0, le=2**53)] = 0) 
 async def recording(job: ReadJob) -> PlainTextResponse:
     """All that models and tools said in a job that has ended, as JSON lines, to be replayed."""
     found = await job.record()
-    text = await asyncio.to_thread(lambda: "".join(f"{line.model_dump_json()}\n" for line in found.lines()))
+    text = await asyncio.to_thread(lambda: "".join(f"{line.model_dump_json()}\n" for line in found.lines))
     return PlainTextResponse(text, media_type="application/jsonl")
 
 

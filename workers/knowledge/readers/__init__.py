@@ -42,6 +42,8 @@ def extract(path: PurePath, data: bytes) -> Extract:
         found = _read(kind, data, path.name)
     except Unusable:
         raise
+    except MemoryError as exc:
+        raise Unusable("it needs too much memory to be read (TROUPE_DOCUMENT_MEMORY_MB)") from exc
     except Exception as exc:  # parsers of foreign formats raise whatever a malformed file makes them meet
         raise Unusable(f"cannot be read: {type(exc).__name__}: {str(exc)[:200]}") from exc
     if not found.blocks:

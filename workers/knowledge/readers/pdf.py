@@ -2,11 +2,16 @@
 
 import logging
 from io import BytesIO
+from typing import Final
 
 from pypdf import PdfReader
 from pypdf.errors import DependencyError
 
 from workers.knowledge.readers.base import Collector, Extract, Unusable, shorten
+
+MAX_PAGES: Final = 10_000
+MAX_TEXT_CHARS: Final = 20_000_000
+"""Pages may share their content: a small file can hold a text without end."""
 
 # pypdf describes every flaw of a file on stderr, over the progress bar; what matters is in `Extract.faults`
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
@@ -16,19 +21,23 @@ def read_pdf(data: bytes, name: str) -> Extract:
     """Blocks of a PDF file, numbered by page.
 
     Raises:
-        Unusable: encrypted, or without any text.
+        Unusable: encrypted, without any text, or endless.
     """
     reader = PdfReader(BytesIO(data))
     if reader.is_encrypted:
         _unlock(reader)
     found = Collector()
     faults: list[str] = []
+    room = MAX_TEXT_CHARS
     for number, page in enumerate(reader.pages, start=1):
         try:
             text = page.extract_text()
         except Exception as exc:  # noqa: BLE001 - malformed pages raise anything; the other pages are still good
             faults.append(f"page {number} could not be read: {type(exc).__name__}: {exc}")
             continue
+        room -= len(text)
+        if number > MAX_PAGES or room < 0:
+            raise Unusable(f"more than {MAX_PAGES:,} pages, or {MAX_TEXT_CHARS:,} characters")
         _add_page(found, text, number)
     blocks = found.finish()
     if not blocks:

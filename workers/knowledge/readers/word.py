@@ -14,8 +14,9 @@ from workers.knowledge.readers.base import Collector, Extract, Unusable, shorten
 _OLE: Final = b"\xd0\xcf\x11\xe0"
 """First bytes of what Word writes for a document with a password, and of files older than .docx."""
 _HEADING: Final = re.compile(r"Heading ([1-9])")
-_MAX_UNPACKED_BYTES: Final = 500_000_000
+_MAX_UNPACKED_BYTES: Final = 200_000_000
 """A small archive can unpack to more than the machine's memory."""
+_MAX_ENTRIES: Final = 5_000
 
 
 def read_word(data: bytes, name: str) -> Extract:
@@ -41,11 +42,14 @@ def _check(data: bytes) -> None:
         raise Unusable("encrypted, or a Word file older than .docx")
     try:
         with ZipFile(BytesIO(data)) as archive:
+            entries = len(archive.infolist())
             unpacked = sum(entry.file_size for entry in archive.infolist())
     except BadZipFile as exc:
         raise Unusable("not a Word file") from exc
     if unpacked > _MAX_UNPACKED_BYTES:
         raise Unusable(f"unpacks to {unpacked:,} bytes")
+    if entries > _MAX_ENTRIES:
+        raise Unusable(f"an archive of {entries:,} files")
 
 
 def _add_paragraph(found: Collector, paragraph: Paragraph) -> None:
