@@ -30,7 +30,7 @@ def api(
     Without an API key (troupe keys create) only this machine may come in.
     """
     from orchestrator.api.door import Door
-    from orchestrator.api.serving import serve
+    from orchestrator.api.serving import loop_factory, serve
     from orchestrator.api.settings import ApiSettings
     from orchestrator.client import AsyncTroupe
 
@@ -48,7 +48,8 @@ def api(
         door = Door(AsyncTroupe(settings=store), settings, home())
         await serve(door, certificate=tls_cert, key=tls_key, ready=_say)
 
-    asyncio.run(run())
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(run())
 
 
 def _say(url: str) -> None:
