@@ -126,9 +126,7 @@ class DiskShelves:
 
 def _stats(base: KnowledgeBase) -> BaseStats:
     found = base.stats()
-    return BaseStats(
-        name=found.name, documents=found.documents, passages=found.passages, kinds=dict(found.kinds)
-    )
+    return BaseStats(name=found.name, documents=found.documents, passages=found.passages, kinds=dict(found.kinds))
 
 
 def _hit(hit: Hit, place: Path) -> PassageHit:

@@ -49,9 +49,7 @@ async def login(request: Request, response: Response, door: TheDoor, body: Login
 async def logout(request: Request, response: Response) -> None:
     """Have a browser forget its key. The key stays valid."""
     check_same_origin(request.headers, request.method)
-    response.delete_cookie(
-        COOKIE, path="/", secure=request.url.scheme == "https", httponly=True, samesite="strict"
-    )
+    response.delete_cookie(COOKIE, path="/", secure=request.url.scheme == "https", httponly=True, samesite="strict")
 
 
 def _seconds(key: ApiKey) -> int:

@@ -44,9 +44,7 @@ class AnswerBody(Said):
 
 
 @router.get("/asked", name="asked")
-async def list_asked(
-    door: TheDoor, visitor: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 100
-) -> list[Asked]:
+async def list_asked(door: TheDoor, visitor: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[Asked]:
     """What waits for people, the oldest first."""
     return await door.troupe.people.list(limit, seen_by(door, visitor))
 

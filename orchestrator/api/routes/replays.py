@@ -29,9 +29,7 @@ BODY: Final[dict[str, Any]] = {
 """In the OpenAPI document."""
 
 
-@router.post(
-    "", status_code=202, response_model=JobResult, openapi_extra=BODY, responses={**ACCEPTED, **problems(409)}
-)
+@router.post("", status_code=202, response_model=JobResult, openapi_extra=BODY, responses={**ACCEPTED, **problems(409)})
 async def replay(
     request: Request,
     response: Response,

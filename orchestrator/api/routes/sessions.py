@@ -1,6 +1,7 @@
 """Sessions: conversations that outlive their jobs."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -76,7 +77,7 @@ async def list_sessions(
     door: TheDoor, visitor: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 20
 ) -> list[SessionSummary]:
     """The sessions that were used last, newest first."""
-    own = None if visitor.operator else (lambda name: is_session_of(name, visitor.own))
+    own = None if visitor.operator else partial(is_session_of, tenant=visitor.own)
     return await door.troupe.states.list(limit, own)
 
 
