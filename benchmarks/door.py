@@ -127,7 +127,7 @@ async def _submit(url: str, rate: float, seconds: float) -> tuple[list[float], l
             due = begun + number / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             answer = await client.post("/v1/jobs", json=body, headers={"Idempotency-Key": f"{begun}-{number}"})
-            if answer.status_code == 202:
+            if answer.status_code in {200, 202}:  # 200: it has ended already
                 took.append(time.perf_counter() - due)
                 jobs.append(str(answer.json()["job_id"]))
             else:
