@@ -5,25 +5,19 @@ from hashlib import sha1
 from importlib import resources
 from typing import Final, cast
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError
 
 READING: Final = frozenset(
     {"read", "read_step", "recall", "awaited", "survey", "calls_window", "session_read", "totals", "queues"}
-    | {"enter", "page", "listed", "spent_day"}
+    | {"alive", "enter", "page", "listed", "spent_day"}
 )
-"""Scripts that write nothing."""
-ALONE: Final = READING | {
-    "announce",
-    "alive",
-    "lead",
-    "tidy",
-    "warm",
-    "count_calls",
-    "limit_trip",
-    "tool_rate",
-    "due_holds",
-}
+"""Scripts that write nothing. They are sent as such, so that who may only read their keys can run them."""
+ALONE: Final = (
+    READING
+    | {"announce", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate", "due_holds"}
+    | {"hook_keep", "hook_arm", "hook_take", "hook_settle"}
+)
 """Scripts that stand without the prelude of the job scripts."""
 
 BEFORE: Final = ("prelude", "figures", "admission", "accounts", "waits", "board", "sessions", "steps")
@@ -34,7 +28,8 @@ SPENDING: Final = frozenset({"hold_day", "settle_day"})
 """Scripts that have `day` for a prelude."""
 
 REFUSED_WHEN_FULL: Final = frozenset(
-    {"submit", "seed", "report", "post", "reopen", "count_calls", "lead", "warm", "session_write", "hold_day"}
+    {"submit", "seed", "report", "post", "reopen", "count_calls", "lead", "warm", "session_write"}
+    | {"hold_day", "hook_keep"}
 )
 """Scripts that Redis refuses at `maxmemory`, whole, before their first line. All others pass: what was accepted goes on
 to its end, leases are kept, and jobs can be cancelled. So memory grows by the open jobs at most."""
@@ -59,10 +54,13 @@ class Script:
 
     async def run(self, redis: Redis, keys: Sequence[str], args: Sequence[Arg]) -> Reply:
         """Run it in one round trip; two after a server lost its scripts."""
+        # The cluster's client would ask the server before each call which keys a read-only script has.
+        reads = self.name in READING and not isinstance(redis, RedisCluster)
+        by_digest, whole = (redis.evalsha_ro, redis.eval_ro) if reads else (redis.evalsha, redis.eval)
         try:
-            return cast(Reply, await redis.evalsha(self.digest, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
+            return cast(Reply, await by_digest(self.digest, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
         except NoScriptError:
-            return cast(Reply, await redis.eval(self.text, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
+            return cast(Reply, await whole(self.text, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def _before(name: str) -> tuple[str, ...]:
@@ -130,3 +128,7 @@ SPENT_DAY: Final = Script("spent_day")
 PAGE: Final = Script("page")
 LISTED: Final = Script("listed")
 ENTER: Final = Script("enter")
+HOOK_KEEP: Final = Script("hook_keep")
+HOOK_ARM: Final = Script("hook_arm")
+HOOK_TAKE: Final = Script("hook_take")
+HOOK_SETTLE: Final = Script("hook_settle")
