@@ -3,7 +3,7 @@
 from tasks.ids import JobId
 from tests.api.conftest import Api, Behind, refused
 
-PLAN = {"steps": [{"id": "one", "description": "Do one.", "agent": "failing"}]}
+PLAN = {"steps": [{"id": "one", "description": "Do one.", "agent": "failing", "retry": {"max_attempts": 1}}]}
 
 
 async def failed(api: Api, behind: Behind, who: str = "acme") -> JobId:

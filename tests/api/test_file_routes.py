@@ -7,6 +7,10 @@ from tests.api.conftest import Api, refused
 CSV = b"year,amount\n2024,5\n2025,7\n"
 
 
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 async def test_files_are_uploaded_listed_and_deleted(api: Api, tmp_path: Path) -> None:
     sent = [("files", ("sales.csv", CSV)), ("files", ("costs.csv", CSV))]
     reply = await api.call("POST", "/v1/files", files=sent)
@@ -35,8 +39,7 @@ async def test_names_lead_nowhere(api: Api, tmp_path: Path) -> None:
     for name in ("../../../up.csv", "/etc/up.csv", "..\\up.csv", "a/b/up.csv"):
         (one,) = (await api.call("POST", "/v1/files", files={"f": (name, CSV)})).json()
         assert one["name"] == "up.csv"
-    found = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert {path.parents[2] for path in found} == {tmp_path / "tenants" / "acme"}
+    assert {path.parents[2] for path in files_below(tmp_path)} == {tmp_path / "tenants" / "acme"}
 
 
 async def test_what_is_no_data_file_is_refused_and_not_kept(api: Api) -> None:
@@ -50,7 +53,13 @@ async def test_what_is_no_data_file_is_refused_and_not_kept(api: Api) -> None:
 async def test_requests_that_bring_no_files_are_refused(api: Api) -> None:
     refused(await api.post("/v1/files", {"files": []}), 415, "unsupported_media_type")
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
-    for body in (b"", b"--x--\r\n", b"--x\r\n", b"nothing", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb'):
+    for body in (
+        b"",
+        b"--x--\r\n",
+        b"--x\r\n",
+        b"nothing",
+        b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb',
+    ):
         reply = await api.call("POST", "/v1/files", content=body, headers=kind)
         refused(reply, 422, "contract")
     refused(await api.call("POST", "/v1/files", data={"a": "b"}, files={"f": ("a.csv", CSV)}), 422, "contract")

@@ -107,7 +107,9 @@ async def test_task_state_is_set_name_by_name_and_a_session_forgotten(api: Api) 
 
 async def test_reading_keys_say_nothing(api: Api) -> None:
     refused(await api.post("/v1/sessions/talk/messages", said("Hi."), "acme:read"), 403, "not_allowed")
-    refused(await api.post("/v1/sessions/talk/append", {"role": "user", "content": ""}, "acme:read"), 403, "not_allowed")
+    refused(
+        await api.post("/v1/sessions/talk/append", {"role": "user", "content": ""}, "acme:read"), 403, "not_allowed"
+    )
 
 
 async def test_an_operator_talks_for_the_tenant_whose_session_it_is(api: Api) -> None:
