@@ -7,9 +7,10 @@ from typing import Any, Final, cast
 
 from fastapi import APIRouter, FastAPI
 
-from orchestrator.api.auditing import Auditing, operation
+from orchestrator.api.auditing import Auditing
 from orchestrator.api.bounds import Bounds
 from orchestrator.api.door import Door
+from orchestrator.api.naming import operation
 from orchestrator.api.problems import EVERYWHERE, Problem, catch_all, problems
 from orchestrator.api.routes import (
     changes,

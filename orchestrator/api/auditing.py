@@ -7,6 +7,7 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.api.door import Door
+from orchestrator.api.naming import operation
 from orchestrator.api.visitors import SAFE, Visitor
 from tasks.access import Audited
 from tasks.errors import TroupeError
@@ -18,11 +19,6 @@ REFUSED: Final = 403
 FAILED: Final = 400
 PLACES: Final = ("job", "session", "key", "name", "file", "step")
 """Parts of paths that say what something was done to."""
-
-
-def operation(route: APIRoute) -> str:
-    """`jobs.submit`: the operation's id, and what the audit log calls it."""
-    return f"{route.tags[0] if route.tags else 'api'}.{route.name}"
 
 
 class Auditing:
@@ -66,11 +62,8 @@ class Auditing:
 
 
 def _action(scope: Scope) -> str:
-    """As the OpenAPI document calls it; a route itself does not know that name."""
-    route = scope.get("route")
-    if not isinstance(route, APIRoute):
-        return str(scope["path"])[:100]
-    return operation(route)
+    route: object = scope.get("route")
+    return operation(route) if isinstance(route, APIRoute) else str(scope["path"])[:100]
 
 
 def _object(scope: Scope) -> str:

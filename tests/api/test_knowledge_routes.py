@@ -8,6 +8,10 @@ GUIDE = b"# Refunds\n\nA refund is paid within fourteen days.\n"
 OTHER = b"# Holidays\n\nThe office closes in August.\n"
 
 
+def documents_below(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*.md")]
+
+
 async def add(api: Api, who: str = "acme", **files: bytes) -> None:
     sent = [("files", (f"{name}.md", content)) for name, content in files.items()]
     reply = await api.call("POST", "/v1/knowledge/handbook/documents", who, files=sent)
@@ -55,10 +59,10 @@ async def test_a_document_and_a_base_are_removed_with_what_was_uploaded(api: Api
     assert (await api.call("DELETE", gone)).status_code == 204
     refused(await api.call("DELETE", gone), 404, "unknown_file")
     assert (await api.get("/v1/knowledge/handbook/search?q=refund")).json() == []
-    assert [path.name for path in tmp_path.rglob("*.md")] == ["other.md"]
+    assert documents_below(tmp_path) == ["other.md"]
     assert (await api.call("DELETE", "/v1/knowledge/handbook")).status_code == 204
     refused(await api.call("DELETE", "/v1/knowledge/handbook"), 404, "unknown_knowledge")
-    assert list(tmp_path.rglob("*.md")) == []
+    assert documents_below(tmp_path) == []
 
 
 async def test_names_that_are_none_are_of_nothing(api: Api) -> None:
