@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import graphs, limiter, sides, single, stage, table
+from benchmarks import door, graphs, limiter, sides, single, stage, table
 from orchestrator.local.redis_server import RedisServer
 
 SIDES: Final = tuple(shape.case for shape in sides.SHAPES)
@@ -19,6 +19,7 @@ SINGLE: Final = {
     "commands": single.run_commands,
     "fairness": single.run_fairness,
     "limiter": limiter.run_limiter,
+    "door": door.run_door,
 }
 Line = dict[str, Any]
 Run = Callable[[RedisServer, Path], Iterator[Line]]

@@ -51,6 +51,7 @@ from tasks.store import (
     Turn,
 )
 from tasks.store.figures import FigureStore
+from tasks.store.shared_events import SharedEvents
 from tasks.store.waits import WaitStore
 from tasks.telemetry.propagation import current_traceparent
 from tasks.tool_figures import ToolReport
@@ -300,8 +301,15 @@ class AsyncTroupe:
         """Where living processes serve their figures for Prometheus."""
         return await self._fleet.metrics()
 
+    def share_events(self) -> None:
+        """Read the events of each job once, however many follow it in this process."""
+        if not isinstance(self._events, SharedEvents):
+            self._events = SharedEvents(self._store)
+
     async def close(self) -> None:
         """Give the connections back."""
+        if isinstance(self._events, SharedEvents):
+            await self._events.close()
         await self._endings.close()
         await self._store.close()
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -67,7 +68,8 @@ async def admission(door: Door, visitor: Visitor, tenant: str | None = None) -> 
         NotAllowed: it names another, and is no operator.
     """
     if tenant is None or tenant == visitor.tenant:
-        own = visitor.limits if not visitor.operator else await door.access.limits(visitor.own)
+        known = visitor.keyless or not visitor.operator
+        own = visitor.limits if known else await door.access.limits(visitor.own)
         return Admission(door, visitor.own, own)
     if not visitor.operator:
         raise NotAllowed(f"this key acts for tenant {visitor.tenant!r} only")
@@ -97,7 +99,7 @@ async def accept(
     data = await _data(door, visitor, admitted.tenant, body)
     named = _own_key(admitted.tenant, key)
     partition = door.troupe.partition(named) if session is None else session_partition(session)
-    spec = await asyncio.to_thread(
+    make = partial(
         job_spec,
         new_job_id(partition),
         task,
@@ -117,6 +119,7 @@ async def accept(
         review=body.review,
         session=session,
     )
+    spec = await asyncio.to_thread(make) if data else make()  # the heads of data files are read
     turn = None if session is None else Turn.of(spec.task, policy)
     return await _submit(admitted, spec, turn, body.webhook)
 

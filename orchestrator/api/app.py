@@ -68,6 +68,7 @@ def _name(route: APIRoute) -> str:
 def _lifespan(door: Door, beside: Callable[[Door], AbstractAsyncContextManager[None]] | None) -> Lifespan:
     @asynccontextmanager
     async def run(_: FastAPI) -> AsyncGenerator[None]:
+        door.troupe.share_events()
         try:
             if beside is None:
                 yield

@@ -56,8 +56,8 @@ class Door:
         return Snapshots(self.store)
 
 
-def door_of(request: Request) -> Door:
-    """The API that a request came to."""
+async def door_of(request: Request) -> Door:
+    """The API that a request came to. Async, or each request would wait for a thread."""
     return cast(Door, request.app.state.door)
 
 

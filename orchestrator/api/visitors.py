@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -81,7 +81,7 @@ async def visitor_of(
     entry = await door.access.enter(text)
     if entry.key is None:
         check_local(request.client.host if request.client else "", request.headers, request.method)
-        found = KEYLESS
+        found = replace(KEYLESS, limits=entry.limits)
     else:
         if header is None:
             check_same_origin(request.headers, request.method)

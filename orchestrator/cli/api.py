@@ -30,9 +30,10 @@ def api(
     Without an API key (troupe keys create) only this machine may come in.
     """
     from orchestrator.api.door import Door
-    from orchestrator.api.serving import serve
+    from orchestrator.api.serving import loop_factory, serve
     from orchestrator.api.settings import ApiSettings
     from orchestrator.client import AsyncTroupe
+    from orchestrator.web import mount
 
     if (tls_cert is None) != (tls_key is None):
         raise BadSetting("--tls-cert and --tls-key belong together")
@@ -46,9 +47,10 @@ def api(
 
     async def run() -> None:
         door = Door(AsyncTroupe(settings=store), settings, home())
-        await serve(door, certificate=tls_cert, key=tls_key, ready=_say)
+        await serve(door, certificate=tls_cert, key=tls_key, ready=_say, mount=mount if page else lambda _: None)
 
-    asyncio.run(run())
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(run())
 
 
 def _say(url: str) -> None:

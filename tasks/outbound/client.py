@@ -75,7 +75,7 @@ class GuardedClient:
                     location = _header(answer, "location")
                     if answer.status not in REDIRECTS or not location:
                         return await self._read(at, answer, types)
-                at = self._followed(at, location)
+                at = self.followed(at, location)
         raise ReplyRefused("too_many_redirects", f"more than {self.settings.outbound_redirects} redirects")
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, within_s: float) -> int:
@@ -94,7 +94,12 @@ class GuardedClient:
                     break
             return answer.status
 
-    def _followed(self, at: Target, location: str) -> Target:
+    def followed(self, at: Target, location: str) -> Target:
+        """Where a redirect leads.
+
+        Raises:
+            AddressRefused: it may not be called, or gives up the secrecy that there was.
+        """
         there = target(location, self.allowed, base=at.full)
         if at.scheme == "https" and there.scheme != "https":
             raise AddressRefused("a redirect from https to http is not followed")

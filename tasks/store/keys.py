@@ -40,6 +40,9 @@
 | `<p>:{fleet}:keys` | hash: id of an API key → its record, with a hash of its secret | access.py | permanent; bounded |
 | `<p>:{fleet}:tenants` | hash: tenant → its limits | access.py | permanent; those that operators name |
 | `<p>:{fleet}:requests:<tenant>` | list of beginnings, Unix ms | tool_rate | a minute |
+| `<p>:{fleet}:spent:<tenant>:<day>` | hash: lua/day.lua | hold_day, settle_day | as long as a job may be kept |
+| `<p>:{fleet}:holds` | sorted set: `tenant:job` → looked at, Unix ms | hold_day, due_holds | the same |
+| `<p>:{fleet}:audit` | stream of what was done at the doors | audit.py | permanent; trimmed |
 | `<p>:{fleet}:calls:<seconds>:<number>` | hash: tool calls in a window of time | count_calls | 70 min, 26 h, 7.5 d |
 | `<p>:{fleet}:calls:of:<counter>` | string: number of a process's last batch of counts | count_calls | 10 min |
 | `<p>:{prefixes}:<digest>:warm` | string: is in the provider's cache | warm | as long as it is there |
@@ -101,6 +104,7 @@ PERMANENT: Final = (
     "metrics:until",
     "{fleet}:keys",
     "{fleet}:tenants",
+    "{fleet}:audit",
 )
 """Ends of the keys that need no TTL: each is emptied by the moves themselves."""
 
@@ -195,6 +199,18 @@ class Keys:
     def requests(self, tenant: str) -> str:
         """When requests of a tenant came."""
         return f"{self.prefix}:{{fleet}}:requests:{tenant}"
+
+    def days(self, tenant: str) -> str:
+        """What the keys of a tenant's days begin with."""
+        return f"{self.prefix}:{{fleet}}:spent:{tenant}"
+
+    def holds(self) -> str:
+        """What is held from tenants' days."""
+        return f"{self.prefix}:{{fleet}}:holds"
+
+    def audit(self) -> str:
+        """What was done at the doors."""
+        return f"{self.prefix}:{{fleet}}:audit"
 
     def calls(self) -> str:
         """What the keys of counted tool calls begin with."""

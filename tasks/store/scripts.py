@@ -9,32 +9,32 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 READING: Final = frozenset(
-    {
-        "read",
-        "read_step",
-        "recall",
-        "awaited",
-        "survey",
-        "calls_window",
-        "session_read",
-        "totals",
-        "queues",
-        "enter",
-        "page",
-        "listed",
-    }
+    {"read", "read_step", "recall", "awaited", "survey", "calls_window", "session_read", "totals", "queues"}
+    | {"enter", "page", "listed", "spent_day"}
 )
 """Scripts that write nothing."""
-ALONE: Final = READING | {"announce", "alive", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate"}
+ALONE: Final = READING | {
+    "announce",
+    "alive",
+    "lead",
+    "tidy",
+    "warm",
+    "count_calls",
+    "limit_trip",
+    "tool_rate",
+    "due_holds",
+}
 """Scripts that stand without the prelude of the job scripts."""
 
 BEFORE: Final = ("prelude", "figures", "admission", "accounts", "waits", "board", "sessions", "steps")
 """What stands before the text of every other script."""
 LIMITING: Final = frozenset({"limit_book", "limit_correct"})
 """Scripts that have a prelude of their own, `limit_bucket`, instead."""
+SPENDING: Final = frozenset({"hold_day", "settle_day"})
+"""Scripts that have `day` for a prelude."""
 
 REFUSED_WHEN_FULL: Final = frozenset(
-    {"submit", "seed", "report", "post", "reopen", "count_calls", "lead", "warm", "session_write"}
+    {"submit", "seed", "report", "post", "reopen", "count_calls", "lead", "warm", "session_write", "hold_day"}
 )
 """Scripts that Redis refuses at `maxmemory`, whole, before their first line. All others pass: what was accepted goes on
 to its end, leases are kept, and jobs can be cancelled. So memory grows by the open jobs at most."""
@@ -49,8 +49,7 @@ class Script:
     def __init__(self, name: str) -> None:
         folder = resources.files("tasks.store") / "lua"
         text = (folder / f"{name}.lua").read_text()
-        before = () if name in ALONE else ("limit_bucket",) if name in LIMITING else BEFORE
-        text = "".join((folder / f"{part}.lua").read_text() for part in before) + text
+        text = "".join((folder / f"{part}.lua").read_text() for part in _before(name)) + text
         # Redis reads the first line (since 7.0). With it, a script runs to its end or not at all.
         flags = " flags=no-writes" if name in READING else "" if name in REFUSED_WHEN_FULL else " flags=allow-oom"
         text = f"#!lua{flags}\n{text}"
@@ -64,6 +63,14 @@ class Script:
             return cast(Reply, await redis.evalsha(self.digest, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
         except NoScriptError:
             return cast(Reply, await redis.eval(self.text, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
+
+
+def _before(name: str) -> tuple[str, ...]:
+    if name in ALONE:
+        return ()
+    if name in LIMITING:
+        return ("limit_bucket",)
+    return ("day",) if name in SPENDING else BEFORE
 
 
 SUBMIT: Final = Script("submit")
@@ -116,6 +123,10 @@ LIMIT_BOOK: Final = Script("limit_book")
 LIMIT_CORRECT: Final = Script("limit_correct")
 LIMIT_TRIP: Final = Script("limit_trip")
 TOOL_RATE: Final = Script("tool_rate")
+HOLD_DAY: Final = Script("hold_day")
+SETTLE_DAY: Final = Script("settle_day")
+DUE_HOLDS: Final = Script("due_holds")
+SPENT_DAY: Final = Script("spent_day")
 PAGE: Final = Script("page")
 LISTED: Final = Script("listed")
 ENTER: Final = Script("enter")

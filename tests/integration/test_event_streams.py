@@ -16,9 +16,11 @@ from tests.support.moves import Moves
 from tests.support.waiting import wait_until
 
 
-@pytest.fixture
-async def troupe(moves: Moves) -> AsyncIterator[AsyncTroupe]:
+@pytest.fixture(params=["each for itself", "shared"])
+async def troupe(moves: Moves, request: pytest.FixtureRequest) -> AsyncIterator[AsyncTroupe]:
     async with AsyncTroupe(settings=moves.store.settings) as troupe:
+        if request.param == "shared":
+            troupe.share_events()
         yield troupe
 
 

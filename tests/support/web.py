@@ -39,6 +39,7 @@ class Web:
     pages: dict[str, Answer | bytes] = field(default_factory=dict[str, "Answer | bytes"])
     asked: list[Asked] = field(default_factory=list[Asked])
     connections: int = 0
+    serving: set["asyncio.Task[None]"] = field(default_factory=set["asyncio.Task[None]"])
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
         """An address of it."""
@@ -47,6 +48,18 @@ class Web:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, one request."""
         self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self.serving.add(task)
+        try:
+            await self._answer(reader, writer)
+        finally:
+            self.serving.discard(task)
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             method, path, _ = head[0].split(" ")
@@ -57,7 +70,6 @@ class Web:
             answer = self.pages.get(path.split("?")[0], reply(b"nothing here", "404 Not Found"))
             writer.write(answer if isinstance(answer, bytes) else answer(asked))
             await writer.drain()
-        writer.close()
 
 
 @asynccontextmanager
@@ -68,3 +80,6 @@ async def web() -> AsyncGenerator[Web]:
     made.port = int(server.sockets[0].getsockname()[1])
     async with server:
         yield made
+        for task in made.serving:
+            task.cancel()
+        await asyncio.gather(*made.serving, return_exceptions=True)
