@@ -49,12 +49,15 @@ async def asked_for(api: Connection, task: str, options: JobOptions) -> dict[str
     if spec.tenant != DEFAULT_TENANT:  # that of the key, otherwise
         body["tenant"] = spec.tenant
     if spec.data:
-        body["files"] = list(await upload(api, [Path(one.path) for one in spec.data]))
+        body["files"] = list(await upload(api, [Path(one.path) for one in spec.data], spec.tenant))
     return body
 
 
-async def upload(api: Connection, paths: Sequence[Path]) -> list[str]:
+async def upload(api: Connection, paths: Sequence[Path], tenant: str = DEFAULT_TENANT) -> list[str]:
     """Put data files where the fleet's workers find them; their ids, in the same order.
+
+    Args:
+        tenant: For operators, on whose behalf.
 
     Raises:
         BadTable: one cannot be read.
@@ -66,7 +69,8 @@ async def upload(api: Connection, paths: Sequence[Path]) -> list[str]:
             files = [("files", (path.name, opened.enter_context(path.open("rb")))) for path in paths]
         except OSError as error:
             raise BadTable(f"{error.filename}: {error.strerror}") from error
-        reply = await api.ask("POST", "files", uploads=files)
+        query = {"tenant": tenant} if tenant != DEFAULT_TENANT else None
+        reply = await api.ask("POST", "files", query=query, uploads=files)
     return [one.id for one in reply.read(list[FileRow])]
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from pydantic import BaseModel, JsonValue, SecretStr
+from pydantic import BaseModel, JsonValue, RootModel, SecretStr
 
 from orchestrator.client import AsyncTroupe
 from orchestrator.handle import AsyncJobHandle
@@ -25,11 +25,12 @@ from tasks.errors import ContractError
 from tasks.ids import SESSION_ID, SESSION_NAME, SessionId, new_session_id, parse_job_id, parse_session_id
 from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, Plan
 from tasks.presence import MetricsPresence, OrchestratorPresence, WorkerPresence
+from tasks.refusals import NotAllowed
 from tasks.results import JobResult, JobSummary
 from tasks.sessions import Policy, SessionSummary
 from tasks.settings import StoreSettings, read_settings
 from tasks.states import FINAL_JOB, TaskStatus
-from tasks.statistics import FleetStatistics
+from tasks.statistics import FleetStatistics, TenantStatistics
 from tasks.store import Pruned
 from tasks.tool_figures import ToolReport
 from tasks.usage import Budget
@@ -39,10 +40,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MOST: Final = 1_000
+"""Rows of a list that an API gives at once."""
+
 
 class _Page(BaseModel):
     jobs: list[JobSummary]
     next: str | None = None
+
+
+class _Statistics(RootModel[FleetStatistics | TenantStatistics]):
+    """Of the fleet, or of the key's tenant."""
 
 
 class _Forgotten(BaseModel):
@@ -143,14 +151,14 @@ class RemoteTroupe(AsyncTroupe):
 
     async def sessions(self, limit: int = 20) -> list[SessionSummary]:
         """See `AsyncTroupe.sessions`."""
-        return await self._list("sessions", SessionSummary, limit=limit)
+        return await self._list("sessions", SessionSummary, limit=min(limit, MOST))
 
     async def jobs(self, limit: int = 20) -> list[JobSummary]:
         """See `AsyncTroupe.jobs`."""
         found: list[JobSummary] = []
         cursor: str | None = None
         while len(found) < limit:
-            query = {"limit": min(limit - len(found), 1000), "cursor": cursor}
+            query = {"limit": min(limit - len(found), MOST), "cursor": cursor}
             page = (await self.api.ask("GET", "jobs", query=query)).read(_Page)
             found += page.jobs
             cursor = page.next
@@ -195,14 +203,23 @@ class RemoteTroupe(AsyncTroupe):
         return await self._list("tools", ToolReport, since=length(since) / timedelta(seconds=1))
 
     async def stats(self, since: float | timedelta = DAY) -> FleetStatistics:
-        """See `AsyncTroupe.stats`. For keys of operators."""
+        """See `AsyncTroupe.stats`. For keys of operators.
+
+        Raises:
+            NotAllowed: the key is of one tenant, whose figures alone it may see: GET /v1/statistics.
+        """
         query = {"since": length(since) / timedelta(seconds=1)}
-        return (await self.api.ask("GET", "statistics", query=query)).read(FleetStatistics)
+        reply = (await self.api.ask("GET", "statistics", query=query)).read(_Statistics)
+        if isinstance(reply.root, TenantStatistics):
+            raise NotAllowed("statistics of the whole fleet are for operators; those of a tenant: GET /v1/statistics")
+        return reply.root
 
     async def scale(self, bounds: ScaleBounds = USUAL_BOUNDS) -> list[Scale]:
         """See `AsyncTroupe.scale`."""
         within = bounds.within / timedelta(seconds=1)
-        return await self._list("scale", Scale, least=bounds.least, most=bounds.most, slots=bounds.slots, within=within)
+        return await self._list(
+            "scale", Scale, least=bounds.least, most=bounds.most, slots=bounds.slots, within_s=within
+        )
 
     async def metrics(self) -> list[MetricsPresence]:
         """See `AsyncTroupe.metrics`."""
@@ -214,8 +231,8 @@ class RemoteTroupe(AsyncTroupe):
 
     async def _send(self, session: SessionId, text: str, policy: Policy, options: JobOptions) -> AsyncJobHandle:
         body = await asked_for(self.api, text, options)
-        key = options.get("idempotency_key")
-        return await self._accepted(f"sessions/{session}/messages", {**body, "policy": policy.value}, key)
+        said = {"text": body.pop("task"), "policy": policy.value, **body}
+        return await self._accepted(f"sessions/{session}/messages", said, options.get("idempotency_key"))
 
     async def _accepted(self, path: str, body: dict[str, JsonValue], key: str | None) -> AsyncJobHandle:
         reply = await self.api.ask("POST", path, body=body, key=key or fresh_key())

@@ -1,6 +1,6 @@
 """The list of the dead, over HTTP."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orchestrator.dead import AsyncDeadList
 from tasks.errors import NotDead
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from orchestrator.remote.connection import Connection
 
 
+MOST: Final = 1_000
+"""Steps that an API lists at once."""
+
+
 class RemoteDeadList(AsyncDeadList):
     """Steps that were given up. Methods and errors are those of `AsyncDeadList`."""
 
@@ -19,7 +23,7 @@ class RemoteDeadList(AsyncDeadList):
 
     async def list(self, limit: int = 100) -> list[DeadStep]:
         """See `AsyncDeadList.list`."""
-        return (await self._api.ask("GET", "dead", query={"limit": limit})).read(list[DeadStep])
+        return (await self._api.ask("GET", "dead", query={"limit": min(limit, MOST)})).read(list[DeadStep])
 
     async def show(self, job: str, step: str) -> DeadStep:
         """See `AsyncDeadList.show`."""

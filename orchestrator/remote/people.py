@@ -33,7 +33,7 @@ class RemotePeople(AsyncPeople):
 
     async def list(self, limit: int = 100) -> list[Asked]:
         """See `AsyncPeople.list`."""
-        return (await self._api.ask("GET", "asked", query={"limit": limit})).read(list[Asked])
+        return (await self._api.ask("GET", "asked", query={"limit": min(limit, MOST)})).read(list[Asked])
 
     async def asked(self, every: float | timedelta = EVERY) -> AsyncIterator[Asked]:
         """See `AsyncPeople.asked`."""

@@ -66,4 +66,7 @@ class RemoteSessionHandle(AsyncSessionHandle):
 
     async def _page(self, after: int, limit: int) -> list[Message]:
         query = {"after": max(after, 0), "limit": limit}
-        return (await self._api.ask("GET", f"{self._path}/messages", query=query)).read(list[Message])
+        try:
+            return (await self._api.ask("GET", f"{self._path}/messages", query=query)).read(list[Message])
+        except UnknownSession:  # which has no messages
+            return []
