@@ -17,6 +17,7 @@ from orchestrator.handle import AsyncJobHandle
 from orchestrator.request import job_spec
 from orchestrator.travel.edit import as_edit
 from orchestrator.travel.submitting import Asked, submit_fork
+from orchestrator.webhooks import Webhook
 from tasks.access import TenantLimits
 from tasks.errors import ContractError, StoreUnavailable, TroupeError
 from tasks.ids import JobId, SessionId, new_job_id, session_partition
@@ -24,6 +25,7 @@ from tasks.models import JobSpec
 from tasks.refusals import DailyBudgetSpent, NotAllowed
 from tasks.sessions import Policy
 from tasks.store import Turn
+from tasks.store.server import read_clock
 from tasks.tenancy import SESSION_PREFIX, session_prefix
 
 SHARE: Final = 10
@@ -133,6 +135,8 @@ async def _submit(admitted: Admission, spec: JobSpec, turn: Turn | None, webhook
             raise
         return await _found(admitted, spec, turn)
     try:
+        if webhook is not None:
+            await door.hooks.register(spec.id, _hook(webhook), await _kept_until(door, spec))
         job = await door.troupe.accept(held, turn, open_jobs=open_jobs)
     except StoreUnavailable:  # it may have been taken in: what is held and who is told stay as they are
         raise
@@ -157,6 +161,17 @@ async def _found(admitted: Admission, spec: JobSpec, turn: Turn | None) -> Async
 
 async def _undo(admitted: Admission, job: JobId, webhook: WebhookBody | None) -> None:
     await admitted.release(job)
+    if webhook is not None:
+        await admitted.door.hooks.forget(job)
+
+
+def _hook(body: WebhookBody) -> Webhook:
+    return Webhook(url=body.url, secret=body.secret)
+
+
+async def _kept_until(door: Door, spec: JobSpec) -> int:
+    """When the job is kept no more, Unix ms by the clock of the store."""
+    return await read_clock(door.store) + spec.timeout_ms + int(door.troupe.settings.retention_s * 1000)
 
 
 async def _data(door: Door, visitor: Visitor, tenant: str, body: Options) -> list[Path]:

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from orchestrator.api.settings import ApiSettings
 from orchestrator.api.shelves import Shelves
 from orchestrator.client import AsyncTroupe
+from orchestrator.webhooks import Hooks
 from tasks.store import Store
 from tasks.store.access import AccessStore
 from tasks.store.audit import AuditLog
@@ -27,8 +28,13 @@ class Door:
     """TROUPE_HOME: knowledge bases and uploaded files."""
     shelves: Shelves | None = None
     """Knowledge bases; None: this process cannot read them."""
+    hooks: Hooks = field(init=False)
+    """Who is to be told of a job's end."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process is to end: streams end, and their readers come back elsewhere."""
+
+    def __post_init__(self) -> None:
+        self.hooks = Hooks(self.store)
 
     @property
     def store(self) -> Store:

@@ -53,7 +53,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 @asynccontextmanager
 async def beside(door: Door) -> AsyncGenerator[None]:
     """What an API process does beside answering: books what ended jobs have cost, and tells webhooks."""
-    work = [asyncio.create_task(one) for one in (Settling(door.store).run(),)]
+    work = [asyncio.create_task(one) for one in (Settling(door.store).run(), door.hooks.run())]
     try:
         yield
     finally:

@@ -6,7 +6,8 @@ from typing import Final, cast
 
 from redis.exceptions import ResponseError
 
-from tasks.ids import JobId
+from tasks.errors import InvalidId
+from tasks.ids import JobId, parse_job_id
 from tasks.store.failures import translated
 from tasks.store.outbox import FORGET
 from tasks.store.scripts import TIDY
@@ -72,7 +73,13 @@ class EndedJobs:
                     raise
                 await self.open(partition)  # the server came back without its data
                 return []
-        return [_end(entry, fields) for entry, fields in [*cast(Rows, left[1]), *_rows(reply)] if fields]
+        rows = [row for row in [*cast(Rows, left[1]), *_rows(reply)] if row[1]]
+        ends = [end for entry, fields in rows if (end := _end(entry, fields or {})) is not None]
+        if len(ends) < len(rows):  # nobody's entries: read again and again they would hold up the others
+            known = {end.entry for end in ends}
+            async with translated(self.store.settings):
+                await self.store.redis.xack(stream, self.group, *[entry for entry, _ in rows if entry not in known])
+        return ends
 
     async def done(self, partition: int, ends: list[End]) -> None:
         """Nobody is told of these again."""
@@ -89,5 +96,10 @@ def _rows(reply: "dict[str, list[Rows]] | list[tuple[str, Rows]]") -> Rows:
     return [row for _, batch in reply for row in batch]
 
 
-def _end(entry: str, fields: dict[str, str]) -> End:
-    return End(entry, JobId(fields["job"]), datetime.fromtimestamp(int(entry.partition("-")[0]) / 1000, UTC))
+def _end(entry: str, fields: dict[str, str]) -> End | None:
+    """An entry of the stream; None: not one that a move wrote."""
+    try:
+        job = parse_job_id(fields.get("job", ""))
+        return End(entry, job, datetime.fromtimestamp(int(entry.partition("-")[0]) / 1000, UTC))
+    except (InvalidId, ValueError, OverflowError, OSError):
+        return None

@@ -34,6 +34,8 @@
 | `…:messages`, `…:calls` of it | streams, ids `<number>-0`; trimmed | the same | with the hash |
 | `…:once:<minute>` of it | hash: token of a write → its reply | session_write | 3 min |
 | `<p>:{N}:session:index` | sorted set: session → its end, Unix ms | the same | permanent; pruned past their ends |
+| `<p>:{N}:hook:<job>` | hash: who is told of its end: hook_keep.lua | hook_… | as was said; 2 days from an end |
+| `<p>:{N}:hooks` | sorted set: job → turn of its hook, Unix ms | hook_… | permanent; deliveries empty it |
 | `<p>:{N}:idem:<sha256>` | string: `job fingerprint` | submit, moves | as the job, whose field `idem` names it |
 | `<p>:{fleet}:workers`, `…:orchestrators`, `…:tools`, `…:metrics` | hash: process → its word | announce | permanent |
 | `…:until` of these | sorted set: process → end, Unix ms | announce | permanent; silent ones go from both |
@@ -91,6 +93,7 @@ PERMANENT: Final = (
     "job:load",
     "job:waits",
     "session:index",
+    "hooks",
     "job:totals",
     "line",
     "present",
@@ -182,6 +185,14 @@ class Keys:
     def sessions(self, partition: int) -> str:
         """The partition's sessions by the end of their lifetime."""
         return f"{self.partition(partition)}session:index"
+
+    def hook_base(self, partition: int) -> str:
+        """What the keys of the partition's hooks begin with; a job id follows."""
+        return f"{self.partition(partition)}hook:"
+
+    def hooks(self, partition: int) -> str:
+        """The partition's hooks by their next turn."""
+        return f"{self.partition(partition)}hooks"
 
     def idempotency(self, partition: int, key: str) -> str:
         """Where the first job under an idempotency key is remembered."""

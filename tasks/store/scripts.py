@@ -13,17 +13,11 @@ READING: Final = frozenset(
     | {"enter", "page", "listed", "spent_day"}
 )
 """Scripts that write nothing."""
-ALONE: Final = READING | {
-    "announce",
-    "alive",
-    "lead",
-    "tidy",
-    "warm",
-    "count_calls",
-    "limit_trip",
-    "tool_rate",
-    "due_holds",
-}
+ALONE: Final = (
+    READING
+    | {"announce", "alive", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate", "due_holds"}
+    | {"hook_keep", "hook_arm", "hook_take", "hook_settle"}
+)
 """Scripts that stand without the prelude of the job scripts."""
 
 BEFORE: Final = ("prelude", "figures", "admission", "accounts", "waits", "board", "sessions", "steps")
@@ -34,7 +28,8 @@ SPENDING: Final = frozenset({"hold_day", "settle_day"})
 """Scripts that have `day` for a prelude."""
 
 REFUSED_WHEN_FULL: Final = frozenset(
-    {"submit", "seed", "report", "post", "reopen", "count_calls", "lead", "warm", "session_write", "hold_day"}
+    {"submit", "seed", "report", "post", "reopen", "count_calls", "lead", "warm", "session_write"}
+    | {"hold_day", "hook_keep"}
 )
 """Scripts that Redis refuses at `maxmemory`, whole, before their first line. All others pass: what was accepted goes on
 to its end, leases are kept, and jobs can be cancelled. So memory grows by the open jobs at most."""
@@ -130,3 +125,7 @@ SPENT_DAY: Final = Script("spent_day")
 PAGE: Final = Script("page")
 LISTED: Final = Script("listed")
 ENTER: Final = Script("enter")
+HOOK_KEEP: Final = Script("hook_keep")
+HOOK_ARM: Final = Script("hook_arm")
+HOOK_TAKE: Final = Script("hook_take")
+HOOK_SETTLE: Final = Script("hook_settle")
