@@ -74,7 +74,7 @@ class DeadStore:
         args += [settings.max_open_jobs, settings.max_open_jobs_of_tenant if open_jobs is None else open_jobs]
         for one in steps:
             args += [one.step.id, one.attempt]
-        reply = str(await self.store.move(REOPEN, partition, args, key=key))
+        reply = str(await self.store.move(REOPEN, partition, args, key=key, accepts=True))
         if reply:
             raise _refusal(spec, reply)
 

@@ -5,7 +5,7 @@
 | nothing in time, connection lost or refused, LOADING, READONLY, MASTERDOWN, CLUSTERDOWN, TRYAGAIN | StoreUnavailable |
 | BUSY, UNKILLABLE, MISCONF (disk full), NOREPLICAS | StoreUnavailable |
 | OOM: at `maxmemory` | StoreFull |
-| WRONGPASS, NOAUTH, NOPERM | BadSetting |
+| WRONGPASS, NOAUTH, NOPERM, also within a script | BadSetting |
 | MOVED, to a client that was told of one server | BadSetting |
 | a script that it cannot compile: it is older than 7.0 | BadSetting |
 | a script that met a record of another shape than it writes (WRONGTYPE, a field that is missing) | DamagedRecord |
@@ -45,6 +45,9 @@ BUSY: Final = frozenset({"BUSY", "MISCONF", "NOREPLICAS", "UNKILLABLE"})
 
 IN_SCRIPT: Final = "on @user_script:"
 """How Redis says that a script of ours has failed."""
+
+NOT_ALLOWED: Final = ("ACL failure in script", "The user executing the script can't")
+"""How Valkey and Redis say that a script of ours did what the user that we are may not."""
 
 FULL: Final = timedelta(seconds=10)
 """When a producer whom a full store refused may try again."""
@@ -102,6 +105,8 @@ def failure_of(error: Exception, settings: StoreSettings) -> TroupeError | None:
 def _of_reply(reply: str, where: str) -> TroupeError | None:
     if reply.partition(" ")[0] in BUSY:
         return StoreUnavailable(f"{where} takes no commands: {reply}")
+    if any(words in reply for words in NOT_ALLOWED):
+        return BadSetting(f"{where} refuses us: {reply}")
     if IN_SCRIPT in reply:
         return DamagedRecord(f"{where} holds records that are not as this release writes them: {reply}")
     if "compiling script" in reply:

@@ -127,7 +127,9 @@ class JobStore:
         args += [spec.traceparent or "", *taken_over(reused)]
         reply = cast(
             "list[str]",
-            await self.store.move(SUBMIT, partition_of(spec.id), args, key=key or self.store.keys.job(spec.id)),
+            await self.store.move(
+                SUBMIT, partition_of(spec.id), args, key=key or self.store.keys.job(spec.id), accepts=True
+            ),
         )
         if int(reply[1]) < 0 and reply[2] == "busy":
             raise SessionBusy(f"session {spec.session!r} is busy with job {reply[0]}", job=reply[0])

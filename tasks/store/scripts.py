@@ -5,17 +5,17 @@ from hashlib import sha1
 from importlib import resources
 from typing import Final, cast
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError
 
 READING: Final = frozenset(
     {"read", "read_step", "recall", "awaited", "survey", "calls_window", "session_read", "totals", "queues"}
-    | {"enter", "page", "listed", "spent_day"}
+    | {"alive", "enter", "page", "listed", "spent_day"}
 )
-"""Scripts that write nothing."""
+"""Scripts that write nothing. They are sent as such, so that who may only read their keys can run them."""
 ALONE: Final = (
     READING
-    | {"announce", "alive", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate", "due_holds"}
+    | {"announce", "lead", "tidy", "warm", "count_calls", "limit_trip", "tool_rate", "due_holds"}
     | {"hook_keep", "hook_arm", "hook_take", "hook_settle"}
 )
 """Scripts that stand without the prelude of the job scripts."""
@@ -54,10 +54,13 @@ class Script:
 
     async def run(self, redis: Redis, keys: Sequence[str], args: Sequence[Arg]) -> Reply:
         """Run it in one round trip; two after a server lost its scripts."""
+        # The cluster's client would ask the server before each call which keys a read-only script has.
+        reads = self.name in READING and not isinstance(redis, RedisCluster)
+        by_digest, whole = (redis.evalsha_ro, redis.eval_ro) if reads else (redis.evalsha, redis.eval)
         try:
-            return cast(Reply, await redis.evalsha(self.digest, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
+            return cast(Reply, await by_digest(self.digest, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
         except NoScriptError:
-            return cast(Reply, await redis.eval(self.text, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
+            return cast(Reply, await whole(self.text, len(keys), *keys, *args))  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def _before(name: str) -> tuple[str, ...]:

@@ -19,13 +19,21 @@ class Store:
         self.redis = redis or connect(settings)
         self.keys = Keys(settings.prefix)
 
-    async def move(self, script: Script, partition: int, args: Sequence[Arg], *, key: str | None = None) -> Reply:
+    async def move(
+        self, script: Script, partition: int, args: Sequence[Arg], *, key: str | None = None, accepts: bool = False
+    ) -> Reply:
         """Run one move in a partition.
+
+        Args:
+            key: Of an idempotency key.
+            accepts: The move writes a job into the index. Redis is told, with `key`, so that it refuses one who may not
+                before the first line of the script, not in the midst of it.
 
         Raises:
             StoreUnavailable: no answer in time; whether the move was made is then not known.
         """
         keys = [self.keys.control(partition), self.keys.timers(partition), *([key] if key else [])]
+        keys += [self.keys.index(partition)] if accepts else []
         async with translated(self.settings):
             return await script.run(self.redis, keys, [self.keys.jobs(partition), self.settings.events_max, *args])
 

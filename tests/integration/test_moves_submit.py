@@ -10,7 +10,7 @@ from tasks.ids import PLAN_STEP, AttemptRef, JobId, StepId, new_job_id
 from tasks.models import MAX_TIMEOUT
 from tasks.states import StepStatus, TaskStatus
 from tasks.store import JobStore, Notice, Store
-from tests.support.builders import COST, DIAMOND, OUT_OF_LUCK, a_graph, a_job, a_plan, a_planning_step
+from tests.support.builders import COST, DIAMOND, OUT_OF_LUCK, WORKER, a_graph, a_job, a_plan, a_planning_step
 from tests.support.moves import Moves
 from tests.support.waiting import wait_until
 
@@ -180,3 +180,31 @@ async def test_a_finished_job_is_kept_for_the_retention_from_its_end(store: Stor
     key, most = store.keys.job(job), store.settings.retention_s * 1000
     for one in (key, f"{key}:steps", f"{key}:specs", f"{key}:results", f"{key}:events"):
         assert most - 10_000 < await moves.redis.pttl(one) <= most
+
+
+async def left_the_index(moves: Moves, job: JobId) -> None:
+    """The job's records are there, and it is not among those that were submitted: one without the right to submit
+    can write so much."""
+    assert await moves.redis.zrem(moves.store.keys.index(0), job) == 1
+
+
+async def test_steps_of_a_job_that_nobody_submitted_are_not_dispatched(moves: Moves) -> None:
+    job = await moves.submitted()
+    await left_the_index(moves, job)
+    assert await moves.jobs.dispatch(0, [AttemptRef(job, PLAN_STEP, 1)]) == [None]
+
+
+async def test_steps_of_a_job_that_nobody_submitted_are_not_claimed(moves: Moves) -> None:
+    job = await moves.submitted()
+    ref = AttemptRef(job, PLAN_STEP, 1)
+    assert (await moves.jobs.dispatch(0, [ref]))[0] is not None
+    await left_the_index(moves, job)
+    assert await moves.attempts.claim(ref, WORKER) is None
+
+
+async def test_a_job_that_was_paused_for_longer_than_jobs_stand_in_the_index_goes_on(moves: Moves) -> None:
+    job = await moves.submitted()
+    await moves.jobs.pause(job)
+    await left_the_index(moves, job)
+    await moves.jobs.go_on(job, None, 60_000)
+    assert (await moves.jobs.dispatch(0, [AttemptRef(job, PLAN_STEP, 1)]))[0] is not None

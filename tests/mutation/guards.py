@@ -84,7 +84,7 @@ def _doing(name: str, file: str, text: str, without: str) -> Guard:
     return Guard(name, file, text, without, DOING)
 
 
-CLAIM: Final = "(not may(ARGV[3], facts[1]) or facts[2] ~= attempt)"
+CLAIM: Final = "local stale = not may(ARGV[3], facts[1]) or facts[2] ~= attempt"
 MAY_AND_ATTEMPT: Final = "may(ARGV[3], facts[1]) and facts[2] == attempt"
 NEITHER: Final = "not may(ARGV[3], facts[1]) or facts[2] ~= attempt"
 GIVE_UP: Final = "not may(ARGV[3], facts[1]) or (facts[2] or '0') ~= attempt"
@@ -104,8 +104,10 @@ GUARDS: Final = (
     _lua("published again only while dispatched", "dispatch", AGAIN, AGAIN.partition(" and ")[2]),
     _lua("published again only as the same attempt", "dispatch", AGAIN, AGAIN.partition(" and ")[0]),
     _lua("an entry that is read twice is published again", "dispatch", AGAIN, "false"),
-    _lua("the status is checked", "claim", CLAIM, "facts[2] ~= attempt"),
-    _lua("the attempt is checked", "claim", CLAIM, "not may(ARGV[3], facts[1])"),
+    _lua("the status is checked", "claim", CLAIM, "local stale = facts[2] ~= attempt"),
+    _lua("the attempt is checked", "claim", CLAIM, "local stale = not may(ARGV[3], facts[1])"),
+    _lua("only steps of submitted jobs are dispatched", "dispatch", " or not is_accepted(job)"),
+    _lua("only steps of submitted jobs are claimed", "claim", " or not is_accepted(job)"),
     _lua("a repeated claim is known by its token", "claim", " and facts[4] == ARGV[9]"),
     _lua("a repeated claim is answered", "claim", "local again = facts[1] == 'running'", "local again = false"),
     _lua("the status is checked", "heartbeat", MAY_AND_ATTEMPT, "facts[2] == attempt"),
@@ -776,8 +778,8 @@ GUARDS: Final = (
     _waiting(
         "nothing of a paused job is dispatched",
         "dispatch",
-        "if is_paused(job) then spec = ''",
-        "if false then spec = ''",
+        "if is_paused(job) or",
+        "if",
     ),
     _waiting(
         "nothing of a paused job takes a slot", "admission", "if is_paused(job) then return", "if false then return"

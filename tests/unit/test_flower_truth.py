@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator.local.flower_truth import Truth, missed_event
+from orchestrator.local.flower_truth import Truth, missed_at_a_glance, missed_event
 from tasks.errors import StoreUnavailable, UnknownJob
 from tasks.models import Attempt, AttemptOutcome, Failure
 from tasks.settings import StoreSettings
 from tasks.states import StepStatus
+from tasks.store.glance import Glance
 from tasks.store.snapshot import StepRecord
 from tests.support.builders import a_step
 from tests.unit.attempts import REF
@@ -137,3 +138,34 @@ async def test_a_job_that_is_gone_and_a_store_that_is_away_end_nothing(scene: Sc
     scene.answer = UnknownJob("none")
     await scene.truth.look()
     assert [event["type"] for event in scene.events] == ["task-revoked"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (StepStatus.SUCCEEDED, "task-succeeded"),
+        (StepStatus.FAILED, "task-failed"),
+        (StepStatus.PARKED, "task-retried"),
+        (StepStatus.DELAYED, "task-retried"),
+        (StepStatus.READY, "task-retried"),
+        (StepStatus.BLOCKED, "task-retried"),
+        (StepStatus.CANCELLED, "task-revoked"),
+        (StepStatus.SKIPPED, "task-revoked"),
+    ],
+)
+def test_who_may_read_no_results_sees_how_an_attempt_ended(status: StepStatus, kind: str) -> None:
+    missed = missed_at_a_glance(2, Glance(status, 2, THEN))
+    assert missed is not None
+    assert (missed[0], missed[2]) == (kind, THEN.timestamp())
+
+
+@pytest.mark.parametrize("status", [StepStatus.RUNNING, StepStatus.DISPATCHED])
+def test_at_a_glance_what_runs_has_missed_nothing(status: StepStatus) -> None:
+    assert missed_at_a_glance(2, Glance(status, 2, None)) is None
+
+
+def test_at_a_glance_an_earlier_attempt_is_over_and_one_of_a_forgotten_job_is_gone() -> None:
+    over, gone = missed_at_a_glance(1, Glance(StepStatus.RUNNING, 2, None)), missed_at_a_glance(1, None)
+    assert over is not None
+    assert gone is not None
+    assert (over[0], gone[0]) == ("task-retried", "task-revoked")

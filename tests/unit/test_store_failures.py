@@ -41,6 +41,10 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (exceptions.OutOfMemoryError("command not allowed"), StoreFull),
         (exceptions.AuthenticationError("WRONGPASS"), BadSetting),
         (exceptions.NoPermissionError("NOPERM"), BadSetting),
+        (
+            exceptions.ResponseError("ERR ACL failure in script: No permissions … script: 1f, on @user_script:1."),
+            BadSetting,
+        ),
         (caused(exceptions.ConnectionError("x"), exceptions.AuthenticationError("NOAUTH")), BadSetting),
         (caused(exceptions.RedisClusterException("x"), exceptions.AuthenticationError("WRONGPASS")), BadSetting),
         (exceptions.ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED]"), BadSetting),

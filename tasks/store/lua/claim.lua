@@ -9,7 +9,8 @@
 local job, step, attempt = open_job(ARGV[4]), ARGV[5], ARGV[6]
 local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'i:' .. step, 'c:' .. step, 'T:' .. step, 'p:' .. step)
 local again = facts[1] == 'running' and facts[2] == attempt and facts[4] == ARGV[9]
-if not again and (not may(ARGV[3], facts[1]) or facts[2] ~= attempt) then
+local stale = not may(ARGV[3], facts[1]) or facts[2] ~= attempt
+if not again and (stale or not is_accepted(job)) then
   count('x', redis.call('HGET', job.steps, 'Q:' .. step) or '-', 1)
   return {}
 end

@@ -8,7 +8,7 @@ for at = 6, #ARGV, 3 do
   local job, step, attempt = open_job(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
   local facts = redis.call('HMGET', job.steps, 's:' .. step, 'a:' .. step, 'e:' .. step, 'T:' .. step, 'Q:' .. step)
   local spec = ''
-  if is_paused(job) then spec = ''
+  if is_paused(job) or not is_accepted(job) then spec = ''
   elseif may(ARGV[3], facts[1]) and tonumber(facts[2] or '0') + 1 == tonumber(attempt) then
     redis.call('HSET', job.steps, 's:' .. step, 'dispatched', 'a:' .. step, attempt, 'q:' .. step, ms(now))
     local since = redis.call('ZSCORE', base .. facts[5] .. ':present', job.id .. ':' .. step)

@@ -66,6 +66,9 @@ end
 
 local function is_paused(job) return redis.call('HEXISTS', job.key, 'paused') == 1 end
 
+-- Whether a job was submitted. Whoever may only do jobs can write a hash that looks like one, but not into the index.
+local function is_accepted(job) return redis.call('ZSCORE', base .. 'index', job.id) end
+
 -- What the clocks of a job's steps show: they stand still while it is paused.
 local function now_of(job) return tonumber(redis.call('HGET', job.key, 'paused') or now) end
 
