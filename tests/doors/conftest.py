@@ -1,6 +1,8 @@
 """The two doors, and a fleet that is played behind them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -32,38 +34,54 @@ def api(store_settings: StoreSettings, tmp_path: Path, monkeypatch: pytest.Monke
     found.stop()
 
 
-@pytest.fixture
-async def api_key(store: Store) -> str:
-    """An operator's key."""
-    return (await AccessStore(store).create(OPERATOR, {Scope.ADMIN}, name="tester"))[1]
+@dataclass(frozen=True)
+class Way:
+    """A way in."""
+
+    name: str
+    settings: StoreSettings
+    api: Api | None = None
+    key: str = ""
+
+    def client(self) -> AsyncTroupe:
+        """A client that comes by it."""
+        if self.api is None:
+            return AsyncTroupe(settings=self.settings)
+        return AsyncTroupe(self.api.url, api_key=self.key)
+
+    def blocking(self) -> Troupe:
+        """The same for ordinary code."""
+        if self.api is None:
+            return Troupe(settings=self.settings)
+        return Troupe(self.api.url, api_key=SecretStr(self.key))
+
+
+async def made_key(settings: StoreSettings, tenant: str = OPERATOR, *scopes: Scope) -> str:
+    """A key that is good there."""
+    store = Store(settings)
+    try:
+        return (await AccessStore(store).create(tenant, scopes or {Scope.ADMIN}, name="tester"))[1]
+    finally:
+        await store.close()
 
 
 @pytest.fixture(params=["redis", "http"])
-def door(request: pytest.FixtureRequest) -> str:
-    """The way in."""
-    return str(request.param)
+def door(request: pytest.FixtureRequest, store_settings: StoreSettings) -> Way:
+    """Each of the doors."""
+    if request.param == "redis":
+        return Way("redis", store_settings)
+    return Way("http", store_settings, request.getfixturevalue("api"), asyncio.run(made_key(store_settings)))
 
 
 @pytest.fixture
-async def troupe(
-    door: str, request: pytest.FixtureRequest, store_settings: StoreSettings
-) -> AsyncIterator[AsyncTroupe]:
+async def troupe(door: Way) -> AsyncIterator[AsyncTroupe]:
     """A client at one of the doors."""
-    if door == "redis":
-        client = AsyncTroupe(settings=store_settings)
-    else:
-        client = AsyncTroupe(request.getfixturevalue("api").url, api_key=request.getfixturevalue("api_key"))
-    async with client:
+    async with door.client() as client:
         yield client
 
 
 @pytest.fixture
-def blocking(door: str, request: pytest.FixtureRequest, store_settings: StoreSettings) -> Iterator[Troupe]:
+def blocking(door: Way) -> Iterator[Troupe]:
     """The same for ordinary code."""
-    if door == "redis":
-        client = Troupe(settings=store_settings)
-    else:
-        key = SecretStr(request.getfixturevalue("api_key"))
-        client = Troupe(request.getfixturevalue("api").url, api_key=key)
-    with client:
+    with door.blocking() as client:
         yield client

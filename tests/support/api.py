@@ -14,7 +14,7 @@ from orchestrator.api.door import Door
 from orchestrator.api.settings import ApiSettings
 from orchestrator.client import AsyncTroupe
 from tasks.settings import StoreSettings
-from tests.support.waiting import wait_until_sync
+from tests.support.waiting import wait_until, wait_until_sync
 from workers.cli.shelves import shelves
 
 
@@ -62,8 +62,7 @@ class Api:
 
     async def _watch(self, server: uvicorn.Server, door: Door) -> None:
         """Tell streams of the end, as a signal does."""
-        while not server.should_exit:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: server.should_exit, within=3600)
         door.closing.set()
 
 
