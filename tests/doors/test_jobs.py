@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from orchestrator import AsyncTroupe
 from orchestrator.handle import AsyncJobHandle
@@ -188,14 +189,14 @@ async def test_what_a_job_did_and_consumed_is_told(troupe: AsyncTroupe, moves: M
 
 async def test_a_fork_is_a_job_of_its_own(troupe: AsyncTroupe, moves: Moves) -> None:
     job = await ended(troupe, moves)
-    edit = {"steps": {"one": {"description": "Do it otherwise."}}}
+    edit: dict[str, JsonValue] = {"steps": {"one": {"description": "Do it otherwise."}}}
     fork = await job.fork("one", edit=edit, timeout=60, budget_usd=2.0, idempotency_key="f")
     assert (await job.fork("one", edit=edit, timeout=60, budget_usd=2.0, idempotency_key="f")).id == fork.id
     outcome = await fork.snapshot()
     assert outcome.forked_from is not None
     assert (outcome.forked_from.job_id, outcome.forked_from.step) == (job.id, "one")
     assert (await troupe.diff(job.id, fork.id)).differs
-    with pytest.raises(ContractError, match="there is no step 'nine'"):
+    with pytest.raises(ContractError, match="has no step 'nine' to fork from"):
         await job.fork("nine")
     with pytest.raises(ContractError, match="edit: "):
         await job.fork("one", edit={"nonsense": 1})
@@ -231,14 +232,19 @@ CALLS: list[Callable[[AsyncJobHandle], Awaitable[object]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("call", CALLS, ids=lambda one: one.__name__)
-async def test_a_job_that_was_never_submitted_is_unknown(
-    troupe: AsyncTroupe, call: Callable[[AsyncJobHandle], Awaitable[object]]
-) -> None:
+async def test_a_job_that_was_never_submitted_is_unknown(troupe: AsyncTroupe) -> None:
     job = troupe.job(new_job_id(0))
-    bound = getattr(job, call.__name__, None)
+    known: list[str] = []
+    for call in CALLS:
+        bound = getattr(job, call.__name__, None)
+        try:
+            await (bound() if bound is not None else call(job))
+        except UnknownJob:
+            continue
+        known.append(call.__name__)
+    assert known == []
     with pytest.raises(UnknownJob):
-        await (bound() if bound is not None else call(job))
+        await job.fork("one")
 
 
 async def test_what_is_no_id_is_refused_without_asking(troupe: AsyncTroupe) -> None:
