@@ -1,0 +1,37 @@
+// How many things wait for people: the number beside the navigation's link.
+
+import { get } from "./api.js";
+import { el, say } from "./dom.js";
+import { every, soon } from "./live.js";
+import { unseen } from "./ui.js";
+
+const REFRESH_MS = 15000;
+const MOST = 100;
+let look = () => {};
+let ending = null;
+
+/** Adds the number to a link, and keeps it fresh until this is called again. */
+export function countOn(link) {
+  ending?.abort();
+  ending = new AbortController();
+  const { signal } = ending;
+  const number = el("span.count", { hidden: true });
+  const shown = el("span", { "aria-hidden": "true" });
+  const spoken = unseen("");
+  number.append(shown, spoken);
+  link.append(" ", number);
+  async function refresh() {
+    const asked = await get(`/asked?limit=${MOST}`, { signal, login: false, patient: false });
+    number.hidden = !asked.length;
+    say(shown, asked.length >= MOST ? `${MOST}+` : String(asked.length));
+    say(spoken, asked.length ? `${asked.length} waiting` : "");
+  }
+  look = soon(50, () => refresh().catch(() => {})); // the next look will tell; views tell failures of their own
+  every(REFRESH_MS, refresh, signal);
+}
+
+/** Nobody is there to be told. */
+export const stopCounting = () => ending?.abort();
+
+/** Something was decided: look again now. */
+export const changed = () => look();
