@@ -126,7 +126,7 @@ class AsyncJobHandle:
             UnknownJob: never submitted here, or past its retention.
         """
         record = await self._troupe._snapshots.job(self.id)  # pyright: ignore[reportPrivateUsage]
-        return LedgerReport.of(self.id, record.ledger)
+        return LedgerReport.of(self.id, record.ledger, record.spec.budget)
 
     async def trace(self) -> Trace:
         """All that the job did until now: its steps, their attempts, and what those called.

@@ -5,7 +5,7 @@ from pydantic import AwareDatetime, JsonValue
 from tasks.ids import JobId
 from tasks.models import Attempt, Failure, Join, Origin, Source, StepKind
 from tasks.states import StepStatus, TaskStatus
-from tasks.usage import Ledger, Usage
+from tasks.usage import Budget, Ledger, Usage
 from tasks.wire import Wire
 
 MICROUSD = 1_000_000
@@ -52,15 +52,18 @@ class LedgerReport(Wire):
     unanswered: int
     """Model calls whose answer nobody got, because their worker died or they were cancelled; they may have cost
     something that only the provider knows."""
+    budget: Budget = Budget()
+    """The most that the job may consume."""
 
     @classmethod
-    def of(cls, job: JobId, ledger: Ledger) -> "LedgerReport":
+    def of(cls, job: JobId, ledger: Ledger, budget: Budget) -> "LedgerReport":
         """The report of a ledger."""
         lines = tuple(
             LedgerEntry(step=line.step, agent=line.agent, model=line.model, usage=UsageReport.of(line.usage))
             for line in ledger.lines
         )
-        return cls(job_id=job, lines=lines, total=UsageReport.of(ledger.total), unanswered=ledger.unanswered)
+        total = UsageReport.of(ledger.total)
+        return cls(job_id=job, lines=lines, total=total, unanswered=ledger.unanswered, budget=budget)
 
 
 class ErrorReport(Wire):

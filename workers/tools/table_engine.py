@@ -144,9 +144,13 @@ class TableEngine:
             raise TableError("bad_sql", _words(exc)) from exc
         if len(statements) != 1:
             raise TableError("bad_sql", f"give exactly one statement, a SELECT; these are {len(statements)}")
-        kind = statements[0].type
+        try:
+            kind = statements[0].type
+        except ValueError:  # a kind that DuckDB has and its Python names do not, as UPDATE EXTENSIONS
+            kind = None
         if kind is not duckdb.StatementType.SELECT:
-            raise TableError("not_allowed", f"{kind.name} is not allowed: only one SELECT (or WITH … SELECT), to read")
+            name = "that kind of statement" if kind is None else kind.name
+            raise TableError("not_allowed", f"{name} is not allowed: only one SELECT (or WITH … SELECT), to read")
         # fetchall, here and below: DuckDB 2 streams, and an unfinished result blocks the connection.
         answer = self._db.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
         tree: dict[str, object] = json.loads(str(answer[0][0]))

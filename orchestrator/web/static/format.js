@@ -60,7 +60,7 @@ export function bytes(number) {
 export const moment = (at) => new Date(at).toLocaleString();
 
 /** The time of day, with seconds. */
-export const clock = (at) => new Date(at).toLocaleTimeString();
+export const clock = (at) => new Date(at).toLocaleTimeString([], { hourCycle: "h23" });
 
 /** All tokens of a usage, cached ones included. */
 export const tokens = (usage) =>
