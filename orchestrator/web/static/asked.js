@@ -158,11 +158,11 @@ function stepOf(one) {
 async function decide(one, what, content, words, said, decided) {
   replace(said);
   try {
-    await post(`/jobs/${one.job_id}/steps/${one.step}/${what}`, { key: one.key, ...content });
+    await post(`/jobs/${one.job_id}/steps/${one.step}/${what}`, { key: one.key, ...content }, { again: true });
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     if (problem.code === "not_asked" || problem.status === 404) {
-      toast(problem.status === 404 ? "Its job is gone." : "Somebody else has decided this, or it has expired.", "bad");
+      toast(problem.status === 404 ? "Its job is gone." : "It was decided meanwhile, or has expired.", "bad");
       changed();
       decided(one, "decided elsewhere");
       return;

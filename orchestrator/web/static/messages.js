@@ -2,10 +2,11 @@
 
 import { get } from "./api.js";
 import { dialog } from "./dialog.js";
-import { el, replace } from "./dom.js";
+import { el } from "./dom.js";
 import { clock, moment } from "./format.js";
 import { markdown } from "./markdown.js";
-import { button, failure, loading, tag } from "./ui.js";
+import { openSource, sourceList } from "./sources.js";
+import { button, complain } from "./ui.js";
 
 const WHO = { user: "You", assistant: "Troupe", system: "Note" };
 
@@ -13,7 +14,7 @@ const WHO = { user: "You", assistant: "Troupe", system: "Note" };
 export function messageBox(message, signal) {
   const text = textOf(message);
   const body = message.role === "assistant"
-    ? markdown(text, { cite: (number) => openSources(message.job, signal, number), cited: () => Boolean(message.job) })
+    ? markdown(text, { cite: (number) => openSources(message.job, signal, number).catch(complain), cited: () => Boolean(message.job) })
     : el("p.said", {}, text);
   return el(`li.message.${message.role}`, {}, el("div.bubble", {}, head(message), body, others(message), foot(message, signal)));
 }
@@ -39,24 +40,10 @@ function foot(message, signal) {
     message.role === "assistant" ? button("Sources", () => openSources(message.job, signal), { kind: "quiet" }) : null);
 }
 
-/** A window with the sources of a job's answer; one of them first, if a number is given. */
+/** A window with the sources of a job's answer; or with one of them, by its number. */
 export async function openSources(job, signal, number = null) {
-  const box = el("div.fields", {}, loading("Reading the sources"));
-  dialog("Sources of this answer", box, [], { wide: true });
-  try {
-    const { sources } = await get(`/jobs/${job}`, { signal });
-    replace(box, sources.length ? sources.map((one) => sourceBox(one, one.number === number)) : el("p.soft", {}, "This answer names no sources."));
-    box.querySelector(".source.picked")?.scrollIntoView({ block: "start" });
-  } catch (error) {
-    replace(box, failure(error));
-  }
-}
-
-function sourceBox(source, picked) {
-  const lines = source.line_start ? `lines ${source.line_start}–${source.line_end}` : source.page_start ? `pages ${source.page_start}–${source.page_end}` : "";
-  return el(picked ? "article.source.picked" : "article.source", {},
-    el("h3", {}, source.number ? tag(`[${source.number}]`) : "", " ", source.title),
-    el("p.soft", {}, [source.heading, source.path.split("/").at(-1), lines, source.knowledge].filter(Boolean).join(" · ")),
-    source.query ? el("pre", { tabindex: "0" }, source.query) : null,
-    source.text ? el("blockquote.passage", {}, source.text) : null);
+  const { sources } = await get(`/jobs/${job}`, { signal });
+  const one = number && sources.find((source, at) => (source.number ?? at + 1) === number);
+  if (one) openSource(one, number);
+  else dialog("Sources of this answer", sourceList(sources) ?? el("p.soft", {}, "This answer names no sources."), [], { wide: true });
 }
