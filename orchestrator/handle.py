@@ -157,6 +157,12 @@ class AsyncJobHandle:
             StoreUnavailable: the store was away for a minute; go on later with the last number seen.
             UnknownJob: never submitted here, or past its retention.
         """
+        async for batch in self.event_batches(since):
+            for event in batch:
+                yield event
+
+    async def event_batches(self, since: int = 0) -> AsyncIterator[list[JobEvent]]:
+        """As `events`, as many at a time as have come together."""
         snapshots, events = self._troupe._snapshots, self._troupe._events  # pyright: ignore[reportPrivateUsage]
         if since < 0:
             raise ContractError(f"since: {since} is no number of an event; 0 is before the first")
@@ -166,19 +172,22 @@ class AsyncJobHandle:
             if seen > last:  # after a failover, say: those that were seen are gone, and others will have their numbers
                 raise ContractError(f"since: {seen} is past the last event of job {self.id}, which is {last}")
             batch = await patiently(partial(events.read, self.id, seen, wait=WAIT))
+            found: list[JobEvent] = []
             for event in batch:
                 if (trimmed := missing_before(event, seen)) is not None:
-                    yield trimmed
-                yield event
+                    found.append(trimmed)
+                found.append(event)
                 seen = event.seq
-                last = max(last, seen)
-                if ends_job(event):  # the last one, unless it was reopened: then there is more
-                    status, last = await patiently(lambda: snapshots.status(self.id))
+            if found:
+                yield found
+            last = max(last, seen)
+            if any(ends_job(event) for event in batch):  # the last one, unless it was reopened: then there is more
+                status, last = await patiently(lambda: snapshots.status(self.id))
             if not batch:
                 before = status, last
                 status, last = await patiently(lambda: snapshots.status(self.id))
                 if status in FINAL_JOB and before == (status, last):  # they should be there, and are not
-                    yield EventsTrimmed(job_id=self.id, seq=last, at=datetime.now(UTC), first=seen + 1)
+                    yield [EventsTrimmed(job_id=self.id, seq=last, at=datetime.now(UTC), first=seen + 1)]
                     return
 
     async def record(self) -> Recording:

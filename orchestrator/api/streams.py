@@ -1,18 +1,28 @@
 """A job's events as server-sent events: numbered, resumed after any number."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Annotated, Final, TypeVar, cast
+from typing import Annotated, Any, Final, TypeVar, cast
 
 from fastapi import Header, Query
-from fastapi.sse import ServerSentEvent
+from fastapi.responses import StreamingResponse
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from orchestrator.api.owned import ReadJob
 from orchestrator.handle import AsyncJobHandle
 from tasks.errors import ContractError, StoreUnavailable
+from tasks.events import JobEvent
 
 END: Final = "end"
 """The event after a job's last one: whoever reads need not come back."""
+FIRST: Final = "job"
+"""The event before them, where they are the answer to a submit: it names the job."""
+BEAT_S: Final = 15.0
+STREAM: Final[dict[str, Any]] = {"text/event-stream": {"schema": {"type": "string"}}}
+"""In the OpenAPI document."""
+HEADERS: Final = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
+"""Proxies are not to hold events back."""
 RETRY_MS: Final = 1_000
 """When readers come back after a connection was lost."""
 MAX_SEQ: Final = 2**53
@@ -41,32 +51,58 @@ async def begun(
     return job, seen
 
 
-async def told(job: AsyncJobHandle, since: int, closing: asyncio.Event) -> AsyncIterator[ServerSentEvent]:
-    """Events after a number, until the job's last one, or until this process is to end."""
-    yield ServerSentEvent(comment="events", retry=RETRY_MS)
+def events_of(job: AsyncJobHandle, since: int, closing: asyncio.Event) -> StreamingResponse:
+    """A job's events after a number, as the answer to a request."""
+    return StreamingResponse(told(job, since, closing), 200, HEADERS, media_type=EventSourceResponse.media_type)
+
+
+def streamed(job: AsyncJobHandle, closing: asyncio.Event) -> StreamingResponse:
+    """All events of a job that was just submitted, as the answer to its submit; a first one, `job`, names it."""
+    first = format_sse_event(data_str=json.dumps({"job_id": job.id}), event=FIRST)
+    headers = {"Location": f"/v1/jobs/{job.id}", **HEADERS}
+    return StreamingResponse(told(job, 0, closing, first), 202, headers, media_type=EventSourceResponse.media_type)
+
+
+async def told(job: AsyncJobHandle, since: int, closing: asyncio.Event, first: bytes = b"") -> AsyncGenerator[bytes]:
+    """Events after a number, until the job's last one, or until this process is to end; a comment where none comes for
+    long, so that nobody takes the connection for dead.
+
+    Those that have come together go out together: that is what makes hundreds of readers cheap.
+    """
+    yield first + format_sse_event(comment="events", retry=RETRY_MS)
     try:
-        async for event in until(job.events(since), closing):
-            yield ServerSentEvent(raw_data=event.model_dump_json(), id=str(event.seq))
+        async for batch in until(job.event_batches(since), closing, BEAT_S):
+            yield b"".join(map(_line, batch)) if batch is not None else KEEPALIVE_COMMENT
     except StoreUnavailable:  # the connection ends without `end`: its reader comes back, and goes on where it was
         return
     if not closing.is_set():
-        yield ServerSentEvent(raw_data="{}", event=END)
+        yield format_sse_event(data_str="{}", event=END)
 
 
-async def until(source: AsyncIterator[T], closing: asyncio.Event) -> AsyncIterator[T]:
-    """What a source gives, until something closes it. The source is always ended properly."""
+def _line(event: JobEvent) -> bytes:
+    return format_sse_event(data_str=event.model_dump_json(), id=str(event.seq))
+
+
+async def until(source: AsyncIterator[T], closing: asyncio.Event, beat_s: float) -> AsyncIterator[T | None]:
+    """What a source gives, until something closes it; None where it gives nothing for so long. The source is always
+    ended properly."""
     closed = asyncio.ensure_future(closing.wait())
     step: asyncio.Future[T] | None = None
     try:
         while not closing.is_set():
-            step = asyncio.ensure_future(anext(source))
-            await asyncio.wait({step, closed}, return_when=asyncio.FIRST_COMPLETED)
-            if not step.done():
+            step = step or asyncio.ensure_future(anext(source))
+            await asyncio.wait({step, closed}, timeout=beat_s, return_when=asyncio.FIRST_COMPLETED)
+            if closed.done() and not step.done():
                 return
+            if not step.done():
+                yield None
+                continue
             try:
-                yield step.result()
+                found = step.result()
             except StopAsyncIteration:
                 return
+            step = None
+            yield found
     finally:
         closed.cancel()
         if step is not None and not step.done():

@@ -26,6 +26,8 @@ class End:
     entry: str
     job: JobId
     at: datetime
+    again: bool = False
+    """Whether somebody was told of it before, and did not finish with it."""
 
 
 class EndedJobs:
@@ -73,12 +75,13 @@ class EndedJobs:
                     raise
                 await self.open(partition)  # the server came back without its data
                 return []
-        rows = [row for row in [*cast(Rows, left[1]), *_rows(reply)] if row[1]]
-        ends = [end for entry, fields in rows if (end := _end(entry, fields or {})) is not None]
+        told = [(row, again) for again, rows in ((True, cast(Rows, left[1])), (False, _rows(reply))) for row in rows]
+        rows = [(entry, fields, again) for (entry, fields), again in told if fields]
+        ends = [end for entry, fields, again in rows if (end := _end(entry, fields, again)) is not None]
         if len(ends) < len(rows):  # nobody's entries: read again and again they would hold up the others
             known = {end.entry for end in ends}
             async with translated(self.store.settings):
-                await self.store.redis.xack(stream, self.group, *[entry for entry, _ in rows if entry not in known])
+                await self.store.redis.xack(stream, self.group, *[entry for entry, *_ in rows if entry not in known])
         return ends
 
     async def done(self, partition: int, ends: list[End]) -> None:
@@ -96,10 +99,10 @@ def _rows(reply: "dict[str, list[Rows]] | list[tuple[str, Rows]]") -> Rows:
     return [row for _, batch in reply for row in batch]
 
 
-def _end(entry: str, fields: dict[str, str]) -> End | None:
+def _end(entry: str, fields: dict[str, str], again: bool) -> End | None:
     """An entry of the stream; None: not one that a move wrote."""
     try:
         job = parse_job_id(fields.get("job", ""))
-        return End(entry, job, datetime.fromtimestamp(int(entry.partition("-")[0]) / 1000, UTC))
+        return End(entry, job, datetime.fromtimestamp(int(entry.partition("-")[0]) / 1000, UTC), again)
     except (InvalidId, ValueError, OverflowError, OSError):
         return None

@@ -23,6 +23,7 @@ FIELDS: Final = (
     *("spec", "status", "created", "finished", "total", "done", "cost", "brief"),
     *("tenant", "paused", "session"),
 )
+TENANT: Final = FIELDS.index("tenant")
 
 
 class Place(NamedTuple):
@@ -47,7 +48,9 @@ async def page(
         parts = [_newest(store, number, tenant, before, limit) for number in range(store.settings.partitions)]
         found = sorted((one for part in await asyncio.gather(*parts) for one in part), reverse=True)[:limit]
         rows = await _rows(store, [JobId(place.job) for place in found])
-    summaries = [_summary(job, row) for job, row in rows if row[0] is not None]
+    # A list may have been written by one who may only do jobs: what it is about is said by the job.
+    own = [(job, row) for job, row in rows if row[0] is not None and tenant in {None, row[TENANT] or DEFAULT_TENANT}]
+    summaries = [_summary(job, row) for job, row in own]
     return [one for one in summaries if one is not None], found[-1] if len(found) == limit else None
 
 

@@ -30,6 +30,13 @@ local function list_job(job, tenant, lasts)
   if redis.call('PTTL', own) < lasts then redis.call('PEXPIRE', own, ms(lasts)) end
 end
 
+-- Lists one that was paused for so long that it has left the lists; where it is on them it stays as it is.
+local function stay_listed(job, expires)
+  if redis.call('ZADD', base .. 'index', 'NX', ms(now), job.id) == 1 then
+    list_job(job, redis.call('HGET', job.key, 'tenant') or '', tonumber(expires) - now)
+  end
+end
+
 local function unlist_job(job, tenant)
   redis.call('ZREM', base .. 'index', job.id)
   if tenant then redis.call('ZREM', base .. 'index:of:' .. tenant, job.id) end

@@ -110,7 +110,7 @@ local function live_until(job, deadline, keeps, idem)
   local expires = ms(deadline + keeps)
   redis.call('HSET', job.key, 'deadline', ms(deadline), 'expires', expires)
   redis.call('ZADD', timers, ms(deadline), job.id)
-  redis.call('ZADD', base .. 'index', 'NX', ms(now), job.id) -- one that was paused for long has left it
+  stay_listed(job, expires)
   for _, key in ipairs(keys_of(job)) do redis.call('PEXPIREAT', key, expires) end
   if is_remembered(job, idem) then redis.call('PEXPIREAT', idem, expires) end
   reopen_turn(job, deadline)

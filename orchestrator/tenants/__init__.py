@@ -1,0 +1,1 @@
+"""What is done for tenants beside their jobs."""
