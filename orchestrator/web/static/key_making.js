@@ -41,7 +41,7 @@ export function makeKey(made) {
       if (problem.status !== 422) throw problem;
       return wrong(fields, faultsOf(problem));
     });
-    showKey(found.text, keyless, made);
+    setTimeout(() => showKey(found.text, keyless, made)); // when the form's window is gone: closing it moves the focus
   });
 }
 

@@ -25,7 +25,7 @@ export function sayForm(path, signal, sent) {
   const said = el("div", { role: "alert" });
   const sure = el("button.primary", { type: "submit" }, "Send");
   const more = el("details.more", {}, el("summary", {}, "Options"), el("div.fields", {},
-    el("div.columns", {}, field("While another answer is being written", policy), field("Model", model), field("Budget in US dollars", budget)), knowledge.box));
+    el("div.pairs", {}, field("While another answer is being written", policy), field("Model", model), field("Budget in US dollars", budget)), knowledge.box));
   more.addEventListener("toggle", () => more.open && knowledge.load(), { once: true });
   const form = el("form.say.card", { "aria-label": "Say something", novalidate: true },
     said, el("div.say-line", {}, field("Message", text, "", { hidden: true }), sure), more);

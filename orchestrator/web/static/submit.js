@@ -114,7 +114,7 @@ function makeFields(first) {
 function mainCard(fields) {
   return el("section.card", { "aria-label": "The job" }, el("div.card-body", {},
     field("Task", fields.task, "A planner divides it into steps, agents do them, and the answer comes with its sources."),
-    el("div.columns", {},
+    el("div.pairs", {},
       field("Budget in US dollars", fields.budget_usd, "It ends before it would cost more."),
       el("div.field-with", {}, field("Time limit", fields.timeout_s, "At most 7 days."), fields.unit),
     )));
@@ -124,14 +124,14 @@ function optionsCard(fields) {
   const review = el("label.tick", {}, fields.review, el("span.name", {}, "Review"),
     el("span.hint", {}, "A second agent looks over the answer before it is given."));
   return el("details.card.more", {}, el("summary", {}, "More options"), el("div.card-body", {},
-    el("div.columns", {},
+    el("div.pairs", {},
       field("Model", fields.model, "For those of its agents that name none."),
       field("Priority", fields.priority, "Among the jobs that wait."),
       field("Replans", fields.replan, "How often it may plan again when steps fail."),
       field("Steps before it pauses", fields.max_steps, "It then waits to be told to go on."),
       visitor().operator ? field("Tenant", fields.tenant, "On whose behalf.") : null),
     el("div.field", {}, review),
-    el("div.columns", {},
+    el("div.pairs", {},
       field("Webhook", fields["webhook.url"], "Told when the job has ended; a public address."),
       field("Its secret", fields["webhook.secret"], "16 to 200 characters; messages are signed with it."))));
 }
