@@ -19,7 +19,7 @@ from orchestrator.travel.edit import as_edit
 from orchestrator.travel.submitting import Asked, submit_fork
 from orchestrator.webhooks import Webhook
 from tasks.access import TenantLimits
-from tasks.errors import ContractError, StoreUnavailable, TroupeError
+from tasks.errors import ContractError, FleetFull, StoreUnavailable, TroupeError
 from tasks.ids import JobId, SessionId, new_job_id, session_partition
 from tasks.models import JobSpec
 from tasks.refusals import DailyBudgetSpent, NotAllowed
@@ -130,10 +130,10 @@ async def _submit(admitted: Admission, spec: JobSpec, turn: Turn | None, webhook
     door, open_jobs = admitted.door, admitted.limits.open_jobs
     try:
         held = await admitted.hold(spec)
-    except DailyBudgetSpent:
+    except DailyBudgetSpent as spent:
         if spec.idempotency_key is None:
             raise
-        return await _found(admitted, spec, turn)
+        return await _found(admitted, spec, turn, spent)
     try:
         if webhook is not None:
             await door.hooks.register(spec.id, _hook(webhook), await _kept_until(door, spec))
@@ -148,7 +148,7 @@ async def _submit(admitted: Admission, spec: JobSpec, turn: Turn | None, webhook
     return job
 
 
-async def _found(admitted: Admission, spec: JobSpec, turn: Turn | None) -> AsyncJobHandle:
+async def _found(admitted: Admission, spec: JobSpec, turn: Turn | None, spent: DailyBudgetSpent) -> AsyncJobHandle:
     """The job that was taken in before under the same key: its sender has not heard of it.
 
     Raises:
@@ -156,7 +156,10 @@ async def _found(admitted: Admission, spec: JobSpec, turn: Turn | None) -> Async
     """
     daily = (admitted.limits.daily_microusd or 0) // SHARE
     asked = spec if spec.budget.cost_microusd is not None else spec.model_copy(update={"budget_microusd": daily})
-    return await admitted.door.troupe.accept(asked, turn, open_jobs=NONE_NEW)
+    try:
+        return await admitted.door.troupe.accept(asked, turn, open_jobs=NONE_NEW)
+    except FleetFull:
+        raise spent from None
 
 
 async def _undo(admitted: Admission, job: JobId, webhook: WebhookBody | None) -> None:

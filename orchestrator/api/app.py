@@ -6,11 +6,11 @@ from importlib.metadata import version
 from typing import Any, Final, cast
 
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute
 
 from orchestrator.api.auditing import Auditing
 from orchestrator.api.bounds import Bounds
 from orchestrator.api.door import Door
+from orchestrator.api.naming import operation
 from orchestrator.api.problems import EVERYWHERE, Problem, catch_all, problems
 from orchestrator.api.routes import changes, events, health, jobs
 
@@ -36,7 +36,7 @@ def create_app(door: Door, beside: Callable[[Door], AbstractAsyncContextManager[
         openapi_url="/openapi.json",
         docs_url=None,  # its page loads scripts from elsewhere; ours is at /
         redoc_url=None,
-        generate_unique_id_function=_name,
+        generate_unique_id_function=operation,
         lifespan=_lifespan(door, beside),
         strict_content_type=True,
         separate_input_output_schemas=False,
@@ -58,11 +58,6 @@ def create_app(door: Door, beside: Callable[[Door], AbstractAsyncContextManager[
     )
     app.openapi = _openapi(app)
     return app
-
-
-def _name(route: APIRoute) -> str:
-    """`jobs.submit`: the operation's id, and what the audit log calls it."""
-    return f"{route.tags[0] if route.tags else 'api'}.{route.name}"
 
 
 def _lifespan(door: Door, beside: Callable[[Door], AbstractAsyncContextManager[None]] | None) -> Lifespan:

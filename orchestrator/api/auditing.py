@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 from typing import Final, cast
 
-from starlette.routing import BaseRoute
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.api.door import Door
+from orchestrator.api.naming import operation
 from orchestrator.api.visitors import SAFE, Visitor
 from tasks.access import Audited
 from tasks.errors import TroupeError
@@ -61,8 +62,8 @@ class Auditing:
 
 
 def _action(scope: Scope) -> str:
-    route = cast("BaseRoute | None", scope.get("route"))
-    return str(getattr(route, "operation_id", None) or getattr(route, "unique_id", None) or scope["path"][:100])
+    route: object = scope.get("route")
+    return operation(route) if isinstance(route, APIRoute) else str(scope["path"])[:100]
 
 
 def _object(scope: Scope) -> str:
