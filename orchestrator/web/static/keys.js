@@ -34,7 +34,7 @@ export async function show(context) {
   const refresh = () => Promise.all([readKeys(), readLog()]);
   context.main.append(
     heading("Keys", button("New key", () => makeKey(() => refresh()), { kind: "primary" })),
-    card("Keys", null, list),
+    card("All keys", null, list),
     card("What was done", button("Refresh", readLog, { kind: "small" }), log),
   );
   await refresh();

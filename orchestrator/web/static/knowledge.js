@@ -3,7 +3,7 @@
 import { get, left, query } from "./api.js";
 import { tellAdded } from "./adding.js";
 import { el, replace } from "./dom.js";
-import { count, counted } from "./format.js";
+import { count } from "./format.js";
 import { clearFaults, tellFaults } from "./forms.js";
 import { requery } from "./router.js";
 import { card, empty, failure, field, heading, loading, table } from "./ui.js";

@@ -5,7 +5,7 @@ import { ask } from "./dialog.js";
 import { add, el, keyed, replace, say } from "./dom.js";
 import { messageBox } from "./messages.js";
 import { every, soon } from "./live.js";
-import { go } from "./router.js";
+import { go, requery } from "./router.js";
 import { sayForm } from "./saying.js";
 import { sessionName } from "./sessions.js";
 import { writingBox } from "./writing.js";
@@ -29,11 +29,13 @@ export async function show(context) {
     state: el("div", {}, loading("Reading the session")),
   };
   view.refresh = soon(50, () => refresh(view).catch((error) => failed(view, error)));
+  view.fresh = context.query.has("new"); // nothing was said in it: there is nothing to ask for
   const bin = may("submit") ? button("Delete", () => forget(view, name), { kind: "danger", hidden: true }) : null;
   view.bin = bin;
   context.main.append(heading(name, view.note, bin ?? ""),
     el("section.card.chat", { "aria-label": "Conversation" }, view.state, view.earlier, view.list, view.now, view.waiting));
-  if (may("submit")) context.main.append(sayForm(view.path, context.signal, () => view.refresh()));
+  if (may("submit")) context.main.append(sayForm(view.path, context.signal, () => begun(view)));
+  context.onQuery(() => {});
   await refresh(view).catch((error) => failed(view, error));
   requestAnimationFrame(() => toEnd(true));
   every(REFRESH_MS, () => refresh(view), context.signal, (error) => failed(view, error));
@@ -41,6 +43,7 @@ export async function show(context) {
 
 // The state is small while no messages are asked for with it: those that are new are asked for by themselves.
 async function refresh(view) {
+  if (view.fresh) return none(view);
   const state = await get(`${view.path}${query({ newest: view.known ? 1 : view.newest })}`, { signal: view.signal }).catch((error) => {
     if (error.status === 404) return null;
     throw error;
@@ -57,6 +60,12 @@ async function refresh(view) {
 }
 
 const stampOf = (state) => `${state.version} ${state.updated_at} ${state.messages.at(-1)?.seq}`;
+
+function begun(view) {
+  view.fresh = false;
+  requery({ new: "" });
+  view.refresh();
+}
 
 // Messages may be taken back too (rollback): then all are asked for again.
 async function fetchNew(view) {

@@ -24,13 +24,16 @@ export async function show(context) {
   context.title("Sessions");
   const note = el("p.soft", { role: "status" });
   const box = el("section.card", { "aria-label": "Sessions" }, loading("Reading the sessions"));
-  context.main.append(heading("Sessions", note), may("submit") ? beginning() : "", box);
+  const known = new Map();
+  context.main.append(heading("Sessions", note), may("submit") ? beginning(known) : "", box);
   let last = "";
   async function refresh() {
     const sessions = await get(`/sessions?limit=${MOST}`, { signal: context.signal });
     const text = JSON.stringify(sessions);
     if (text === last) return;
     last = text;
+    known.clear();
+    for (const one of sessions) known.set(sessionName(one.session_id), one.session_id);
     say(note, sessions.length ? counted(sessions.length, "session") : "");
     replace(box, sessions.length ? listed(sessions) : empty("There are no sessions yet.", "A session is a conversation: each message is answered by a job that knows what was said before."));
   }
@@ -53,7 +56,7 @@ function listed(sessions) {
   ], sessions);
 }
 
-function beginning() {
+function beginning(known) {
   const name = el("input", { maxlength: "49", autocomplete: "off", spellcheck: "false", placeholder: "customer-17" });
   const form = el("form.card.begin", { "aria-label": "Begin a session", novalidate: true },
     field("Name of a new session, or of one that is there", name), el("button.primary", { type: "submit" }, "Open"));
@@ -61,7 +64,7 @@ function beginning() {
     event.preventDefault();
     clearFaults({ name });
     const text = name.value.trim();
-    if (NAME.test(text)) go(`/sessions/${text}`);
+    if (NAME.test(text)) go(known.has(text) ? `/sessions/${encodeURIComponent(known.get(text))}` : `/sessions/${text}?new=1`);
     else tellFaults({ name }, [{ where: "name", message: "1 to 49 letters, digits, - and _, beginning with a letter or digit." }]);
   });
   return form;

@@ -1,9 +1,8 @@
 // How many things wait for people: the number beside the navigation's link.
 
 import { get } from "./api.js";
-import { el, say } from "./dom.js";
+import { el, say, unseen } from "./dom.js";
 import { every, soon } from "./live.js";
-import { unseen } from "./ui.js";
 
 const REFRESH_MS = 15000;
 const MOST = 100;
