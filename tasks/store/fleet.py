@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -13,6 +13,9 @@ from tasks.store.keys import METRICS, ORCHESTRATORS, TOOLS, WORKERS
 from tasks.store.scripts import ALIVE, ANNOUNCE
 from tasks.store.store import Store
 from tasks.tool_figures import ToolDefinition, ToolPresence, tools_of
+
+MAX_VERSION_CHARS: Final = 100
+"""What is looked at of a version. Python refuses numbers of thousands of digits."""
 
 Presence = WorkerPresence | OrchestratorPresence | ToolPresence | MetricsPresence
 P = TypeVar("P", WorkerPresence, OrchestratorPresence, ToolPresence, MetricsPresence)
@@ -84,7 +87,7 @@ def agents_of(workers: Sequence[WorkerPresence]) -> list[AgentDefinition]:
 
 def _rank(version: str) -> tuple[tuple[int, str], ...]:
     """Versions in order: numbers by value, so that 10 comes after 9."""
-    parts = re.findall(r"\d+|[^\d.]+", version)
+    parts = re.findall(r"\d+|[^\d.]+", version[:MAX_VERSION_CHARS])
     return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts)
 
 

@@ -12,7 +12,8 @@ from typing import Final, cast
 
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from tasks.ids import AttemptRef, JobId, StepId
+from tasks.errors import InvalidId
+from tasks.ids import STEP_ID, AttemptRef, StepId, parse_job_id
 from tasks.library_log import LibraryLog
 from tasks.store.failures import translated
 from tasks.store.keys import GROUP
@@ -50,6 +51,12 @@ class Notice(StrEnum):
     """All that the answer rests on has ended, and not all of it well: plan again before it is written."""
     PLAN_PROPOSED = "plan_proposed"
     """Check the plan that this step (or, without one, the job itself) brings."""
+
+
+KNOWN: Final = frozenset(Notice)
+FIELDS: Final = frozenset({"kind", "job"})
+"""What entries of any release have."""
+MAX_ATTEMPT_DIGITS: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,7 @@ class Outbox:
             except ResponseError as error:
                 await self._open_again(partition, error)
                 return []
-        return _readable(_entries(reply))
+        return await self._readable(partition, _entries(reply))
 
     async def take_over(self, partition: int, *, count: int) -> list[Entry]:
         """Entries that another reader left unfinished."""
@@ -123,7 +130,7 @@ class Outbox:
                 await self._open_again(partition, error)
                 return []
         found = cast("list[tuple[str, Fields | None]]", reply[1])
-        return _readable([(one, fields) for one, fields in found if fields])
+        return await self._readable(partition, [(one, fields) for one, fields in found if fields])
 
     async def tidy(self, partition: int, silent_for: timedelta = FORGET) -> int:
         """Drop the names of readers that have been silent for so long and left nothing unfinished; how many."""
@@ -136,6 +143,25 @@ class Outbox:
                 return 0
         return cast(int, reply)
 
+    async def _readable(self, partition: int, rows: Entries) -> list[Entry]:
+        """Entries without those that ask for what only a later release knows: they stay for a replica of that release.
+
+        What no release writes is dropped: whoever may write to the stream could else stop every orchestrator with it.
+        """
+        found: list[Entry] = []
+        nobodys: list[str] = []
+        for entry, fields in rows:
+            if fields.get("kind", "") not in KNOWN and fields.keys() >= FIELDS:
+                log.warning("entry_of_later_release", entry=entry, notice=fields["kind"][:40], job=fields["job"][:40])
+                continue
+            try:
+                found.append(_read(entry, fields))
+            except (LookupError, ValueError, InvalidId) as error:
+                log.error("entry_unreadable", entry=entry, reason=type(error).__name__)
+                nobodys.append(entry)
+        await self._delete(partition, nobodys)
+        return found
+
     async def _open_again(self, partition: int, error: ResponseError) -> None:
         if "NOGROUP" not in str(error):
             raise error
@@ -143,9 +169,12 @@ class Outbox:
 
     async def done(self, partition: int, entries: Sequence[Entry]) -> None:
         """Delete entries that were acted on."""
-        if not entries:
+        await self._delete(partition, [entry.id for entry in entries])
+
+    async def _delete(self, partition: int, ids: Sequence[str]) -> None:
+        if not ids:
             return
-        stream, ids = self.store.keys.control(partition), [entry.id for entry in entries]
+        stream = self.store.keys.control(partition)
         # No MULTI, which a full server refuses. Deleted first: one that is only acknowledged would stay for ever, and
         # one that is only deleted leaves its mark with the group until the next take-over.
         async with translated(self.store.settings), self.store.redis.pipeline(transaction=False) as pipe:
@@ -166,20 +195,18 @@ def _entries(reply: "dict[str, list[Entries]] | list[tuple[str, Entries]]") -> E
     return [entry for _, batch in reply for entry in batch]
 
 
-def _readable(entries: Entries) -> list[Entry]:
-    """Entries without those that ask for what only a later release knows: they stay for a replica of that release."""
-    known = frozenset(Notice)
-    for entry, fields in entries:
-        if fields["kind"] not in known:
-            log.warning("entry_of_later_release", entry=entry, notice=fields["kind"], job=fields["job"])
-    return [_read(entry, fields) for entry, fields in entries if fields["kind"] in known]
-
-
 def _read(entry: str, fields: Fields) -> Entry:
-    attempt = int(fields["attempt"] or "0")
+    """An entry as a move wrote it.
+
+    Raises:
+        LookupError, ValueError, InvalidId: none did.
+    """
+    step, attempt = fields["step"], fields["attempt"] or "0"
+    if (step and STEP_ID.fullmatch(step) is None) or len(attempt) > MAX_ATTEMPT_DIGITS:
+        raise InvalidId("neither a step nor an attempt")
     return Entry(
         id=entry,
         notice=Notice(fields["kind"]),
-        ref=AttemptRef(JobId(fields["job"]), StepId(fields["step"]), attempt),
+        ref=AttemptRef(parse_job_id(fields["job"]), StepId(step), int(attempt)),
         data=fields["data"],
     )

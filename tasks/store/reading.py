@@ -34,7 +34,7 @@ def readable(what: str) -> Generator[None]:
         if later:
             raise IncompatibleVersion(f"{what} was written by a release that this one cannot read: {said}") from error
         raise DamagedRecord(f"{what} is damaged: {said}") from error
-    except (ValueError, LookupError) as error:
+    except (ValueError, LookupError, ArithmeticError, OSError, RecursionError) as error:  # also of times and depths
         raise DamagedRecord(f"{what} is damaged: {type(error).__name__}: {error}") from error
 
 
