@@ -1,13 +1,13 @@
 // Knowledge bases: what there is, and documents for a new one.
 
 import { get, left, query } from "./api.js";
-import { tellAdded } from "./adding.js";
+import { sendDocuments, tellAdded } from "./adding.js";
 import { el, replace } from "./dom.js";
 import { count } from "./format.js";
 import { clearFaults, tellFaults } from "./forms.js";
 import { requery } from "./router.js";
 import { card, empty, failure, field, heading, loading, table } from "./ui.js";
-import { dropZone, sending } from "./upload.js";
+import { dropZone } from "./upload.js";
 import { may, visitor } from "./visitor.js";
 
 const NAME = /^[a-z][a-z0-9_-]{0,47}$/;
@@ -17,7 +17,7 @@ export const basePath = (name, tenant) => `#/knowledge/${encodeURIComponent(name
 
 export async function show(context) {
   context.title("Knowledge");
-  const box = el("section.card", { "aria-label": "Knowledge bases" }, loading("Reading the knowledge bases"));
+  const box = el("div.card", {}, loading("Reading the knowledge bases"));
   const tenant = () => (visitor().operator ? context.query.get("tenant") ?? "" : "");
   async function refresh() {
     const bases = await get(`/knowledge${query({ tenant: tenant() })}`, { signal: context.signal });
@@ -65,7 +65,7 @@ function adding(signal, tenant, done) {
       tellFaults({ name }, [{ where: "name", message: "A small letter, then small letters, digits, - and _; at most 48." }]);
       return;
     }
-    const added = await sending(list, `/knowledge/${base}/documents${query({ tenant: tenant() })}`, files, signal);
+    const added = await sendDocuments(list, `/knowledge/${base}/documents${query({ tenant: tenant() })}`, files, signal);
     if (!added) return;
     tellAdded(report, added, basePath(base, tenant()));
     done();

@@ -1,13 +1,13 @@
 // One knowledge base: search it, see its documents, add some, take some out.
 
 import { Problem, get, left, query, remove } from "./api.js";
-import { tellAdded } from "./adding.js";
+import { sendDocuments, tellAdded } from "./adding.js";
 import { ask } from "./dialog.js";
 import { el, keyed, replace, say } from "./dom.js";
 import { count, counted } from "./format.js";
 import { go } from "./router.js";
 import { busily, button, card, empty, failure, field, heading, loading, speak, tag, toast } from "./ui.js";
-import { dropZone, sending } from "./upload.js";
+import { dropZone } from "./upload.js";
 import { may, visitor } from "./visitor.js";
 
 const MOST_SHOWN = 200;
@@ -104,7 +104,7 @@ function adding(base, changed) {
   const list = el("ul.sendings", { "aria-label": "Documents on their way" });
   const report = el("div", { role: "status" });
   const { zone } = dropZone("Choose documents, or drop them here", "One of the same name replaces what is there.", async (files) => {
-    const added = await sending(list, `${base.path}/documents${query({ tenant: base.tenant })}`, files, base.signal);
+    const added = await sendDocuments(list, `${base.path}/documents${query({ tenant: base.tenant })}`, files, base.signal);
     if (!added) return;
     tellAdded(report, added);
     await changed();

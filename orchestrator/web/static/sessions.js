@@ -23,7 +23,7 @@ export const sessionName = (id) => {
 export async function show(context) {
   context.title("Sessions");
   const note = el("p.soft", { role: "status" });
-  const box = el("section.card", { "aria-label": "Sessions" }, loading("Reading the sessions"));
+  const box = el("div.card", {}, loading("Reading the sessions"));
   const known = new Map();
   context.main.append(heading("Sessions", note), may("submit") ? beginning(known) : "", box);
   let last = "";

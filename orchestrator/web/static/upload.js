@@ -62,8 +62,8 @@ export function dropZone(label, hint, taken, { accept = "", multiple = true } = 
 }
 
 /** Sends files, with a line in `list` that shows how it goes; gives the answer, or null when that failed: the line says
- * why then, and stays until it is closed. */
-export async function sending(list, path, files, signal) {
+ * why then, and stays until it is closed. Problems that are `mine` are given in place of the answer. */
+export async function sending(list, path, files, signal, mine = () => false) {
   const ending = new AbortController();
   const stop = () => ending.abort();
   signal?.addEventListener("abort", stop, { once: true });
@@ -88,6 +88,10 @@ export async function sending(list, path, files, signal) {
       return null;
     }
     if (!(error instanceof Problem)) throw error;
+    if (mine(error)) {
+      row.remove();
+      return error;
+    }
     replace(row, notice("bad", el("p", {}, `${what}: ${error.words}`), button("Close", () => row.remove(), { kind: "small" })));
     return null;
   } finally {
