@@ -30,12 +30,24 @@ FULL: Final = 0.95
 """Shares of `maxmemory`."""
 
 
-async def examine(settings: StoreSettings, home: Path, role: str | None = None) -> list[Finding]:
-    """Look at the store, the broker, the fleet and this machine.
+async def examine_role(settings: StoreSettings, role: str) -> list[Finding]:
+    """Look whether this host has a living process of a role, `worker` or `orchestrator`: for its health check.
 
-    Args:
-        role: `worker` or `orchestrator`: only what a health check of such a process on this host is about.
+    It asks the store for nothing that a process of the role may not ask itself.
     """
+    store = Store(settings)
+    fleet = FleetStore(store)
+    try:
+        living = await (fleet.workers() if role == "worker" else fleet.orchestrators())
+    except TroupeError as error:
+        return [_no_store(error)]
+    finally:
+        await store.close()
+    return [_alive(role, any(one.host == socket.gethostname() for one in living))]
+
+
+async def examine(settings: StoreSettings, home: Path) -> list[Finding]:
+    """Look at the store, the broker, the fleet and this machine."""
     store = Store(settings)
     try:
         try:
@@ -43,18 +55,13 @@ async def examine(settings: StoreSettings, home: Path, role: str | None = None) 
             facts = await read_servers(store)
             skew_ms = facts[0].unix_ms - (before + time.time_ns() // 1_000_000) // 2
         except TroupeError as error:
-            return [problem("store", str(error), "start Redis, or set TROUPE_REDIS_URL")]
+            return [_no_store(error)]
         fleet = FleetStore(store)
         workers, orchestrators = await fleet.workers(), await fleet.orchestrators()
         partitions = max([settings.partitions, *(one.partitions for one in orchestrators)])
-        surveys = [] if role else [await survey(store, partition) for partition in range(partitions)]
+        surveys = [await survey(store, partition) for partition in range(partitions)]
     finally:
         await store.close()
-    here = socket.gethostname()
-    if role == "worker":
-        return [_alive("worker", any(one.host == here for one in workers))]
-    if role == "orchestrator":
-        return [_alive("orchestrator", any(one.host == here for one in orchestrators))]
     return [
         *(finding for one in facts for finding in _server_findings(settings, one)),
         _clock(skew_ms),
@@ -66,6 +73,10 @@ async def examine(settings: StoreSettings, home: Path, role: str | None = None) 
         _partitions(settings.partitions, {one.partitions for one in orchestrators}),
         _home(home),
     ]
+
+
+def _no_store(error: TroupeError) -> Finding:
+    return problem("store", str(error), "start Redis, or set TROUPE_REDIS_URL")
 
 
 def _server_findings(settings: StoreSettings, facts: ServerFacts) -> list[Finding]:

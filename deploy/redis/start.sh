@@ -4,7 +4,7 @@
 # are written, into a folder that ends with the container.
 #
 #   TROUPE_PREFIX   prefix of the store's keys; default: troupe
-#   TROUPE_QUEUES   queues of your own agents, separated by blanks; the built-in ones are always there
+#   REDIS_QUEUES   queues of your own agents, separated by blanks; the built-in ones are always there
 #   ACL_TEMPLATE    default: users.acl beside this file
 #   ACL_FOLDER      where the file goes; default: /run/redis
 set -eu
@@ -34,8 +34,8 @@ done
 # The keys of a queue: its messages, those of other priorities, and those for one version of an agent.
 queues=
 look_queues=
-for queue in planner search analysis summary ${TROUPE_QUEUES:-}; do
-  case $queue in [!a-z]* | *[!a-z0-9_-]*) fail "TROUPE_QUEUES: '$queue' is no queue's name" ;; esac
+for queue in planner search analysis summary ${REDIS_QUEUES:-}; do
+  case $queue in [!a-z]* | *[!a-z0-9_-]*) fail "REDIS_QUEUES: '$queue' is no queue's name" ;; esac
   for pattern in "$queue" "$queue??[0-9]" "$queue@*"; do
     queues="$queues ~$pattern"
     look_queues="$look_queues %R~$pattern"

@@ -9,7 +9,7 @@ from rich.table import Table
 from orchestrator.cli.jobs import wide_console
 from orchestrator.cli.lists import print_json
 from orchestrator.cli.place import connect
-from orchestrator.doctor import examine
+from orchestrator.doctor import examine, examine_role
 from orchestrator.findings import Finding, Verdict
 from orchestrator.place import home, store_settings
 
@@ -43,7 +43,8 @@ def doctor(
     """Check everything that a fleet needs; exit code 1 when something is wrong."""
     if role not in {None, "worker", "orchestrator"}:
         raise typer.BadParameter(f"{role!r} is neither worker nor orchestrator", param_hint="--role")
-    findings = asyncio.run(examine(store_settings(), home(), role))
+    settings = store_settings()
+    findings = asyncio.run(examine_role(settings, role) if role else examine(settings, home()))
     if json:
         print_json(findings)
     else:

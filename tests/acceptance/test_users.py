@@ -67,7 +67,7 @@ def roles(stages: Stages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     stage.variables["TROUPE_TASK_EVENTS"] = "true"  # else Flower misses what is over before it is up
     stage.variables["NAPS"] = str(stage.folder / "naps.txt")
     copy_actors(stage)
-    with guarded(tmp_path_factory.mktemp("roles"), {"TROUPE_QUEUES": "napper"}) as server:
+    with guarded(tmp_path_factory.mktemp("roles"), {"REDIS_QUEUES": "napper"}) as server:
         port = free_port()
         stage.start("orchestrator", TROUPE_REDIS_URL=server.url("orchestrator"))
         start_worker(stage, server)
@@ -106,6 +106,8 @@ def test_jobs_of_all_kinds_go_to_their_end_and_nobody_is_refused_anything(roles:
     assert roles.producer.prune(timedelta(0), [TaskStatus.CANCELLED]) >= 1
     shown = roles.stage.troupe("doctor", "--json", TROUPE_REDIS_URL=roles.server.url("doctor")).stdout
     assert '"check":"orchestrator","verdict":"ok"' in shown, shown
+    for role in ("orchestrator", "worker"):
+        assert roles.stage.troupe("doctor", "--role", role, TROUPE_REDIS_URL=roles.server.url(role)).code == 0
     wait_until(lambda: roles.shown("tasks"))
     wait_until(lambda: roles.shown("workers?refresh=1"))
     assert [one for one in roles.server.refusals() if one.partition(" troupe:")[0] != "flower: key"] == []

@@ -230,10 +230,10 @@ def test_the_file_holds_hashes_and_no_password() -> None:
 
 
 def test_prefix_and_queues_are_put_in_and_checked() -> None:
-    done = start_sh("--print", **passwords(), TROUPE_PREFIX="other", TROUPE_QUEUES="finance napper")
+    done = start_sh("--print", **passwords(), TROUPE_PREFIX="other", REDIS_QUEUES="finance napper")
     assert "troupe:" not in done.stdout
     assert all(f"~{queue} ~{queue}??[0-9] ~{queue}@*" in done.stdout for queue in ("search", "finance", "napper"))
-    for wrong in ({"TROUPE_PREFIX": "a*b"}, {"TROUPE_QUEUES": "*"}, {"TROUPE_QUEUES": "troupe:x"}):
+    for wrong in ({"TROUPE_PREFIX": "a*b"}, {"REDIS_QUEUES": "*"}, {"REDIS_QUEUES": "troupe:x"}):
         assert start_sh("--print", **passwords(), **wrong).returncode == 2
 
 
