@@ -5,6 +5,7 @@ import { askedForm, askedKey } from "./asked.js";
 import { el, keyed, replace, say } from "./dom.js";
 import { every } from "./live.js";
 import { empty, failure, heading, loading } from "./ui.js";
+import { counted } from "./waiting.js";
 
 const REFRESH_MS = 3000;
 const MOST = 200;
@@ -36,6 +37,7 @@ export async function show(context) {
   async function refresh() {
     const asked = await get(`/asked?limit=${MOST}`, { signal: context.signal });
     const open = asked.filter((one) => !done.has(askedKey(one)));
+    counted(open.length);
     keyed(list, open, askedKey, (one) => askedForm(one, { decided: drop }));
     tell();
   }

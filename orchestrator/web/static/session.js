@@ -3,8 +3,9 @@
 import { get, left, query, remove } from "./api.js";
 import { ask } from "./dialog.js";
 import { add, el, keyed, replace, say } from "./dom.js";
-import { messageBox } from "./messages.js";
+import { counted } from "./format.js";
 import { every, soon } from "./live.js";
+import { messageBox } from "./messages.js";
 import { go, requery } from "./router.js";
 import { sayForm } from "./saying.js";
 import { sessionName } from "./sessions.js";
@@ -102,7 +103,7 @@ function draw(view) {
     }, { kind: "small" }));
   } else if (!more) replace(view.earlier);
   if (view.messages.length) replace(view.state);
-  say(view.note, view.messages.length ? `${view.messages.length}${more ? "+" : ""} messages` : "");
+  say(view.note, view.messages.length ? more ? `${view.messages.length}+ messages` : counted(view.messages.length, "message") : "");
   if (stays) toEnd();
 }
 

@@ -49,7 +49,7 @@ function makeForm(first, signal) {
       go(`/jobs/${job.job_id}`);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
-      if (problem.status === 422 || problem.status === 413) refuse(faultsOf(problem));
+      if (problem.status === 422 || problem.status === 413) refuse(problem.code === "address_refused" ? [{ where: "webhook.url", message: problem.message }] : faultsOf(problem));
       else replace(said, notice("bad", problem.words));
     }
     return undefined;
