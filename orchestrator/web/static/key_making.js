@@ -1,6 +1,6 @@
 // Makes a key, and shows its text: once, for nobody can look it up again.
 
-import { post } from "./api.js";
+import { Problem, post } from "./api.js";
 import { dialog, formDialog } from "./dialog.js";
 import { el } from "./dom.js";
 import { clearFaults, faultsOf, tellFaults } from "./forms.js";
@@ -13,6 +13,7 @@ const SCOPES = [
   ["approve", "decide what steps ask people"],
   ["admin", "all of these, and make and revoke keys"],
 ];
+const TENANT = /^(\*|[a-z][a-z0-9_-]{0,47})$/;
 const LIVES = [["", "until it is revoked"], ["86400", "for a day"], ["2592000", "for 30 days"], ["7776000", "for 90 days"], ["31536000", "for a year"]];
 
 /** Opens the form; `made()` is called when there is a new key. */
@@ -36,6 +37,9 @@ export function makeKey(made) {
     clearFaults(fields);
     const chosen = ticks.filter((one) => one.input.checked).map((one) => one.scope);
     if (!chosen.length) wrong(fields, [{ where: "scopes", message: "Choose what it may do." }]);
+    if (operator && !TENANT.test(tenant.value.trim() || "default")) {
+      wrong(fields, [{ where: "tenant", message: "A small letter, then small letters, digits, - and _, at most 48; or * alone." }]);
+    }
     const body = { name: name.value.trim(), scopes: chosen, tenant: operator ? tenant.value.trim() || "default" : undefined, expires_s: Number(expires.value) || undefined };
     const found = await post("/keys", body).catch((problem) => {
       if (problem.status !== 422) throw problem;
@@ -48,11 +52,11 @@ export function makeKey(made) {
 // The window of the form stays open, and says it.
 function wrong(fields, faults) {
   const rest = tellFaults(fields, faults);
-  throw new Error(rest.length ? rest.map((one) => one.message).join("; ") : "See what is said at the fields.");
+  throw new Problem(422, "invalid_request", rest.length ? rest.map((one) => one.message).join("; ") : "See what is said at the fields.");
 }
 
 function showKey(text, first, made) {
-  const shown = el("input.mono.key-text", { readonly: true, value: text, "aria-label": "The key" });
+  const shown = el("input.mono.key-text", { readonly: true, autofocus: true, value: text, "aria-label": "The key" });
   shown.addEventListener("focus", () => shown.select());
   const copy = button("Copy", async () => {
     try {

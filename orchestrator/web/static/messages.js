@@ -14,7 +14,7 @@ const WHO = { user: "You", assistant: "Troupe", system: "Note" };
 export function messageBox(message, signal) {
   const text = textOf(message);
   const body = message.role === "assistant"
-    ? markdown(text, { cite: (number) => openSources(message.job, signal, number).catch(complain), cited: () => Boolean(message.job) })
+    ? markdown(text, { cite: (number) => openSources(message.job, signal, number).catch(complain), cited: () => Boolean(message.job), level: 2 })
     : el("p.said", {}, text);
   return el(`li.message.${message.role}`, {}, el("div.bubble", {}, head(message), body, others(message), foot(message, signal)));
 }

@@ -154,7 +154,12 @@ export function speak(text) {
 
 /** How long ago something was; it goes on by itself. */
 export function ago(at, after = "") {
-  return el("time", { datetime: at, title: moment(at), dataset: { ago: after } }, age(at) + after);
+  return el("time", { datetime: at, title: moment(at), dataset: { ago: after } }, since(at, after));
+}
+
+function since(at, after, now = Date.now()) {
+  const text = age(at, now);
+  return text === "now" ? text : text + after;
 }
 
 /** How long it is until something; it goes on by itself. */
@@ -166,7 +171,7 @@ setInterval(() => {
   if (document.hidden) return;
   const now = Date.now();
   for (const one of document.querySelectorAll("time[data-until]")) say(one, ahead(one.dateTime, now));
-  for (const one of document.querySelectorAll("time[data-ago]")) say(one, age(one.dateTime, now) + one.dataset.ago);
+  for (const one of document.querySelectorAll("time[data-ago]")) say(one, since(one.dateTime, one.dataset.ago, now));
 }, TICK_MS);
 
 /** Tabs over panels: `[[name, panel]]`; `picked(name)` is told. Left and right move between them. */

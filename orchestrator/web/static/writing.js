@@ -22,7 +22,7 @@ export function writingBox(job, signal, { ended, grown }) {
   const draw = () => {
     state.timer = 0;
     if (state.dead) return;
-    replace(text, markdown(state.written));
+    replace(text, markdown(state.written, { level: 2 }));
     grown();
   };
   const on = (event) => {
