@@ -18,7 +18,8 @@ const DIVIDER = /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
 const INLINE =
   /(`{1,9})([^`]|[^`][^]*?[^`])\1(?!`)|\*\*(?=\S)([^]*?\S)\*\*|__(?=\S)([^]*?\S)__(?!\w)|\*(?=[^\s*])([^*]*?[^\s*])\*|(?<!\w)_(?=\S)([^_]*?\S)_(?!\w)|~~(?=\S)([^]*?\S)~~|!?\[([^\]\n]{1,500})\]\(\s*<?([^\s()<>]{1,2000}(?:\([^\s()]*\)[^\s()<>]*)*)>?(?:\s+"[^"\n]*")?\s*\)|\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]|(https?:\/\/[^\s<>"'`|]{2,2000})|\\([!-/:-@[-`{-~])/;
 
-/** A box of elements. `cite(number)` opens a source; `cited(number)` says whether there is one. `level` is that of `#`. */
+/** A box of elements. `cite(number)` opens a source; `cited(number)` says whether there is one. `level` is that of the
+ * highest headings; none is more than one below the heading before it, as screen readers expect. */
 export function markdown(text, { cite = null, cited = () => true, level = 3 } = {}) {
   const means = { cite, cited, level, last: level - 1 };
   return el("div.markdown", {}, blocks(String(text).replaceAll("\r\n", "\n").split("\n"), means, 0));
