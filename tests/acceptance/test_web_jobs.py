@@ -70,7 +70,7 @@ def wide_plan() -> Plan:
     steps = [
         PlannedStep(
             id=f"step-{at}", description=f"Do number {at}.", agent="search",
-            depends_on=[f"step-{one}" for one in sorted({at - width, at - width + at % 2}) if at >= width],
+            depends_on=[f"step-{one}" for one in (at - width, at - width + 1 - 2 * (at % 2)) if at >= width],
         )
         for at in range(WIDE)
     ]  # fmt: skip
