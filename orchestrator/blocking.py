@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from pydantic import JsonValue
+from pydantic import JsonValue, SecretStr
 
 from orchestrator.client import AsyncTroupe
 from orchestrator.consulting import People
@@ -44,16 +44,23 @@ T = TypeVar("T")
 class Troupe:
     """A producer's connection to a fleet, for any thread. Connects with its first call; `close` it, or use `with`.
 
-    Its methods are those of `AsyncTroupe`, without `await`, and raise the same errors. Without a URL it finds its fleet
-    as `AsyncTroupe` does.
+    Its methods are those of `AsyncTroupe`, without `await`, and raise the same errors. It finds its fleet as that does:
+    with `https://` over HTTP, with `redis://` directly, without a URL as settings say.
     """
 
-    def __init__(self, redis_url: str | None = None, *, settings: StoreSettings | None = None) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        settings: StoreSettings | None = None,
+        api_key: str | SecretStr | None = None,
+        insecure: bool | None = None,
+    ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="troupe-client", daemon=True)
         self._thread.start()
         try:
-            self._troupe = AsyncTroupe(redis_url, settings=settings)
+            self._troupe = AsyncTroupe(url, settings=settings, api_key=api_key, insecure=insecure)
         except BaseException:
             self._end_loop()
             raise

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from random import randrange
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 from zlib import crc32
 
 from pydantic import SecretStr
@@ -17,6 +17,7 @@ from orchestrator.place import store_settings
 from orchestrator.planning.check import first_step
 from orchestrator.recording import Recording
 from orchestrator.recording.taking import submit_replay
+from orchestrator.remote.settings import RemoteSettings, is_remote
 from orchestrator.request import JobOptions, job_spec, length_of
 from orchestrator.scaling import MEASURED, USUAL_BOUNDS, Scale, ScaleBounds, loads, scale
 from orchestrator.scheduling.windows import read_limits
@@ -24,6 +25,7 @@ from orchestrator.sessions import AsyncSessionHandle
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.statistics import DAY, fleet_statistics, length, tool_reports
 from orchestrator.travel import JobDiff, diff
+from tasks.errors import BadSetting
 from tasks.ids import SessionId, new_job_id, parse_job_id, session_id, session_partition
 from tasks.models import DEFAULT_TIMEOUT, AgentDefinition, JobSpec, Plan
 from tasks.presence import MetricsPresence, OrchestratorPresence, WorkerPresence
@@ -59,14 +61,47 @@ from tasks.usage import Budget
 class AsyncTroupe:
     """A producer's connection to a fleet. Use it in one event loop; connects with its first call.
 
-    Without a URL it is the fleet that TROUPE_REDIS_URL names, else the `troupe up` that runs on this machine, else the
-    one at Redis' usual port.
+    With `https://` (or `http://`) it goes to a `troupe api`, and has the same methods; else to the fleet's Redis.
+    Without a URL it is the API that TROUPE_API_URL names, else the fleet that TROUPE_REDIS_URL names, else the
+    `troupe up` that runs on this machine, else the one at Redis' usual port.
+
+    Args:
+        url: Address of an API, or of a Redis.
+        settings: Of the store; with them no URL is looked for.
+        api_key: Key to show to the API; TROUPE_API_KEY unless given.
+        insecure: Send it over plain `http://` to other machines too.
+
+    Raises:
+        BadSetting: the address is none, or the key would be readable on its way.
     """
 
-    def __init__(self, redis_url: str | None = None, *, settings: StoreSettings | None = None) -> None:
+    def __new__(
+        cls,
+        url: str | None = None,
+        *,
+        settings: StoreSettings | None = None,
+        api_key: str | SecretStr | None = None,
+        insecure: bool | None = None,
+    ) -> Self:
+        """One of the class that the address asks for."""
+        if cls is AsyncTroupe and settings is None and is_remote(url or read_settings(RemoteSettings).api_url):
+            from orchestrator.remote.client import RemoteTroupe  # HTTP is loaded by those that use it
+
+            return cast(Self, object.__new__(RemoteTroupe))
+        return object.__new__(cls)
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        settings: StoreSettings | None = None,
+        api_key: str | SecretStr | None = None,
+        insecure: bool | None = None,
+    ) -> None:
+        if api_key is not None or insecure is not None:
+            raise BadSetting("api_key and insecure are for an API: give its address, https://…")
         if settings is None:
-            named = redis_url is not None
-            settings = read_settings(StoreSettings, redis_url=SecretStr(redis_url)) if named else store_settings()
+            settings = store_settings() if url is None else read_settings(StoreSettings, redis_url=SecretStr(url))
         self.settings = settings
         self.limits = read_settings(OrchestratorSettings)
         self._store = Store(settings)

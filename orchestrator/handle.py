@@ -21,6 +21,7 @@ from tasks.errors import ContractError, JobCancelled, JobFailed, ResultTimeout, 
 from tasks.events import EventsTrimmed, JobEvent, ends_job, missing_before
 from tasks.ids import JobId, StepId
 from tasks.models import Failure
+from tasks.refusals import ApiUnavailable
 from tasks.results import JobResult, LedgerReport, Standing
 from tasks.sessions import TaskState
 from tasks.states import FINAL_JOB, StepStatus, TaskStatus
@@ -350,19 +351,19 @@ class AsyncJobHandle:
 
 
 async def patiently(call: Callable[[], Awaitable[T]], end: float | None = None) -> T:
-    """Read again while the store is away: its restart is no reason to give a job up.
+    """Read again while the store, or the API before it, is away: its restart is no reason to give a job up.
 
     Args:
         end: Time of `time.monotonic` at which to stop trying; at the latest after PATIENCE.
 
     Raises:
-        StoreUnavailable: still away then.
+        StoreUnavailable, ApiUnavailable: still away then.
     """
     last = time.monotonic() + PATIENCE.total_seconds()
     while True:
         try:
             return await call()
-        except StoreUnavailable:
+        except (StoreUnavailable, ApiUnavailable):
             if time.monotonic() + PAUSE_S > (last if end is None else min(end, last)):
                 raise
         await asyncio.sleep(PAUSE_S)

@@ -80,7 +80,7 @@ class AsyncSessionHandle:
             ResultTimeout: the step has not ended within `wait` seconds.
             SessionBusy, ContractError, StoreUnavailable: as for `send`.
         """
-        known = (await self._store.get_or_create(self.id)).task_state.get(TASK)
+        known = await self._task()
         state = None if known is None else TaskState.model_validate(known)
         if state is None or state.description != task.strip():
             key = request_id or f"task-{sha256(f'{self.id} {task.strip()}'.encode()).hexdigest()[:32]}"
@@ -104,7 +104,7 @@ class AsyncSessionHandle:
 
     async def messages(self, after: int = 0) -> AsyncIterator[Message]:
         """Messages with a number above `after`, oldest first, until the newest one there is."""
-        while page := await self._store.messages(self.id, after, PAGE):
+        while page := await self._page(after, PAGE):
             for message in page:
                 yield message
                 after = message.seq or after
@@ -131,6 +131,15 @@ class AsyncSessionHandle:
     async def delete(self) -> bool:
         """Forget the session; its open jobs are cancelled. False when there is none."""
         return await self._store.delete(self.id)
+
+    async def _task(self) -> JsonValue:
+        try:
+            return (await self.state(newest=0)).task_state.get(TASK)
+        except UnknownSession:
+            return None
+
+    async def _page(self, after: int, limit: int) -> list[Message]:
+        return await self._store.messages(self.id, after, limit)
 
     @property
     def _store(self) -> SessionStore:

@@ -5,7 +5,7 @@ ContractError
 ├── AddressRefused
 └── ReplyRefused              its code says why
 TransientError
-├── Unreachable
+├── Unreachable · ApiUnavailable
 ├── RateLimited               carries retry_after
 └── DailyBudgetSpent          carries retry_after
 """
@@ -62,6 +62,12 @@ class Unreachable(TransientError):
     """An address that may be called did not answer, not in time, or broke off."""
 
     code = "unreachable"
+
+
+class ApiUnavailable(TransientError):
+    """The HTTP API gave no answer in time, refused the connection, broke off, or failed."""
+
+    code = "api_unavailable"
 
 
 class RateLimited(TransientError):

@@ -77,6 +77,8 @@ class Problem(BaseModel):
     code: str
     """Stable, for programs: see docs/api.md."""
     faults: list[Fault] = Field(default_factory=list[Fault])
+    job: str = ""
+    """The job whose turn it is, where a session is busy."""
 
 
 def said(status: int, code: str, detail: str, **more: object) -> Problem:
@@ -131,7 +133,14 @@ async def _of_troupe(request: Request, error: Exception) -> Response:
         headers["Retry-After"] = str(max(1, math.ceil(seconds)))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return answer(said(status, found.code, str(found)), headers)
+    return answer(said(status, found.code, str(found), **_more(found)), headers)
+
+
+def _more(error: TroupeError) -> dict[str, object]:
+    """What an error says beside its message: a client makes the same one of it."""
+    if isinstance(error, errors.InvalidPlan):
+        return {"faults": [{"where": "body.plan", "message": one} for one in error.faults[:MAX_FAULTS]]}
+    return {"job": error.job} if isinstance(error, errors.SessionBusy) else {}
 
 
 async def _of_validation(request: Request, error: Exception) -> Response:
