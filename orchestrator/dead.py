@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from orchestrator.people import Keep
 from orchestrator.report import failure
 from tasks.errors import DamagedRecord, IncompatibleVersion, NotDead, UnknownJob
 from tasks.ids import JobId, StepId, parse_job_id
@@ -12,6 +13,8 @@ from tasks.results import DeadStep, ErrorReport
 from tasks.states import StepStatus
 from tasks.store import DeadStore, JobRecord, Snapshots, StepRecord, Store
 
+MOST: Final = 10_000
+"""Steps that are looked at where only those of some jobs are wanted."""
 UNKNOWN: Final = Failure(code="unknown", message="no reason was stored")
 
 
@@ -22,8 +25,11 @@ class AsyncDeadList:
         self._snapshots = Snapshots(store)
         self._dead = DeadStore(store)
 
-    async def list(self, limit: int = 100) -> list[DeadStep]:
+    async def list(self, limit: int = 100, keep: Keep | None = None) -> list[DeadStep]:
         """The steps that were given up last, newest first. Jobs that this release cannot read are left out.
+
+        Args:
+            keep: Only of these jobs, of the last 10,000 steps.
 
         Raises:
             StoreUnavailable: no answer in time.
@@ -31,7 +37,11 @@ class AsyncDeadList:
         found: list[DeadStep] = []
         jobs: dict[JobId, JobRecord | None] = {}
         unreadable: set[JobId] = set()
-        for job, step, died_at in await self._dead.newest(limit):
+        newest = await self._dead.newest(limit if keep is None else MOST)
+        if keep is not None:
+            kept = await keep({job for job, _, _ in newest})
+            newest = [one for one in newest if one[0] in kept][:limit]
+        for job, step, died_at in newest:
             if job not in jobs:
                 try:
                     jobs[job] = await self._job(job)

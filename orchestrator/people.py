@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, assert_never
 
@@ -34,6 +34,10 @@ Decide = Callable[[Asked], Decision | Awaitable[Decision | None] | None]
 """A callback: what it decides about what is asked; None leaves it to others."""
 
 
+Keep = Callable[[Collection[JobId]], Awaitable[Collection[JobId]]]
+"""Which of some jobs are looked at."""
+
+
 class AsyncPeople:
     """Approvals and questions that wait."""
 
@@ -42,9 +46,17 @@ class AsyncPeople:
         self._snapshots = Snapshots(store)
         self._secret = secret
 
-    async def list(self, limit: int = 100) -> list[Asked]:
-        """All that is asked, the oldest first."""
-        found = [await self._find(*place) for place in await self._waits.asked(limit)]
+    async def list(self, limit: int = 100, keep: Keep | None = None) -> list[Asked]:
+        """All that is asked, the oldest first.
+
+        Args:
+            keep: Only of these jobs.
+        """
+        places = await self._waits.asked(limit if keep is None else MOST)
+        if keep is not None:
+            kept = await keep({job for job, _, _ in places})
+            places = [place for place in places if place[0] in kept][:limit]
+        found = [await self._find(*place) for place in places]
         return [one for one in found if one is not None]
 
     async def asked(self, every: float | timedelta = EVERY) -> AsyncIterator[Asked]:

@@ -70,6 +70,12 @@ def fleet_statistics(counted: Counted, figures: FleetFigures) -> FleetStatistics
     )
 
 
+def tenant_statistics(tenant: str, figures: FleetFigures) -> TenantStatistics:
+    """Those of one tenant, in a window of time."""
+    hours = (figures.until - (figures.since or figures.until)) / timedelta(hours=1)
+    return _tenant(tenant, figures, hours)
+
+
 def tool_reports(definitions: Iterable[ToolDefinition], counted: Counted) -> list[ToolReport]:
     """Each tool with its figures: those of its agents together."""
     return [

@@ -45,6 +45,7 @@ _PATTERNS: Final = tuple(
         (r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA|ANVA)[0-9A-Z]{16}\b", "", ""),
         (r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,})", "", ""),
         (r"\b(?:xox[abeoprs]-[A-Za-z0-9-]{10,}|AIza[0-9A-Za-z_-]{20,}|[rs]k_(?:live|test)_[A-Za-z0-9]{10,})", "", ""),
+        (r"trp_[A-Za-z0-9_-]{11,}", "trp_", ""),
         (r"\b(?:npm_|hf_|dop_v1_)[A-Za-z0-9]{20,}", "", ""),
         (r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?", "", ""),
     )
@@ -99,7 +100,7 @@ def _masked(text: str) -> str:
 
 
 _short: Final = lru_cache(maxsize=REMEMBERED)(_masked)
-"""The same for names and ids, which come again in each line of a log: thirteen patterns cost more than the line."""
+"""The same for names and ids, which come again in each line of a log: fourteen patterns cost more than the line."""
 
 
 def redact(value: JsonValue, names: Collection[str] = (), secrets: Collection[str] = ()) -> JsonValue:

@@ -12,13 +12,35 @@ from orchestrator.api.bounds import Bounds
 from orchestrator.api.door import Door
 from orchestrator.api.naming import operation
 from orchestrator.api.problems import EVERYWHERE, Problem, catch_all, problems
-from orchestrator.api.routes import changes, events, health, jobs
+from orchestrator.api.routes import (
+    changes,
+    dead,
+    events,
+    files,
+    fleet,
+    health,
+    jobs,
+    keys,
+    knowledge,
+    login,
+    metrics,
+    people,
+    replays,
+    sessions,
+)
 
 PREFIX: Final = "/v1"
 ABOUT: Final = """Multi-agent LLM jobs on Celery and Redis: submit a job, follow it, get the answer with its sources.
 
 Errors are `application/problem+json` with a stable `code`. Requests that submit take an `Idempotency-Key`: sent again
 with the same key they return the first job. Whatever is another tenant's answers 404, as what never was."""
+
+ROUTERS: Final = (
+    *(jobs.router, changes.router, events.router, people.router, replays.router),
+    *(sessions.router, knowledge.router, files.router, dead.router),
+    *(fleet.router, health.mine, keys.router, login.router),
+)
+"""All that stands under PREFIX."""
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -42,11 +64,13 @@ def create_app(door: Door, beside: Callable[[Door], AbstractAsyncContextManager[
         separate_input_output_schemas=False,
     )
     app.state.door = door
+    app.state.figures = metrics.fleet_text(door.troupe.settings)
     v1 = APIRouter(prefix=PREFIX, responses=problems(*EVERYWHERE))
-    for router in (jobs.router, changes.router, events.router, health.mine):
+    for router in ROUTERS:
         v1.include_router(router)
     app.include_router(v1)
     app.include_router(health.router, responses=problems(400, 413))
+    app.include_router(metrics.router, responses=problems(400, 413))
     catch_all(app)
     app.add_middleware(cast(Any, Auditing), door=door)
     settings = door.settings

@@ -11,6 +11,8 @@ from tasks.errors import PayloadTooLarge
 
 TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 """Strings, whose brackets do not count, and brackets."""
+UPLOADS: Final = re.compile(r"/v1/(files|replays|knowledge/[^/]+/documents)")
+"""Whose bodies are long, and are written to disk as they come. All others are held in memory."""
 HEADERS: Final = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
@@ -56,10 +58,11 @@ class Bounds:
         told = _Telling(send, scope["path"])
         headers = dict(scope["headers"])
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
-        reader = _Reading(receive, self.max_upload_bytes if kind == b"multipart/form-data" else self.max_bytes)
+        is_json = kind == b"application/json" or kind.endswith(b"+json")
+        most = self.max_upload_bytes if UPLOADS.fullmatch(scope["path"]) and not is_json else self.max_bytes
+        reader = _Reading(receive, most)
         try:
             reader.expect(headers.get(b"content-length", b""))
-            is_json = kind == b"application/json" or kind.endswith(b"+json")
             if is_json and await reader.whole() and depth(reader.body or b"", self.max_depth) > self.max_depth:
                 problem = said(422, "invalid_request", f"the JSON is nested deeper than {self.max_depth} levels")
                 await answer(problem)(scope, receive, told)

@@ -1,8 +1,29 @@
 """Where uploaded data files stand."""
 
+import re
+import secrets
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
+from tasks.ids import ALPHABET
 from tasks.refusals import UnknownFile
+from tasks.wire import Wire
+
+FILE_ID: Final = re.compile(r"f[0-9a-z]{10,40}", re.ASCII)
+MOST: Final = 1_000
+"""Files of one tenant."""
+
+
+class StoredFile(Wire):
+    """A data file that was uploaded."""
+
+    id: str
+    """What jobs name it by."""
+    name: str
+    bytes: int
+    created_at: datetime
 
 
 def files_folder(home: Path, tenant: str) -> Path:
@@ -10,17 +31,53 @@ def files_folder(home: Path, tenant: str) -> Path:
     return home / "tenants" / tenant / "files"
 
 
+def new_file_id() -> str:
+    """An id that nobody has."""
+    return "f" + "".join(secrets.choice(ALPHABET) for _ in range(20))
+
+
 def file_path(home: Path, tenant: str, file: str) -> Path:
     """Where a file stands.
-
-    Args:
-        file: Its id, in the form of one.
 
     Raises:
         UnknownFile: this tenant has none with that id.
     """
-    folder = files_folder(home, tenant) / file
-    found = sorted(one for one in folder.iterdir() if one.is_file()) if folder.is_dir() else []
-    if not found:
+    found = _in(files_folder(home, tenant) / file) if FILE_ID.fullmatch(file) else None
+    if found is None:
         raise UnknownFile(f"files: there is no file {file!r}: never uploaded, or deleted")
-    return found[0]
+    return found
+
+
+def stored_files(home: Path, tenant: str) -> list[StoredFile]:
+    """A tenant's files, oldest first."""
+    folder = files_folder(home, tenant)
+    names = [one.name for one in folder.iterdir() if FILE_ID.fullmatch(one.name)] if folder.is_dir() else []
+    found = [stored for name in names if (path := _in(folder / name)) and (stored := stored_file(path))]
+    return sorted(found, key=lambda one: (one.created_at, one.id))
+
+
+def stored_file(path: Path) -> StoredFile | None:
+    """What is known of a file; None: it was deleted meanwhile."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    made = datetime.fromtimestamp(status.st_mtime, UTC)
+    return StoredFile(id=path.parent.name, name=path.name, bytes=status.st_size, created_at=made)
+
+
+def remove_file(home: Path, tenant: str, file: str) -> None:
+    """Delete a file. Jobs that were given it have it no more.
+
+    Raises:
+        UnknownFile: this tenant has none with that id.
+    """
+    shutil.rmtree(file_path(home, tenant, file).parent, ignore_errors=True)
+
+
+def _in(folder: Path) -> Path | None:
+    """The file that stands in a folder."""
+    try:
+        return min((one for one in folder.iterdir() if one.is_file() and not one.name.startswith(".")), default=None)
+    except (FileNotFoundError, NotADirectoryError):
+        return None

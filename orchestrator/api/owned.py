@@ -1,5 +1,6 @@
 """What a visitor may reach: its tenant's own. What is another's is not there, as what never was."""
 
+from collections.abc import Collection
 from typing import Annotated, Final
 
 from fastapi import Depends, Path
@@ -7,8 +8,10 @@ from fastapi import Depends, Path
 from orchestrator.api.door import Door, TheDoor
 from orchestrator.api.visitors import Approver, Reader, Submitter, Visitor
 from orchestrator.handle import AsyncJobHandle
+from orchestrator.people import Keep
 from tasks.errors import ContractError, InvalidId, UnknownJob, UnknownSession
-from tasks.ids import SessionId, parse_job_id, session_id
+from tasks.ids import JobId, SessionId, parse_job_id, session_id
+from tasks.refusals import NotAllowed
 from tasks.tenancy import SESSION_PREFIX, is_session_of, session_prefix
 
 JobText = Annotated[str, Path(alias="job", description="Id of a job.", max_length=100)]
@@ -49,6 +52,31 @@ async def _decided(door: TheDoor, visitor: Approver, job: JobText) -> AsyncJobHa
 ReadJob = Annotated[AsyncJobHandle, Depends(_read)]
 ChangedJob = Annotated[AsyncJobHandle, Depends(_changed)]
 DecidedJob = Annotated[AsyncJobHandle, Depends(_decided)]
+
+
+def seen_by(door: Door, visitor: Visitor) -> Keep | None:
+    """Which jobs are for a visitor's eyes; None: all of them."""
+    if visitor.operator:
+        return None
+
+    async def keep(jobs: Collection[JobId]) -> Collection[JobId]:
+        found = await door.snapshots.tenants(jobs)
+        return {job for job, tenant in found.items() if visitor.sees(tenant)}
+
+    return keep
+
+
+def acting_for(visitor: Visitor, tenant: str | None) -> str:
+    """The tenant whose bases and files are meant: an operator may name one.
+
+    Raises:
+        NotAllowed: it names another, and is no operator.
+    """
+    if tenant is None or tenant == visitor.own:
+        return visitor.own
+    if not visitor.operator:
+        raise NotAllowed(f"this key acts for tenant {visitor.tenant!r} only")
+    return tenant
 
 
 def new_session(visitor: Visitor, text: str, partitions: int) -> SessionId:

@@ -4,62 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tasks.wire import Wire
-
-
-class BaseStats(Wire):
-    """How much a knowledge base holds."""
-
-    name: str
-    documents: int
-    passages: int
-    kinds: dict[str, int]
-    """Documents of each kind, as pdf."""
-
-
-class PassageHit(Wire):
-    """A passage that fits a query."""
-
-    id: str
-    """Key that answers cite it by."""
-    score: float
-    title: str
-    path: str
-    heading: str | None = None
-    line_start: int | None = None
-    line_end: int | None = None
-    page_start: int | None = None
-    page_end: int | None = None
-    text: str
-
-
-class Document(Wire):
-    """One document of a knowledge base."""
-
-    path: str
-    title: str
-    kind: str
-    passages: int
-
-
-class Skipped(Wire):
-    """A file that was not taken, and why."""
-
-    path: str
-    reason: str
-
-
-class Added(Wire):
-    """What became of uploaded documents."""
-
-    knowledge: str
-    added: int
-    updated: int
-    unchanged: int
-    skipped: tuple[Skipped, ...]
-    documents: int
-    """Of the whole base, after it."""
-    passages: int
+from tasks.errors import StoreUnavailable
+from tasks.knowledge import Added, BaseStats, Document, PassageHit
 
 
 class Shelves(Protocol):
@@ -96,5 +42,24 @@ class Shelves(Protocol):
         ...
 
     async def remove(self, tenant: str, name: str) -> None:
-        """Delete a base."""
+        """Delete a base, with the documents that were uploaded to it."""
         ...
+
+    async def take_file(self, folder: Path, name: str, source: Path) -> Path:
+        """Copy a data file that was sent into a folder, which is made; where it stands then.
+
+        Raises:
+            BadTable: it is none, or its name says so.
+        """
+        ...
+
+
+def shelves_of(shelves: Shelves | None) -> Shelves:
+    """What this process was handed.
+
+    Raises:
+        StoreUnavailable: nothing.
+    """
+    if shelves is None:
+        raise StoreUnavailable("this process reads no knowledge bases, and takes no files; another one may")
+    return shelves

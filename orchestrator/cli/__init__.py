@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "deny": "orchestrator.cli.people:deny",
     "answer": "orchestrator.cli.people:answer",
     "dead": "orchestrator.cli.dead:dead",
+    "keys": "orchestrator.cli.keys:keys",
     "kb": "workers.cli.kb:kb",
     "agents": "orchestrator.cli.fleet:agents",
     "tools": "orchestrator.cli.stats:tools",

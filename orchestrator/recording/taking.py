@@ -51,9 +51,20 @@ async def take(store: Store, job: JobId) -> Recording:
 
 
 async def submit_replay(
-    store: Store, recording: Recording, job: JobId, timeout: timedelta, limits: OrchestratorSettings
+    store: Store,
+    recording: Recording,
+    job: JobId,
+    timeout: timedelta,
+    limits: OrchestratorSettings,
+    *,
+    tenant: str | None = None,
+    open_jobs: int | None = None,
 ) -> JobId:
     """Submit a replay: its journals are filled before it is there, so that no worker is too early.
+
+    Args:
+        tenant: On whose behalf, whatever is recorded; it has no data files then.
+        open_jobs: How many jobs the tenant may have open, in place of what the settings say.
 
     Raises:
         BadRecording: it holds no job that can be submitted.
@@ -61,11 +72,13 @@ async def submit_replay(
         StoreUnavailable: no answer in time.
     """
     spec: JobSpec = recording.spec(job, timeout)
+    if tenant is not None:  # a recording says what its writer likes: whose it is, and which files are its data
+        spec = spec.model_copy(update={"tenant": tenant, "data": ()})
     accounts = AccountStore(store)
     for step, entries in recording.seeds():
         await accounts.seed(job, step, entries)
     first = None if spec.plan is not None else first_step(spec.task, BUILT_IN, limits)
-    return await JobStore(store).submit(spec, first)
+    return await JobStore(store).submit(spec, first, open_jobs=open_jobs)
 
 
 def _check(record: JobRecord) -> None:

@@ -1,7 +1,7 @@
 """Sessions: conversations that outlive their jobs. One round trip each; appends are O(1) and lose nothing."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Final, cast
@@ -23,6 +23,8 @@ NEWEST: Final = 1_000
 """Messages, and tool calls, that a state is loaded with."""
 PAGE: Final = 500
 """Messages read in one round trip."""
+LOOKED_AT: Final = 20_000
+"""Names of sessions that a list of some of them looks at in each partition."""
 DELETED: Final = Failure(code="session_deleted", message="its session was deleted")
 REPLACED: Final = Failure(code="interrupted", message="a later message of the session took its place")
 
@@ -194,18 +196,32 @@ class SessionStore:
         with readable(f"session {session}"):
             return [read_message(*row) for row in messages]
 
-    async def list(self, limit: int = 20) -> list[SessionSummary]:
-        """The sessions of all partitions that were used last, newest first."""
+    async def list(self, limit: int = 20, keep: Callable[[str], bool] | None = None) -> list[SessionSummary]:
+        """The sessions of all partitions that were used last, newest first.
+
+        Args:
+            keep: Only those with such an id, of the newest 20,000 of each partition.
+        """
         found: list[tuple[float, str]] = []
         async with translated(self.settings):
             for partition in range(self.settings.partitions):
-                index = self.store.keys.sessions(partition)
-                rows: Any = await cast(Any, self.store.redis).zrange(index, 0, limit - 1, desc=True, withscores=True)
-                found += [(float(score), name) for name, score in rows]
+                found += await self._newest(self.store.keys.sessions(partition), limit, keep)
             names = [SessionId(name) for _, name in sorted(found, reverse=True)[:limit]]
             hashes = [await cast(Any, self.store.redis).hgetall(self.store.keys.session(name)) for name in names]
         summaries = [_summary(name, fields) for name, fields in zip(names, hashes, strict=True) if fields]
         return sorted(summaries, key=lambda one: (one.updated_at, one.session_id), reverse=True)
+
+    async def _newest(self, index: str, limit: int, keep: Callable[[str], bool] | None) -> "list[tuple[float, str]]":
+        found: list[tuple[float, str]] = []
+        step, last = (limit, limit) if keep is None else (LOOKED_AT // 20, LOOKED_AT)
+        for start in range(0, last, step):
+            rows: Any = await cast(Any, self.store.redis).zrange(
+                index, start, start + step - 1, desc=True, withscores=True
+            )
+            found += [(float(score), name) for name, score in rows if keep is None or keep(name)]
+            if len(found) >= limit or len(rows) < step:
+                break
+        return found[:limit]
 
     async def _loaded(self, session: SessionId) -> AgentState:
         state = await self.load(session)

@@ -42,7 +42,7 @@ async def echo(request: Request) -> PlainTextResponse:
 
 @pytest.fixture
 async def client() -> AsyncGenerator[httpx2.AsyncClient]:
-    app = Starlette(routes=[Route("/v1/echo", echo, methods=["POST"]), Route("/echo", echo, methods=["POST"])])
+    app = Starlette(routes=[Route("/v1/echo", echo, methods=["POST"]), Route("/v1/files", echo, methods=["POST"])])
     bounded = Bounds(app, max_bytes=1_000, max_upload_bytes=5_000, max_depth=10)
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(cast(Any, bounded)), base_url="http://localhost"
@@ -82,10 +82,15 @@ async def test_a_body_that_turns_out_too_long_is_refused(client: httpx2.AsyncCli
 
 
 async def test_uploads_may_be_longer(client: httpx2.AsyncClient) -> None:
-    answer = await client.post("/v1/echo", files={"file": b"1" * 3_000})
+    answer = await client.post("/v1/files", files={"file": b"1" * 3_000})
     assert answer.status_code == 200
-    answer = await client.post("/v1/echo", files={"file": b"1" * 6_000})
+    answer = await client.post("/v1/files", files={"file": b"1" * 6_000})
     assert answer.status_code == 413
+
+
+async def test_only_where_they_are_written_to_disk(client: httpx2.AsyncClient) -> None:
+    assert (await client.post("/v1/echo", files={"file": b"1" * 3_000})).status_code == 413
+    assert (await client.post("/v1/files", content=b"1" * 3_000, headers=JSON)).status_code == 413
 
 
 async def test_a_length_that_is_no_number_one_can_bear_is_refused(client: httpx2.AsyncClient) -> None:

@@ -50,6 +50,8 @@ SECRETS = st.one_of(
             "ghp_@@",
             "github_pat_@@",
             "glpat-@@",
+            "trp_0123456789_@@",
+            "key=trp_0123456789_@@-_",
             "xoxb-@@",
             "AIza@@",
             "sk_live_@@",

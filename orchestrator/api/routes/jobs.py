@@ -68,7 +68,7 @@ def accepted(request: Request, response: Response, outcome: JobResult) -> JobRes
     return outcome
 
 
-@router.post("", status_code=202, response_model=JobResult, responses={**ACCEPTED, **problems(409)})
+@router.post("", status_code=202, response_model=JobResult, responses={**ACCEPTED, **problems(404, 409)})
 async def submit(
     request: Request, response: Response, door: TheDoor, visitor: Submitter, body: SubmitBody, key: Key = None,
     wait: Wait = 0,

@@ -28,6 +28,9 @@ export function age(at, now = Date.now()) {
   return `${Math.floor(seconds / 86400)} d`;
 }
 
+/** How long it is until then: `12 s`, `4 min`, `3 h`, `5 d`; `now` when it is past. */
+export const ahead = (at, now = Date.now()) => age(new Date(now).toISOString(), Date.parse(at));
+
 /** Dollars to the micro-dollar, without needless zeros: `$0.0123`; `$0` for nothing. */
 export function money(usd) {
   if (!usd) return "$0";

@@ -15,7 +15,7 @@ const KINDS = {
 export function eventsCard() {
   const list = el("ol.events", { "aria-label": "Events, the newest first" });
   const state = el("span.soft");
-  const scroll = el("div.events-place", { tabindex: "0", role: "region", "aria-label": "Events" }, list);
+  const scroll = el("div.events-place", { tabindex: "0", role: "group", "aria-label": "List of events" }, list);
   const element = card("Events", state, scroll);
   let told = 0;
   const update = (model) => {

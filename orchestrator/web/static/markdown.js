@@ -18,9 +18,10 @@ const DIVIDER = /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
 const INLINE =
   /(`{1,9})([^`]|[^`][^]*?[^`])\1(?!`)|\*\*(?=\S)([^]*?\S)\*\*|__(?=\S)([^]*?\S)__(?!\w)|\*(?=[^\s*])([^*]*?[^\s*])\*|(?<!\w)_(?=\S)([^_]*?\S)_(?!\w)|~~(?=\S)([^]*?\S)~~|!?\[([^\]\n]{1,500})\]\(\s*<?([^\s()<>]{1,2000}(?:\([^\s()]*\)[^\s()<>]*)*)>?(?:\s+"[^"\n]*")?\s*\)|\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]|(https?:\/\/[^\s<>"'`|]{2,2000})|\\([!-/:-@[-`{-~])/;
 
-/** A box of elements. `cite(number)` opens a source; `cited(number)` says whether there is one. `level` is that of `#`. */
+/** A box of elements. `cite(number)` opens a source; `cited(number)` says whether there is one. `level` is that of the
+ * highest headings; none is more than one below the heading before it, as screen readers expect. */
 export function markdown(text, { cite = null, cited = () => true, level = 3 } = {}) {
-  const means = { cite, cited, level };
+  const means = { cite, cited, level, last: level - 1 };
   return el("div.markdown", {}, blocks(String(text).replaceAll("\r\n", "\n").split("\n"), means, 0));
 }
 
@@ -41,12 +42,18 @@ function block(lines, at, means, depth) {
   const fence = FENCE.exec(line);
   if (fence) return code(lines, at, fence);
   const heading = HEADING.exec(line);
-  if (heading) return [el(`h${Math.min(6, means.level + heading[1].length - 1)}`, {}, inline(heading[2], means)), at + 1];
+  if (heading) return [titled(heading, means), at + 1];
   if (RULE.test(line)) return [el("hr"), at + 1];
   if (line.includes("|") && DIVIDER.test(lines[at + 1] ?? "") && lines[at + 1].includes("-")) return table(lines, at, means);
   if (depth < MAX_DEPTH && QUOTE.test(line)) return quote(lines, at, means, depth);
   if (depth < MAX_DEPTH && ITEM.test(line)) return list(lines, at, means, depth);
   return paragraph(lines, at, means);
+}
+
+// No level is left out, whatever the text does: screen readers walk by them.
+function titled([, marks, words], means) {
+  means.last = Math.min(6, means.level + marks.length - 1, means.last + 1);
+  return el(`h${means.last}`, {}, inline(words, means));
 }
 
 function code(lines, at, fence) {

@@ -5,6 +5,7 @@ import { el, replace } from "./dom.js";
 import { here, onPath } from "./router.js";
 import { button } from "./ui.js";
 import { may } from "./visitor.js";
+import { countOn, stopCounting } from "./waiting.js";
 
 const PLACES = [
   ["/jobs", "Jobs", "read"],
@@ -45,11 +46,13 @@ export function drawShell(me, out) {
   replace(top, el("a.brand", { href: "#/jobs" }, mark(), "Troupe"), nav, el("div.who", {}, who(me), themeButton(), logout(me, out)));
   top.hidden = false;
   markPlace(here().path);
+  if (links.has("/approvals")) countOn(links.get("/approvals"));
 }
 
 /** Takes it away: nobody is logged in. */
 export function hideShell() {
   top.hidden = true;
+  stopCounting();
 }
 
 onPath(markPlace);

@@ -2,7 +2,7 @@
 
 import { Problem, left } from "./api.js";
 import { add, el, replace, say } from "./dom.js";
-import { age, moment, words } from "./format.js";
+import { age, ahead, moment, words } from "./format.js";
 
 /** The family of a status decides its colour and its mark: good, bad, busy, waits, off; still for what has not begun. */
 const FAMILIES = {
@@ -154,13 +154,24 @@ export function speak(text) {
 
 /** How long ago something was; it goes on by itself. */
 export function ago(at, after = "") {
-  return el("time", { datetime: at, title: moment(at), dataset: { ago: after } }, age(at) + after);
+  return el("time", { datetime: at, title: moment(at), dataset: { ago: after } }, since(at, after));
+}
+
+function since(at, after, now = Date.now()) {
+  const text = age(at, now);
+  return text === "now" ? text : text + after;
+}
+
+/** How long it is until something; it goes on by itself. */
+export function until(at) {
+  return el("time", { datetime: at, title: moment(at), dataset: { until: "" } }, ahead(at));
 }
 
 setInterval(() => {
   if (document.hidden) return;
   const now = Date.now();
-  for (const one of document.querySelectorAll("time[data-ago]")) say(one, age(one.dateTime, now) + one.dataset.ago);
+  for (const one of document.querySelectorAll("time[data-until]")) say(one, ahead(one.dateTime, now));
+  for (const one of document.querySelectorAll("time[data-ago]")) say(one, since(one.dateTime, one.dataset.ago, now));
 }, TICK_MS);
 
 /** Tabs over panels: `[[name, panel]]`; `picked(name)` is told. Left and right move between them. */

@@ -1,0 +1,1 @@
+"""The HTTP API, in this process, on a real store."""
