@@ -68,6 +68,7 @@ def snap(visit: Visit, path: str, name: str, height: int) -> None:
     """Go there, and keep what is seen."""
     visit.page.set_viewport_size({"width": 1280, "height": height})
     visit.open(path)
+    visit.page.locator(".events li, .job-row a").first.wait_for(state="attached")
     time.sleep(SETTLED_S)
     file = visit.tab.picture(name)
     size = file.stat().st_size

@@ -15,8 +15,8 @@ FOLDER: Final = ROOT / "orchestrator" / "web" / "static"
 SCRIPTS: Final = sorted(FOLDER.glob("*.js"))
 MAX_LINES: Final = 400
 MARKUP: Final = re.compile(
-    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|\beval\(|new Function\(|"
-    r"srcdoc|setAttribute\([\"']style|javascript:"
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|\beval\(|"
+    r"new Function\(|srcdoc|setAttribute\([\"']style|javascript:"
 )
 """Whatever makes markup or code of a text."""
 ELSEWHERE: Final = re.compile(r"""(?:src|href|from|import|url)\s*[=(]?\s*["'(]\s*(?:https?:)?//""")
