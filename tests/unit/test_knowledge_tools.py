@@ -27,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def add(home: Path, files: dict[str, str | bytes], name: str = "default") -> None:
     docs = home.parent / name
-    docs.mkdir(exist_ok=True)
+    docs.mkdir(parents=True, exist_ok=True)
     for path, content in files.items():
         (docs / path).write_bytes(content.encode() if isinstance(content, str) else content)
     ingest(name, [docs], settings_in(home))
