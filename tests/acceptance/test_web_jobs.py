@@ -143,7 +143,7 @@ def test_one_logs_in_with_a_key_and_out_again(page: Tab, fleet_site: Site) -> No
 
 
 def test_a_job_is_followed_live_to_its_end(visit: Visit) -> None:
-    job = visit.site.troupe.submit("Sleep well.", plan=nap_plan("1.5", "0.5"))
+    job = visit.site.troupe.submit("Sleep well.", plan=nap_plan("6", "0.5"))
     visit.open(f"/jobs/{job.id}")
     visit.page.locator(".job-line .badge", has_text="in progress").wait_for()
     visit.page.locator(".node.busy", has_text="nap-0").wait_for()
@@ -247,7 +247,7 @@ def test_what_agents_and_people_write_is_shown_and_never_run(visit: Visit) -> No
 
 
 def test_the_page_goes_on_when_the_api_comes_back(visit: Visit) -> None:
-    job = visit.site.troupe.submit("Sleep on.", plan=nap_plan("3"))
+    job = visit.site.troupe.submit("Sleep on.", plan=nap_plan("6"))
     visit.open(f"/jobs/{job.id}")
     visit.page.locator(".node.busy").first.wait_for()
     visit.site.api.process.terminate()
@@ -320,10 +320,10 @@ def test_keyboard_and_screen_reader_come_to_the_new_view(visit: Visit) -> None:
 def test_very_many_jobs_are_listed_at_once_and_sieved(browse: Visit) -> None:
     begun = time.monotonic()
     browse.open(f"/jobs?show={MANY}")
-    browse.page.wait_for_function(f"document.querySelectorAll('.jobs > li').length === {MANY}")
+    browse.count(".jobs > li", MANY)
     assert time.monotonic() - begun < LIST_WITHIN_S
     browse.page.get_by_role("searchbox").fill("job 77:")
-    browse.page.wait_for_function("document.querySelectorAll('.jobs > li').length === 1")
+    browse.count(".jobs > li", 1)
     assert "q=job" in browse.page.url
     browse.page.get_by_role("searchbox").fill("")
     browse.page.get_by_role("button", name="failed").click()
@@ -334,7 +334,7 @@ def test_very_many_jobs_are_listed_at_once_and_sieved(browse: Visit) -> None:
 def test_a_refresh_leaves_place_and_focus_where_they_are(browse: Visit) -> None:
     browse.open("/jobs")
     browse.press("More")
-    browse.page.wait_for_function("document.querySelectorAll('.jobs > li').length === 200")
+    browse.count(".jobs > li", 200)
     link = browse.page.locator(".job-row a").nth(150)
     link.focus()
     before = browse.page.evaluate("[scrollY, document.activeElement.href]")
@@ -352,7 +352,7 @@ def test_a_wide_graph_is_drawn_at_once_and_can_be_walked(browse: Visit) -> None:
     wide = browse.site.troupe.submit("A wide job.", plan=wide_plan(), idempotency_key="wide").id
     begun = time.monotonic()
     browse.open(f"/jobs/{wide}")
-    browse.page.wait_for_function(f"document.querySelectorAll('.node').length === {WIDE + 1}")
+    browse.count(".node", WIDE + 1)
     assert time.monotonic() - begun < GRAPH_WITHIN_S
     browse.page.locator(".node[tabindex='0']").focus()
     browse.page.keyboard.press("ArrowDown")

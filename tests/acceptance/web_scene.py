@@ -135,6 +135,10 @@ class Visit:
         found.wait_for()
         return found
 
+    def count(self, selector: str, number: int) -> None:
+        """Wait until there are so many. A function in the page would need `eval`, which its policy forbids."""
+        wait_until(lambda: self.page.locator(selector).count() == number)
+
     def press(self, name: str, role: str = "button") -> None:
         """Click what is called so."""
         self.page.get_by_role(cast("object", role), name=name, exact=True).first.click()  # pyright: ignore[reportArgumentType]
