@@ -42,7 +42,8 @@ async def test_steps_are_tried_again(troupe: AsyncTroupe, moves: Moves) -> None:
 
 
 async def test_a_job_that_was_cancelled_is_not_tried_again(troupe: AsyncTroupe, moves: Moves) -> None:
-    job = await planned(troupe, moves)
+    job = await troupe.submit("Find out.")
+    assert await moves.extend(job.id, a_graph({"one": (), "two": ()}))
     await moves.fail(job.id, "one")
     assert await job.cancel() is TaskStatus.CANCELLED
     with pytest.raises(NotDead):

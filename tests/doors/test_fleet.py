@@ -99,7 +99,6 @@ async def test_more_jobs_than_a_page_holds_are_listed(troupe: AsyncTroupe, moves
     found = await troupe.jobs(1_500)
     assert len({one.job_id for one in found}) == len(found) == 12
     assert await troupe.jobs(5) == found[:5]
-    assert await troupe.jobs(0) == []
 
 
 async def test_sessions_are_listed_newest_first(troupe: AsyncTroupe) -> None:
@@ -107,6 +106,14 @@ async def test_sessions_are_listed_newest_first(troupe: AsyncTroupe) -> None:
         await troupe.session(name).append("user", "Hello.")
     assert {one.session_id for one in await troupe.sessions()} == {"a.0", "b.0", "c.0"}
     assert len(await troupe.sessions(2)) == 2
+
+
+async def test_none_of_a_list_is_none_of_it(troupe: AsyncTroupe, moves: Moves) -> None:
+    await troupe.session("talk").send("Find out.")
+    job = await planned(troupe, moves)
+    await ask(moves, job.id, {"agent": "curious", "question": "Which year?"})
+    assert (await troupe.jobs(0), await troupe.sessions(0)) == ([], [])
+    assert (await troupe.people.list(0), await troupe.dead.list(0)) == ([], [])
 
 
 def test_ordinary_code_finds_the_same(blocking: Troupe) -> None:
