@@ -27,7 +27,7 @@ from tasks.ids import SYNTHESIS_STEP, new_job_id
 from tasks.states import TaskStatus
 from tasks.usage import Budget
 from tests.doors.conftest import planned
-from tests.support.builders import DIAMOND, OUT_OF_LUCK, a_graph, a_job, a_plan
+from tests.support.builders import DIAMOND, OUT_OF_LUCK, a_job, a_plan
 from tests.support.moves import Moves
 
 TEXT = "Wie viel? «€ 5» 🦊\u2028 \\u0000"

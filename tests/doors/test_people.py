@@ -13,6 +13,7 @@ from tasks.results import Asked
 from tasks.store.waits import WaitStore
 from tests.doors.conftest import ask, planned
 from tests.support.moves import Moves
+from tests.support.waiting import wait_until
 
 TEXT = "Wie viel? «€ 5» 🦊\u2028 \\u0000"
 
@@ -118,8 +119,11 @@ async def test_code_decides_what_it_is_asked(troupe: AsyncTroupe, moves: Moves) 
 
     watching = asyncio.create_task(troupe.people.watch(decide, every=0.01))
     await asyncio.wait_for(done.wait(), 10)
-    while await said(moves, second) == {}:
-        await asyncio.sleep(0)
+
+    async def decided() -> bool:
+        return await said(moves, second) != {}
+
+    await wait_until(decided)
     watching.cancel()
     with suppress(asyncio.CancelledError):
         await watching

@@ -31,7 +31,7 @@ async def answer(moves: Moves, job: JobId, text: str, steps: Sequence[str] = ("o
     """Play the fleet until the job has its answer."""
     ref = await moves.running(job, PLAN_STEP)
     assert await moves.attempts.succeed(ref, StepResult(text="plan"), COST) is None
-    assert await moves.extend(job, a_graph({step: () for step in steps}))
+    assert await moves.extend(job, a_graph(dict.fromkeys(steps, ())))
     for step in steps:
         await moves.succeed(job, step)
     ref = await moves.running(job, SYNTHESIS_STEP)
