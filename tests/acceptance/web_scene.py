@@ -140,7 +140,7 @@ class Visit:
         wait_until(lambda: self.page.locator(selector).count() == number)
 
     def measure(self) -> Callable[[], float]:
-        """Begin to count the seconds that the page computes; what others do with the machine meanwhile is not in them."""
+        """Begin to count the seconds that the page computes; what others do meanwhile is not in them."""
         session = self.page.context.new_cdp_session(self.page)
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
 
