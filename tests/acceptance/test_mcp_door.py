@@ -34,7 +34,7 @@ async def telling(context: StepContext) -> str:
 
 
 careful = Agent(name="careful", description="Waits for a yes.", queue="asker", requires_approval=True, run=telling)
-asker = Agent(name="asker", description="Asks for the year.", queue="asker", run=asking, plannable=False)
+asker = Agent(name="asker", description="Asks for the year.", queue="asker", run=asking)
 """
 HANG: Final = "HANG until somebody has enough of it."
 TASK: Final = "Compare refunds and warranties."
@@ -72,15 +72,14 @@ class Host:
         """What a tool answers."""
         result = await self.client.call_tool(tool, arguments, progress_callback=self.progress)
         self.called.add(tool)
-        found = result.structured_content
-        assert isinstance(found, dict) and not result.is_error, result
-        return found
+        assert not result.is_error, result
+        return result.structured_content or {}
 
     async def refusal(self, tool: str, /, **arguments: Any) -> str:
         """The code that a tool refuses with."""
         result = await self.client.call_tool(tool, arguments)
-        assert result.is_error and result.structured_content, result
-        return result.structured_content["error"]["code"]
+        assert result.is_error, result
+        return str((result.structured_content or {})["error"]["code"])
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
         """Note what is told of a call that waits."""
@@ -119,9 +118,11 @@ def stdio(scene: Scene, **variables: str) -> Client:
 async def over_http(url: str, key: str | None) -> AsyncGenerator[Client]:
     """The client of a server that listens."""
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
-        async with Client(streamable_http_client(url, http_client=http)) as client:
-            yield client
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=60) as http,
+        Client(streamable_http_client(url, http_client=http)) as client,
+    ):
+        yield client
 
 
 @asynccontextmanager
