@@ -86,7 +86,7 @@ def up(
         if not ending.is_set():
             write_state(home(), stack.url, addresses)
             _say(console, stack, model, addresses, metrics_port)
-        _keep(stack, ending, tuple(queues), bounds)
+        _keep(stack, ending, tuple(queues), bounds, console)
         console.print("stopping", markup=False, highlight=False)
 
 
@@ -110,14 +110,18 @@ def _wait_for_api(stack: LocalStack, port: int | None, ending: threading.Event) 
             return
 
 
-def _keep(stack: LocalStack, ending: threading.Event, queues: tuple[str, ...], bounds: ScaleBounds | None) -> None:
+def _keep(
+    stack: LocalStack, ending: threading.Event, queues: tuple[str, ...], bounds: ScaleBounds | None, console: Console
+) -> None:
     """See that all goes well, and have as many workers as are wanted, until it is to end."""
     if bounds is None:
         while not ending.wait(CHECK_S):
             stack.check()
         return
     with Troupe(stack.url) as troupe:
-        scaling = Autoscale(stack, queues, lambda: troupe.scale(bounds))
+        scaling = Autoscale(
+            stack, queues, lambda: troupe.scale(bounds), lambda line: console.print(line, markup=False, highlight=False)
+        )
         while not ending.wait(CHECK_S):
             stack.check()
             scaling.look()

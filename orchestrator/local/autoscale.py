@@ -57,6 +57,8 @@ class Autoscale:
     queues: tuple[str, ...]
     read: Callable[[], Iterable[Scale]]
     """What all queues want now; may raise TroupeError."""
+    say: Callable[[str], None] = lambda _: None
+    """Told of each change, in words."""
     clock: Callable[[], float] = time.monotonic
     _looked: float = float("-inf")
     _fewer_since: dict[str, float] = field(default_factory=dict[str, float])
@@ -82,9 +84,11 @@ class Autoscale:
             self._fewer_since.pop(queue, None)
         if scale.wanted > alive:
             log.info("workers_added", queue=queue, workers=alive, wanted=scale.wanted, reason=scale.reason)
+            self.say(f"{queue}: {alive} → {scale.wanted} workers ({scale.reason})")
             for _ in range(scale.wanted - alive):
                 self.pool.add(queue)
         elif scale.wanted < alive and now >= self._fewer_since.setdefault(queue, now) + QUIET.total_seconds():
             log.info("worker_retired", queue=queue, workers=alive, wanted=scale.wanted, reason=scale.reason)
+            self.say(f"{queue}: {alive} → {alive - 1} workers ({scale.reason})")
             self.pool.retire(queue)
             self._fewer_since[queue] = now - QUIET.total_seconds() + LOOK.total_seconds()

@@ -10,7 +10,7 @@ STEPS = 10
 
 
 def test_workers_come_with_a_burst_and_go_when_it_is_quiet(stages: Stages) -> None:
-    stage = stages.new(TROUPE_AGENTS="actors", NAPPER="crowd")
+    stage = stages.new(TROUPE_AGENTS="actors", NAPPER="crowd", NAPS="naps.txt")
     copy_actors(stage)
     up, url, _ = start_fleet(stage, "--autoscale", "1:3", "--concurrency", "2", flower=False)
     with Troupe(url) as troupe:
@@ -28,3 +28,4 @@ def test_workers_come_with_a_burst_and_go_when_it_is_quiet(stages: Stages) -> No
     assert [step.attempts for step in result.steps if step.kind == "work"] == [1] * STEPS
     up.process.terminate()
     assert up.wait(40).code == 0
+    assert "crowd: 3 → 2 workers" in up.said

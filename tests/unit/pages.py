@@ -76,7 +76,7 @@ def shell_lines() -> list[Snippet]:
     return [
         Snippet(place, line.strip().removesuffix("&").strip())
         for place, text in blocks("sh")
-        for line in (raw.partition(" #")[0] for raw in text.splitlines())
+        for line in (raw.partition(" #")[0] for raw in text.replace("\\\n", " ").splitlines())
         if line.strip() and not line.lstrip().startswith("#")
     ]
 
@@ -87,6 +87,8 @@ def troupe_words(line: str) -> list[str] | None:
     if words[:3] == ["docker", "compose", "run"]:
         _service, *rest = [word for word in words[3:] if word != "--rm"]
         return rest
+    if words[:1] == ["kubectl"]:
+        return troupe_words(shlex.join(words[words.index("--") + 1 :])) if "--" in words else None
     return words[1:] if words and Path(words[0]).name == "troupe" else None
 
 

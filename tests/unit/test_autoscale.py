@@ -37,7 +37,7 @@ class Scene:
         self.wanted = {"search": 1, "summary": 1}
         self.away = False
         self.workers = Workers(search=1, summary=1)
-        self.scaling = Autoscale(self.workers, ("search", "summary"), self.read, lambda: self.now)
+        self.scaling = Autoscale(self.workers, ("search", "summary"), self.read, clock=lambda: self.now)
 
     def read(self) -> Iterable[Scale]:
         if self.away:
