@@ -219,7 +219,12 @@ async def test_the_example_of_the_page_runs(
     api: Api, key: str, moves: Moves, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (example,) = pages.others("docs/clients.md")
-    monkeypatch.setattr(orchestrator, "Troupe", lambda _url, api_key: Troupe(api.url, api_key=SecretStr(key)))
+
+    def connect(_url: str, api_key: str) -> Troupe:
+        assert api_key.startswith("trp_")
+        return Troupe(api.url, api_key=SecretStr(key))
+
+    monkeypatch.setattr(orchestrator, "Troupe", connect)
     running = asyncio.create_task(asyncio.to_thread(exec, compile(example.text, example.place, "exec"), {}))
     async with AsyncTroupe(settings=moves.store.settings) as watching:
 
