@@ -41,9 +41,11 @@ def _check_step_id(text: str) -> str:
     return text
 
 
-Name = Annotated[str, AfterValidator(_check_name)]
+Name = Annotated[str, AfterValidator(_check_name), Field(json_schema_extra={"pattern": rf"^{NAME.pattern}$"})]
 SessionName = Annotated[SessionId, Field(pattern=rf"^(?:{SESSION_ID.pattern})\z")]
-StepName = Annotated[StepId, AfterValidator(_check_step_id)]
+StepName = Annotated[
+    StepId, AfterValidator(_check_step_id), Field(json_schema_extra={"pattern": rf"^{STEP_ID.pattern}$"})
+]
 
 
 class SourceKind(StrEnum):
