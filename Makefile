@@ -13,7 +13,7 @@ JOBS ?= 2
 UV ?= uv
 
 BIN := .venv/bin
-RINGS := $(wildcard tests/unit tests/model tests/integration tests/api tests/acceptance tests/contract)
+RINGS := $(wildcard tests/unit tests/model tests/integration tests/api tests/doors tests/acceptance tests/contract)
 LOCK := $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --extra otel pyproject.toml
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)

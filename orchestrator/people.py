@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, assert_never
 
@@ -28,6 +28,8 @@ MOST: Final = 10_000
 EVERY: Final = timedelta(seconds=0.5)
 """Between two looks for what is asked."""
 
+Places = frozenset[tuple[JobId, StepId, str]]
+"""Things that are asked: job, step and key."""
 Decide = Callable[[Asked], Decision | Awaitable[Decision | None] | None]
 """A callback: what it decides about what is asked; None leaves it to others."""
 
@@ -64,15 +66,12 @@ class AsyncPeople:
             every: Seconds (or a timedelta) between two looks.
         """
         pause = every / timedelta(seconds=1) if isinstance(every, timedelta) else every
-        seen = frozenset[tuple[JobId, StepId, str]]()
+        seen = Places()
         while True:
             try:
-                waiting = await self._waits.asked(MOST)
-                for place in waiting:
-                    one = None if place in seen else await self._find(*place)
-                    if one is not None:
-                        yield one
-                seen = frozenset(waiting)
+                fresh, seen = await self._fresh(seen)
+                for one in fresh:
+                    yield one
             except TransientError as error:  # some may come a second time then: to decide twice does no harm
                 log.warning("people_not_seen", reason=str(error))
             await asyncio.sleep(pause)
@@ -155,6 +154,12 @@ class AsyncPeople:
         """
         wait = await self._the_one(job_id, step, key, WaitKind.QUESTION)
         return await self._record(wait, {"kind": "answer", "text": text[:MAX_TEXT_CHARS], "by": by})
+
+    async def _fresh(self, seen: Places) -> tuple[Sequence[Asked], Places]:
+        """What is asked and was not seen, and all that is."""
+        waiting = await self._waits.asked(MOST)
+        found = [await self._find(*place) for place in waiting if place not in seen]
+        return [one for one in found if one is not None], frozenset(waiting)
 
     async def _the_one(self, job_id: str, step: str, key: str | None, kind: WaitKind) -> Wait:
         waits = await self._waits.of_step(parse_job_id(job_id), StepId(step))

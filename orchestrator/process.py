@@ -18,7 +18,7 @@ import structlog
 
 from orchestrator.scheduling.acting import Actor
 from orchestrator.scheduling.dispatch import Publisher
-from orchestrator.scheduling.windows import windows
+from orchestrator.scheduling.windows import read_limits, windows
 from orchestrator.settings import OrchestratorSettings
 from orchestrator.telemetry.telling import tell
 from orchestrator.watching import NobodyWatches, Watch
@@ -125,7 +125,11 @@ class Orchestrator:
         from orchestrator.metrics.serving import OrchestratorMetrics  # the library takes 80 ms to load
 
         self.metrics = OrchestratorMetrics(
-            self.metrics_settings, self.store_settings, self.name, self.publisher.lengths
+            self.metrics_settings,
+            self.store_settings,
+            self.name,
+            self.publisher.lengths,
+            read_limits(self.settings.queue_limits),
         )
         self.watch = self.metrics.figures
         presence = self.metrics.start()

@@ -34,6 +34,7 @@ def api(
     from orchestrator.api.settings import ApiSettings
     from orchestrator.client import AsyncTroupe
     from orchestrator.web import mount
+    from workers.cli.shelves import shelves
 
     if (tls_cert is None) != (tls_key is None):
         raise BadSetting("--tls-cert and --tls-key belong together")
@@ -46,7 +47,7 @@ def api(
     end_with_parent()
 
     async def run() -> None:
-        door = Door(AsyncTroupe(settings=store), settings, home())
+        door = Door(AsyncTroupe(settings=store), settings, home(), shelves())
         await serve(door, certificate=tls_cert, key=tls_key, ready=_say, mount=mount if page else lambda _: None)
 
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

@@ -57,17 +57,22 @@ class FleetCollector(Collector):
             yield from broker_families(found)
 
 
-def fleet_collector(settings: StoreSettings, lengths: Callable[[Sequence[str]], dict[str, int]]) -> FleetCollector:
+def fleet_collector(
+    settings: StoreSettings,
+    lengths: Callable[[Sequence[str]], dict[str, int]],
+    limits: Mapping[str, int] | None = None,
+) -> FleetCollector:
     """The collector of a fleet.
 
     Args:
         lengths: Messages in each of the broker's queues; raises BrokerUnavailable.
+        limits: Steps in flight that queues are allowed: what workers are wanted for.
     """
 
     async def read() -> FleetReading:
         store = Store(settings)
         try:
-            return await read_fleet(store)
+            return await read_fleet(store, limits or {})
         finally:
             await store.close()
 

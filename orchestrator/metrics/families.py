@@ -131,6 +131,12 @@ def _queues(reading: FleetReading) -> Iterator[Metric]:
         ["queue"],
         {(one,): slots[one] for one in reading.names},
     )
+    yield _gauge(
+        "troupe_queue_workers_wanted",
+        "Workers that the queue wants now: what troupe scale says.",
+        ["queue"],
+        {(queue,): count for queue, count in reading.wanted.items()},
+    )
     yield _gauge("troupe_workers", "Living workers.", [], {(): len(reading.workers)})
     yield _gauge("troupe_orchestrators", "Living orchestrators.", [], {(): reading.orchestrators})
 

@@ -1,10 +1,11 @@
 """What the store knows of the whole fleet now."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from tasks.figures import FleetFigures, QueueFigures
+from orchestrator.scaling import USUAL_BOUNDS, loads, scale
+from tasks.figures import Durations, FleetFigures, QueueFigures
 from tasks.presence import WorkerPresence
 from tasks.queues import BUILT_IN, QUEUES, of_version
 
@@ -17,6 +18,16 @@ class FleetReading:
     queues: Sequence[QueueFigures]
     workers: Sequence[WorkerPresence]
     orchestrators: int
+    recent: Mapping[tuple[str, str], Durations] = field(default_factory=dict[tuple[str, str], Durations])
+    """(agent, outcome) → how long attempts took of late."""
+    limits: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Steps in flight that queues are allowed."""
+
+    @property
+    def wanted(self) -> dict[str, int]:
+        """How many workers each queue wants: the answer of `troupe scale`. A queue with nothing to do wants none."""
+        found = loads(self.queues, self.workers, self.recent, self.totals.until, self.limits)
+        return dict.fromkeys(self.names, 0) | {one.queue: scale(one, USUAL_BOUNDS).wanted for one in found}
 
     @property
     def names(self) -> list[str]:

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -34,10 +34,11 @@ class OrchestratorMetrics:
         store: StoreSettings,
         name: WorkerName,
         lengths: Callable[[Sequence[str]], dict[str, int]],
+        limits: Mapping[str, int],
     ) -> None:
         self._own = OwnFigures(ROLE, name)
         self.figures = OrchestratorFigures(self._own.registry)
-        self._own.registry.register(fleet_collector(store, lengths))
+        self._own.registry.register(fleet_collector(store, lengths, limits))
         self._exporter = Exporter(self._own.registry, settings)
         self._name = name
 

@@ -21,8 +21,8 @@ class RemoteDeadList(AsyncDeadList):
     def __init__(self, api: "Connection") -> None:
         self._api = api
 
-    async def list(self, limit: int = 100) -> list[DeadStep]:
-        """See `AsyncDeadList.list`."""
+    async def list(self, limit: int = 100, keep: object = None) -> list[DeadStep]:
+        """See `AsyncDeadList.list`. What is kept is what the key may see, whatever `keep` says."""
         return (await self._api.ask("GET", "dead", query={"limit": min(limit, MOST)})).read(list[DeadStep])
 
     async def show(self, job: str, step: str) -> DeadStep:

@@ -1,22 +1,17 @@
 """What steps ask people, over HTTP."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from pydantic import JsonValue
 
-from orchestrator.people import EVERY, MAX_TEXT_CHARS, AsyncPeople
-from tasks.errors import ContractError, NotAsked, TransientError
-from tasks.ids import STEP_ID, parse_job_id
-from tasks.library_log import LibraryLog
+from orchestrator.people import MAX_TEXT_CHARS, AsyncPeople, Places
+from tasks.errors import ContractError, NotAsked
+from tasks.ids import STEP_ID, StepId, parse_job_id
 from tasks.results import Asked
 
 if TYPE_CHECKING:
     from orchestrator.remote.connection import Connection
-
-log = LibraryLog("troupe.people")
 
 MOST: Final = 1_000
 """Things that are looked at together."""
@@ -31,24 +26,9 @@ class RemotePeople(AsyncPeople):
     def __init__(self, api: "Connection") -> None:
         self._api = api
 
-    async def list(self, limit: int = 100) -> list[Asked]:
-        """See `AsyncPeople.list`."""
+    async def list(self, limit: int = 100, keep: object = None) -> list[Asked]:
+        """See `AsyncPeople.list`. What is kept is what the key may see, whatever `keep` says."""
         return (await self._api.ask("GET", "asked", query={"limit": min(limit, MOST)})).read(list[Asked])
-
-    async def asked(self, every: float | timedelta = EVERY) -> AsyncIterator[Asked]:
-        """See `AsyncPeople.asked`."""
-        pause = every / timedelta(seconds=1) if isinstance(every, timedelta) else every
-        seen = frozenset[tuple[str, str, str]]()
-        while True:
-            try:
-                waiting = {(one.job_id, one.step, one.key): one for one in await self.list(MOST)}
-                for place, one in waiting.items():
-                    if place not in seen:
-                        yield one
-                seen = frozenset(waiting)
-            except TransientError as error:  # some may come a second time then: to decide twice does no harm
-                log.warning("people_not_seen", reason=str(error))
-            await asyncio.sleep(pause)
 
     async def approve(
         self, job_id: str, step: str, *, key: str | None = None, arguments: JsonValue = None, by: str = ""
@@ -65,6 +45,10 @@ class RemotePeople(AsyncPeople):
     async def answer(self, job_id: str, step: str, text: str, *, key: str | None = None, by: str = "") -> Asked:
         """See `AsyncPeople.answer`."""
         return await self._say(job_id, step, "answer", {"key": key, "text": text[:MAX_TEXT_CHARS]})
+
+    async def _fresh(self, seen: Places) -> tuple[Sequence[Asked], Places]:
+        waiting = {(one.job_id, StepId(one.step), one.key): one for one in await self.list(MOST)}
+        return [one for place, one in waiting.items() if place not in seen], frozenset(waiting)
 
     async def _say(self, job_id: str, step: str, move: str, body: dict[str, JsonValue]) -> Asked:
         job = parse_job_id(job_id)

@@ -89,6 +89,21 @@ async def test_a_list_says_whose_a_job_is_its_session_and_whether_it_is_paused(m
     assert await moves.snapshots.tenant(new_job_id(0)) is None
 
 
+async def test_a_list_that_somebody_wrote_into_shows_no_job_of_others(moves: Moves) -> None:
+    """Who may only do jobs can write some lists, by the names of some tenants."""
+    theirs, mine = await moves.submitted(tenant="other"), await moves.submitted(tenant="acme")
+    await moves.redis.zadd(moves.store.keys.index_of(0, "acme"), {theirs: 10**13})
+    assert ids(await paged(moves, "acme", 5)) == [mine]
+
+
+async def test_a_job_that_was_paused_for_long_is_listed_again_when_it_goes_on(moves: Moves) -> None:
+    job = await moves.submitted(tenant="acme")
+    await moves.jobs.pause(job)
+    await moves.redis.delete(moves.store.keys.index(0), moves.store.keys.index_of(0, "acme"))
+    await moves.jobs.resume(job)
+    assert ids(await paged(moves, "acme", 5)) == [job]
+
+
 async def test_a_job_that_is_gone_leaves_a_page_short_and_the_next_one_there(moves: Moves) -> None:
     jobs = [await moves.submitted(tenant="acme") for _ in range(4)]
     order = ids(await paged(moves, "acme", 9))

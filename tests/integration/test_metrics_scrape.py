@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import CollectorRegistry
 
+from orchestrator.client import AsyncTroupe
 from orchestrator.local.redis_server import free_port
 from orchestrator.metrics.collector import fleet_collector
 from orchestrator.process import Orchestrator
@@ -19,6 +20,7 @@ from tasks.metrics.settings import MetricsSettings
 from tasks.settings import StoreSettings
 from tasks.store import FleetStore, Store
 from tests.integration.test_moves_random import Anybody
+from tests.support.builders import a_worker
 from tests.support.moves import Moves
 from tests.support.waiting import wait_until
 
@@ -83,6 +85,16 @@ async def test_queue_gauges_are_what_the_steps_say_at_every_moment(
                 assert found["troupe_queue_oldest_seconds", queue, status] >= 0
         seen.update(expected.keys())
     assert {status for _, status in seen} == set(SHOWN)
+
+
+async def test_the_wanted_workers_are_what_scale_says(moves: Moves, store_settings: StoreSettings) -> None:
+    await moves.planned({"a": [], "b": [], "c": ["a", "b"]})
+    await moves.fleet.announce(a_worker("w1", ["search", "summary"]))
+    async with AsyncTroupe(settings=store_settings) as troupe:
+        said = {one.queue: one.wanted for one in await troupe.scale()}
+    found = await samples(registry_of(store_settings))
+    assert max(said.values()) > 0
+    assert {queue: found["troupe_queue_workers_wanted", queue] for queue in said} == said
 
 
 async def test_without_a_store_a_scrape_says_so_and_is_not_long(store_settings: StoreSettings) -> None:

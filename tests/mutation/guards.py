@@ -72,6 +72,10 @@ def _again(name: str, script: str, text: str, without: str = "") -> Guard:
     return Guard(f"{script}: {name}", f"{LUA}{script}.lua", text, without, ("tests/integration/test_replanning.py",))
 
 
+def _door(name: str, file: str, text: str, without: str, tests: str) -> Guard:
+    return Guard(name, file, text, without, (f"tests/integration/test_{tests}.py",))
+
+
 def _forking(name: str, file: str, text: str, without: str = "") -> Guard:
     return Guard(name, file, text, without, ("tests/integration/test_forking.py",))
 
@@ -439,6 +443,116 @@ GUARDS: Final = (
         "return first and string.sub(first, 1, #job.id + 1) == job.id .. ' '",
         "return first",
         ("tests/integration/test_pruning.py",),
+    ),
+    _door(
+        "a race takes no more than the day has",
+        "tasks/store/lua/hold_day.lua",
+        "total + amount > tonumber(ARGV[5])",
+        "total > tonumber(ARGV[5])",
+        "spending",
+    ),
+    _door("a job is held once", "tasks/store/lua/hold_day.lua", "if held then", "if false then", "spending"),
+    _door(
+        "what was settled is not held again",
+        "tasks/store/lua/hold_day.lua",
+        "tonumber(ARGV[4]) - settled",
+        "tonumber(ARGV[4])",
+        "spending",
+    ),
+    _door(
+        "an end that is told late lets no hold of the next try go",
+        "tasks/store/lua/settle_day.lua",
+        "or since <= tonumber(ARGV[5])",
+        "or true",
+        "spending",
+    ),
+    _door(
+        "an end is booked once",
+        "tasks/store/lua/settle_day.lua",
+        "tonumber(ARGV[4]) - settled",
+        "tonumber(ARGV[4])",
+        "spending",
+    ),
+    _door(
+        "another day than that of the hold bears no cost",
+        "tasks/store/lua/settle_day.lua",
+        "if not held and more > 0 then",
+        "if more > 0 then",
+        "spending",
+    ),
+    _door(
+        "what ended is looked at no more",
+        "tasks/store/lua/day.lua",
+        "redis.call('ZREM', KEYS[2], member)",
+        "",
+        "settling",
+    ),
+    _door(
+        "holds are looked at by one process",
+        "tasks/store/lua/due_holds.lua",
+        "for _, member in ipairs(found) do redis.call('ZADD', KEYS[1], 'XX', string.format('%.0f', now), member) end",
+        "",
+        "spending",
+    ),
+    _door(
+        "late answers are waited for",
+        "orchestrator/tenants/settling.py",
+        "[end for end in ends if end.again]",
+        "ends",
+        "settling",
+    ),
+    _door(
+        "a reopened job is not settled",
+        "orchestrator/tenants/settling.py",
+        "        if found.ended is None:\n            return False",
+        "        if False:\n            return False",
+        "settling",
+    ),
+    _door(
+        "a revoked key is refused", "tasks/store/access.py", "if record.revoked_at is not None:", "if False:", "access"
+    ),
+    _door("an expired key is refused", "tasks/store/access.py", "record.expires_at <= now:", "False:", "access"),
+    _door(
+        "a wrong secret is refused",
+        "tasks/store/access.py",
+        "if record is None or not same:",
+        "if record is None:",
+        "access",
+    ),
+    _door(
+        "keys that were all revoked open no door",
+        "tasks/store/access.py",
+        "            if count:\n",
+        "            if False:\n",
+        "access",
+    ),
+    _door(
+        "a tenant revokes its own keys only",
+        "tasks/store/access.py",
+        "if record is None or tenant not in {None, record.tenant}:",
+        "if record is None:",
+        "access",
+    ),
+    _door(
+        "what is forgotten leaves its tenant's list",
+        "tasks/store/lua/prune.lua",
+        "unlist_job(job, facts[5])",
+        "unlist_job(job)",
+        "listing",
+    ),
+    _door(
+        "a retried job is listed for its tenant",
+        "tasks/store/lua/reopen.lua",
+        "list_job(job, of_job[4] or '',",
+        "list_job(job, '',",
+        "listing",
+    ),
+    _door(
+        "a tenant's list shows its own jobs",
+        "tasks/store/listing.py",
+        "and tenant in {None, row[TENANT] or DEFAULT_TENANT}",
+        "",
+        "listing",
     ),
     Guard(
         "unlist: jobs that are there stay listed",

@@ -10,6 +10,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from orchestrator.metrics.collector import FleetCollector
 from orchestrator.metrics.reading import FleetReading
+from orchestrator.scaling import USUAL_BOUNDS, loads, scale
 from tasks.errors import BrokerUnavailable, StoreUnavailable
 from tests.support.figures import fleet_reading
 
@@ -78,6 +79,15 @@ def test_queues_are_all_that_have_steps_or_workers_or_are_built_in(sample: Sampl
     assert sample("troupe_queue_workers", queue="forgotten") == 0
     assert sample("troupe_queue_slots", queue="summary") == 1
     assert (sample("troupe_workers"), sample("troupe_orchestrators")) == (2, 1)
+
+
+def test_the_wanted_workers_are_those_of_scale(sample: Sample) -> None:
+    reading = fleet_reading()
+    found = loads(reading.queues, reading.workers, reading.recent, reading.totals.until)
+    wanted = {one.queue: scale(one, USUAL_BOUNDS).wanted for one in found}
+    assert wanted["search"] > 1
+    assert {queue: sample("troupe_queue_workers_wanted", queue=queue) for queue in wanted} == wanted
+    assert sample("troupe_queue_workers_wanted", queue="planner") == 0
 
 
 def test_messages_of_a_queue_are_those_of_all_versions_together(sample: Sample) -> None:

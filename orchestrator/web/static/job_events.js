@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 import { clock, counted, cut, duration, words } from "./format.js";
-import { card } from "./ui.js";
+import { card, empty } from "./ui.js";
 
 const MOST = 400;
 const MAX_CHARS = 240;
@@ -14,8 +14,9 @@ const KINDS = {
 
 export function eventsCard() {
   const list = el("ol.events", { "aria-label": "Events, the newest first" });
+  const none = empty("Reading the events.");
   const state = el("span.soft");
-  const scroll = el("div.events-place", { tabindex: "0", role: "region", "aria-label": "Events" }, list);
+  const scroll = el("div.events-place", { tabindex: "0", role: "group", "aria-label": "List of events" }, list, none);
   const element = card("Events", state, scroll);
   let told = 0;
   const update = (model) => {
@@ -27,6 +28,7 @@ export function eventsCard() {
     if (!atTop && fresh.length) scroll.scrollTop += scroll.scrollHeight - before;
     if (model.events.length > 2 * MOST) model.events.splice(0, model.events.length - MOST);
     told = model.events.length;
+    none.hidden = told > 0;
     state.textContent = model.live ? "live" : list.children.length ? counted(list.children.length, "event") : "";
   };
   return { element, update };

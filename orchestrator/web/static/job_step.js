@@ -5,7 +5,7 @@ import { count, duration, moment, money, tokens } from "./format.js";
 import { callsPart } from "./job_calls.js";
 import { FINAL_STEP, spanOf } from "./job_model.js";
 import { markdown } from "./markdown.js";
-import { sourceList } from "./sources.js";
+import { openSource, sourceList } from "./sources.js";
 import { badge, facts, notice, tag } from "./ui.js";
 import { waitsPart } from "./waits.js";
 
@@ -82,14 +82,16 @@ function names(model, ids) {
   return ids.map((id, at) => [at ? ", " : "", el("button.link", { type: "button", onclick: () => model.pick(id) }, id)]);
 }
 
-// A plan says its reason in words; other results are Markdown.
+// A plan says its reason in words; other results are Markdown, and cite their sources by key.
 function output(name, result, step) {
   if (!result) return null;
-  const data = result.data;
+  const { data } = result;
+  const sources = result.sources.map((one, at) => ({ ...one, number: at + 1 }));
+  const text = sources.reduce((whole, one) => whole.replaceAll(`[${one.id}]`, `[${one.number}]`), result.text);
   const planned = step.kind === "plan" && data && Array.isArray(data.steps);
   const content = planned
     ? [el("p", {}, data.rationale || "The plan was made."), el("ul.plain", {}, data.steps.map((one) => el("li", {}, el("span.mono", {}, one.id), ` ${one.description}`)))]
-    : [markdown(result.text, { level: 4, cite: null }), data === null ? null : el("pre", { tabindex: "0" }, JSON.stringify(data, null, 2))];
-  return el("div.result", {}, el("h3", {}, name), content, sourceList(result.sources.map((one, at) => ({ ...one, number: at + 1 }))));
+    : [markdown(text, { level: 4, cite: (number) => openSource(sources[number - 1], number), cited: (number) => number <= sources.length }), data === null ? null : el("pre", { tabindex: "0" }, JSON.stringify(data, null, 2))];
+  return el("div.result", {}, el("h3", {}, name), content, sourceList(sources));
 }
 

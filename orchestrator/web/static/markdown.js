@@ -21,10 +21,8 @@ const INLINE =
 /** A box of elements. `cite(number)` opens a source; `cited(number)` says whether there is one. `level` is that of the
  * highest headings; none is more than one below the heading before it, as screen readers expect. */
 export function markdown(text, { cite = null, cited = () => true, level = 3 } = {}) {
-  const lines = String(text).replaceAll("\r\n", "\n").split("\n");
-  const depths = lines.map((line) => HEADING.exec(line)?.[1].length ?? 6);
-  const means = { cite, cited, level: level - Math.min(...depths), least: level, last: level - 1 };
-  return el("div.markdown", {}, blocks(lines, means, 0));
+  const means = { cite, cited, level, last: level - 1 };
+  return el("div.markdown", {}, blocks(String(text).replaceAll("\r\n", "\n").split("\n"), means, 0));
 }
 
 function blocks(lines, means, depth) {
@@ -44,15 +42,18 @@ function block(lines, at, means, depth) {
   const fence = FENCE.exec(line);
   if (fence) return code(lines, at, fence);
   const heading = HEADING.exec(line);
-  if (heading) {
-    means.last = Math.max(means.least, Math.min(6, means.last + 1, means.level + heading[1].length));
-    return [el(`h${means.last}`, {}, inline(heading[2], means)), at + 1];
-  }
+  if (heading) return [titled(heading, means), at + 1];
   if (RULE.test(line)) return [el("hr"), at + 1];
   if (line.includes("|") && DIVIDER.test(lines[at + 1] ?? "") && lines[at + 1].includes("-")) return table(lines, at, means);
   if (depth < MAX_DEPTH && QUOTE.test(line)) return quote(lines, at, means, depth);
   if (depth < MAX_DEPTH && ITEM.test(line)) return list(lines, at, means, depth);
   return paragraph(lines, at, means);
+}
+
+// No level is left out, whatever the text does: screen readers walk by them.
+function titled([, marks, words], means) {
+  means.last = Math.min(6, means.level + marks.length - 1, means.last + 1);
+  return el(`h${means.last}`, {}, inline(words, means));
 }
 
 function code(lines, at, fence) {
