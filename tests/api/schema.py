@@ -20,6 +20,7 @@ from typing import Any, Final, cast
 import schemathesis as untyped
 from pydantic import SecretStr
 from schemathesis.config import SchemathesisConfig
+from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.engine import events, from_schema
 from schemathesis.generation import GenerationMode
 from schemathesis.openapi.checks import AllowHeaderMismatch, RejectedPositiveData
@@ -45,6 +46,11 @@ LEFT_AS_DRAWN: Final = 0.3
 AS_KNOWN: Final = 0.3
 """Share of the others whose body is one that is known to be good."""
 REFUSED: Final = ("400", "401", "403", "404", "405", "409", "415", "422", "429")
+NULLABLE: Final = (
+    "POST /v1/jobs/{job}/advance",
+    *(f"POST /v1/jobs/{{job}}/steps/{{step}}/{one}" for one in ("approve", "deny")),
+)
+"""Whose body may be null, which is drawn as a wrong one."""
 YEAR_S: Final = 31_536_000
 """Nothing is forgotten that others reach."""
 
@@ -187,8 +193,10 @@ def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool
     go together. Such requests have a code of their own; `invalid_request` is what the schema should have said."""
     if isinstance(failure, AllowHeaderMismatch):  # a step may be called `retry`: then its path is that of the operation
         return case.operation.label != "POST /v1/dead/{job}/retry"
-    if isinstance(failure, RejectedPositiveData) and response.status_code == 422:
-        return response.json().get("code") == "invalid_request"
+    if isinstance(failure, RejectedPositiveData) and response.status_code == 422:  # 0: it could draw no body
+        return response.json().get("code") == "invalid_request" and case.body != 0
+    if isinstance(failure, AcceptedNegativeData) and case.body is None:
+        return case.operation.path not in NULLABLE
     return True
 
 
