@@ -21,15 +21,18 @@ UNKNOWN: Final = Failure(code="unknown", message="no reason was stored")
 class AsyncDeadList:
     """Steps that were given up, of all jobs that are still kept."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, keep: Keep | None = None) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            keep: `list` has steps of these jobs only, of the last 10,000 that were given up.
+        """
+        self._keep = keep
         self._snapshots = Snapshots(store)
         self._dead = DeadStore(store)
 
-    async def list(self, limit: int = 100, keep: Keep | None = None) -> list[DeadStep]:
+    async def list(self, limit: int = 100) -> list[DeadStep]:
         """The steps that were given up last, newest first. Jobs that this release cannot read are left out.
-
-        Args:
-            keep: Only of these jobs, of the last 10,000 steps.
 
         Raises:
             StoreUnavailable: no answer in time.
@@ -37,9 +40,9 @@ class AsyncDeadList:
         found: list[DeadStep] = []
         jobs: dict[JobId, JobRecord | None] = {}
         unreadable: set[JobId] = set()
-        newest = await self._dead.newest(limit if keep is None else MOST)
-        if keep is not None:
-            kept = await keep({job for job, _, _ in newest})
+        newest = await self._dead.newest(limit if self._keep is None else MOST)
+        if self._keep is not None:
+            kept = await self._keep({job for job, _, _ in newest})
             newest = [one for one in newest if one[0] in kept][:limit]
         for job, step, died_at in newest:
             if job not in jobs:

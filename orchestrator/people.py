@@ -41,20 +41,22 @@ Keep = Callable[[Collection[JobId]], Awaitable[Collection[JobId]]]
 class AsyncPeople:
     """Approvals and questions that wait."""
 
-    def __init__(self, store: Store, secret: SecretStr) -> None:
+    def __init__(self, store: Store, secret: SecretStr, keep: Keep | None = None) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            keep: `list` has what these jobs ask only, of the 10,000 oldest things that are asked.
+        """
+        self._keep = keep
         self._waits = WaitStore(store)
         self._snapshots = Snapshots(store)
         self._secret = secret
 
-    async def list(self, limit: int = 100, keep: Keep | None = None) -> list[Asked]:
-        """All that is asked, the oldest first.
-
-        Args:
-            keep: Only of these jobs.
-        """
-        places = await self._waits.asked(limit if keep is None else MOST)
-        if keep is not None:
-            kept = await keep({job for job, _, _ in places})
+    async def list(self, limit: int = 100) -> list[Asked]:
+        """All that is asked, the oldest first."""
+        places = await self._waits.asked(limit if self._keep is None else MOST)
+        if self._keep is not None:
+            kept = await self._keep({job for job, _, _ in places})
             places = [place for place in places if place[0] in kept][:limit]
         found = [await self._find(*place) for place in places]
         return [one for one in found if one is not None]

@@ -15,6 +15,16 @@ def tenant_home(home: Path, tenant: str) -> Path:
     return home if tenant == DEFAULT_TENANT else home / "tenants" / tenant
 
 
+def may_read(home: Path, tenant: str, path: Path) -> bool:
+    """Whether a file may be shown to a tenant's jobs: it is none that is kept for another one. Links are followed."""
+    place, kept = path.resolve(), home.resolve()
+    others = kept / "tenants"
+    if place.is_relative_to(others):
+        return place.is_relative_to(others / tenant)
+    shared = tenant == DEFAULT_TENANT
+    return shared or not any(place.is_relative_to(kept / part) for part in ("knowledge", "uploads"))
+
+
 def session_prefix(tenant: str) -> str:
     """What names of a tenant's sessions begin with; nothing for the default tenant."""
     return "" if tenant == DEFAULT_TENANT else f"t-{sha256(tenant.encode()).hexdigest()[:8]}-"

@@ -11,6 +11,7 @@ from tasks.settings import read_settings
 from tasks.store import AccountStore, SessionStore, Store
 from tasks.store.limits import LimitStore
 from tasks.store.prefixes import PrefixStore
+from tasks.tenancy import tenant_home
 from workers.agents.base import Agent, AgentReply
 from workers.agents.built_in import prompt
 from workers.agents.conversation import Conversation, Executor
@@ -100,7 +101,8 @@ class Answering:
         if agent.run is not None:
             return _reply(agent, await agent.run(context))
         model = self._recorded_model(account) if account.replay else await self._asked_model(account)
-        bases = shelf.in_use(context.knowledge, read_settings(KnowledgeSettings).home)
+        home = tenant_home(read_settings(KnowledgeSettings).home, context.tenant)
+        bases = shelf.in_use(context.knowledge, home)
         try:
             said = talk(context.conversation, self.settings.session_tokens)
             opened = await account.opening(opening(context.claim, context.agents, bases, said))

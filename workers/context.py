@@ -110,6 +110,11 @@ class StepContext:
         return self.claim.deadline_ms / 1000 - (time.monotonic() - self.begun)
 
     @property
+    def tenant(self) -> str:
+        """On whose behalf the job is: whose knowledge bases and files it may see."""
+        return self.claim.job.tenant
+
+    @property
     def knowledge(self) -> tuple[str, ...]:
         """Names of the knowledge bases that this job may search; empty: the default one."""
         return self.claim.job.knowledge

@@ -35,6 +35,17 @@ ABOUT: Final = """Multi-agent LLM jobs on Celery and Redis: submit a job, follow
 Errors are `application/problem+json` with a stable `code`. Requests that submit take an `Idempotency-Key`: sent again
 with the same key they return the first job. Whatever is another tenant's answers 404, as what never was."""
 
+TAGS: Final = {
+    "jobs": "Submit jobs, follow them, get their answers, and change their course.",
+    "people": "What steps ask people: approvals and questions, and what is decided.",
+    "sessions": "Conversations that outlive their jobs.",
+    "knowledge": "Documents that jobs may search.",
+    "files": "Data files that jobs may query.",
+    "dead": "Steps that were given up.",
+    "fleet": "Agents, tools, workers and queues, and what was done.",
+    "access": "Keys, who may use them for what, and what was done with them.",
+    "health": "Whether the API and the fleet are well.",
+}
 ROUTERS: Final = (
     *(jobs.router, changes.router, events.router, people.router, replays.router),
     *(sessions.router, knowledge.router, files.router, dead.router),
@@ -56,6 +67,7 @@ def create_app(door: Door, beside: Callable[[Door], AbstractAsyncContextManager[
         version=version("troupe"),
         description=ABOUT,
         openapi_url="/openapi.json",
+        openapi_tags=[{"name": name, "description": text} for name, text in TAGS.items()],
         docs_url=None,  # its page loads scripts from elsewhere; ours is at /
         redoc_url=None,
         generate_unique_id_function=operation,

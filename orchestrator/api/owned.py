@@ -3,14 +3,14 @@
 from collections.abc import Collection
 from typing import Annotated, Final
 
-from fastapi import Depends, Path
+from fastapi import Depends, Path, Query
 
 from orchestrator.api.door import Door, TheDoor
 from orchestrator.api.visitors import Approver, Reader, Submitter, Visitor
 from orchestrator.handle import AsyncJobHandle
 from orchestrator.people import Keep
 from tasks.errors import ContractError, InvalidId, UnknownJob, UnknownSession
-from tasks.ids import JobId, SessionId, parse_job_id, session_id
+from tasks.ids import NAME, JobId, SessionId, parse_job_id, session_id
 from tasks.refusals import NotAllowed
 from tasks.tenancy import SESSION_PREFIX, is_session_of, session_prefix
 
@@ -52,6 +52,12 @@ async def _decided(door: TheDoor, visitor: Approver, job: JobText) -> AsyncJobHa
 ReadJob = Annotated[AsyncJobHandle, Depends(_read)]
 ChangedJob = Annotated[AsyncJobHandle, Depends(_changed)]
 DecidedJob = Annotated[AsyncJobHandle, Depends(_decided)]
+
+
+ForTenant = Annotated[
+    str | None,
+    Query(alias="tenant", pattern=rf"^{NAME.pattern}$", description="For operators: on whose behalf, or of whom."),
+]
 
 
 def seen_by(door: Door, visitor: Visitor) -> Keep | None:

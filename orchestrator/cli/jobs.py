@@ -13,11 +13,13 @@ from orchestrator.cli.console import PlainConsole
 from orchestrator.cli.place import connect
 from orchestrator.place import home
 from orchestrator.request import JobOptions
-from tasks.errors import JobCancelled, JobFailed
+from tasks.errors import ContractError, JobCancelled, JobFailed
+from tasks.ids import NAME
 from tasks.models import StepKind
 from tasks.results import JobResult, LedgerReport
 from tasks.sessions import Policy, TaskState
 from tasks.states import FINAL_JOB, TaskStatus
+from tasks.tenancy import DEFAULT_TENANT, tenant_home
 from tasks.usage import Budget
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help="Job id, as submit printed it.", show_default=False)]
@@ -99,7 +101,7 @@ def submit(
     with connect() as troupe:
         options = JobOptions(
             model=model,
-            knowledge=[*(kb or []), *ingested(docs or [], quiet=True)],
+            knowledge=[*(kb or []), *ingested(docs or [], quiet=True, tenant=tenant)],
             data=list(data or []),
             budget_usd=budget_usd,
             budget=Budget(tokens=budget_tokens, requests=budget_requests, tool_calls=budget_tool_calls),
@@ -269,10 +271,16 @@ def wide_console() -> Console:
     return console if console.is_terminal else PlainConsole(width=200)
 
 
-def ingested(paths: list[Path], *, quiet: bool) -> list[str]:
-    """The knowledge base of these documents, as a list; empty without documents. Shows a bar unless `quiet`."""
+def ingested(paths: list[Path], *, quiet: bool, tenant: str = DEFAULT_TENANT) -> list[str]:
+    """The knowledge base of these documents, as a list; empty without documents. Shows a bar unless `quiet`.
+
+    Raises:
+        ContractError: a tenant's name that is none.
+    """
     if not paths:
         return []
+    if NAME.fullmatch(tenant) is None:  # it becomes a folder's
+        raise ContractError(f"{tenant!r} is not the name of a tenant: lower-case letters, digits, - and _")
     from rich.progress import Progress as Bar
 
     from workers.cli.run_documents import Progress, ingest_for_run
@@ -287,7 +295,7 @@ def ingested(paths: list[Path], *, quiet: bool) -> list[str]:
         def skipped(path: str, reason: str) -> None:
             console.print(f"skipped {path}: {reason}", markup=False, highlight=False, soft_wrap=True)
 
-        return [ingest_for_run(paths, home(), on_progress=advance, on_skipped=skipped)]
+        return [ingest_for_run(paths, tenant_home(home(), tenant), on_progress=advance, on_skipped=skipped)]
 
 
 def print_outcome(outcome: JobResult, *, json: bool) -> None:

@@ -2,15 +2,21 @@
 
 import signal
 import threading
+import time
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
-from orchestrator.local.redis_server import free_port, port_is_free
-from orchestrator.local.stack import LocalStack
+from orchestrator.api.settings import USUAL_PORT as USUAL_API_PORT
+from orchestrator.api.settings import ApiSettings
+from orchestrator.blocking import Troupe
+from orchestrator.local.autoscale import Autoscale, parse_range
+from orchestrator.local.redis_server import free_port, port_answers, port_is_free
+from orchestrator.local.stack import READY_WITHIN_S, LocalStack
 from orchestrator.local.state import only_stack, write_state
 from orchestrator.place import given_redis_url, home
+from orchestrator.scaling import ScaleBounds
 from orchestrator.settings import OrchestratorSettings
 from tasks.address import hide_password
 from tasks.errors import BadSetting
@@ -34,43 +40,91 @@ def up(
         int | None, typer.Option(min=1, max=65535, help="Port of Flower. Default: 5555, or a free one.")
     ] = None,
     flower: Annotated[bool, typer.Option("--flower/--no-flower", help="Run Flower too.")] = True,
+    api: Annotated[bool, typer.Option("--api/--no-api", help="Serve the HTTP API and the page too.")] = True,
+    api_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port of the API. Default: TROUPE_API_PORT, or a free one."),
+    ] = None,
+    autoscale: Annotated[
+        str | None,
+        typer.Option(metavar="MIN:MAX", help="Worker processes of each queue, as many as it wants within these."),
+    ] = None,
     metrics: Annotated[
         bool, typer.Option("--metrics", help=f"Serve figures for Prometheus, from port {USUAL_PORT} on.")
     ] = False,
 ) -> None:
-    """Run the whole stack: Redis, an orchestrator, a worker for every queue, Flower."""
+    """Run the whole stack: Redis, an orchestrator, a worker for every queue, the API with its page, Flower."""
     from workers.cli.worker import check_model, queues_of_agents
 
     model = check_model(None)
     read_settings(OrchestratorSettings)  # its process could say what is wrong with it in its log only
     metrics_port = read_settings(MetricsSettings).metrics_port or (USUAL_PORT if metrics else 0)
-    url = given_redis_url()
+    url, queues = given_redis_url(), queues_of_agents()
+    bounds = None if autoscale is None else parse_range(autoscale, slots=concurrency)
     stack = LocalStack(
         home(),
-        [[queue] for queue in queues_of_agents() for _ in range(workers)],
+        [[queue] for queue in queues for _ in range(workers if bounds is None else bounds.least)],
         redis_url=url,
         redis_port=_port(redis_port, USUAL_REDIS_PORT, "--redis-port") if url is None else None,
         keep=True,
         concurrency=concurrency,
         environment=_environment(flower=flower, metrics_port=metrics_port),
     )
-    flower_at = _port(flower_port, USUAL_FLOWER_PORT, "--flower-port") if flower else None
+    ports = _ports(flower=flower, flower_port=flower_port, api=api, api_port=api_port)
     ending = threading.Event()
     signals = _Signals(ending, stack)
     signals.install()
     console = Console(stderr=True)
     with only_stack(home()), stack:
-        if flower_at is not None and stack.children is not None:
-            stack.children.start("flower", ["flower", "--port", str(flower_at)])
+        if stack.children is not None:
+            for name, port in ports.items():
+                stack.children.start(name, [name, "--port", str(port)])
         with console.status("starting"):
             stack.wait_until_ready(ending)
-        addresses = {"flower_url": f"http://127.0.0.1:{flower_at}"} if flower_at else {}
+            _wait_for_api(stack, ports.get("api"), ending)
+        addresses = {f"{name}_url": f"http://127.0.0.1:{port}" for name, port in ports.items()}
         if not ending.is_set():
             write_state(home(), stack.url, addresses)
             _say(console, stack, model, addresses, metrics_port)
+        _keep(stack, ending, tuple(queues), bounds, console)
+        console.print("stopping", markup=False, highlight=False)
+
+
+def _ports(*, flower: bool, flower_port: int | None, api: bool, api_port: int | None) -> dict[str, int]:
+    """Where processes of the stack serve, by their commands."""
+    found: dict[str, int] = {}
+    if api:
+        usual = read_settings(ApiSettings).api_port or USUAL_API_PORT
+        found["api"] = _port(api_port, usual, "--api-port")
+    if flower:
+        found["flower"] = _port(flower_port, USUAL_FLOWER_PORT, "--flower-port")
+    return found
+
+
+def _wait_for_api(stack: LocalStack, port: int | None, ending: threading.Event) -> None:
+    """Return when it can be reached: who reads where it is goes there at once."""
+    end = time.monotonic() + READY_WITHIN_S
+    while port is not None and time.monotonic() < end and not port_answers(port):
+        stack.check()
+        if ending.wait(CHECK_S / 10):
+            return
+
+
+def _keep(
+    stack: LocalStack, ending: threading.Event, queues: tuple[str, ...], bounds: ScaleBounds | None, console: Console
+) -> None:
+    """See that all goes well, and have as many workers as are wanted, until it is to end."""
+    if bounds is None:
         while not ending.wait(CHECK_S):
             stack.check()
-        console.print("stopping", markup=False, highlight=False)
+        return
+    with Troupe(stack.url) as troupe:
+        scaling = Autoscale(
+            stack, queues, lambda: troupe.scale(bounds), lambda line: console.print(line, markup=False, highlight=False)
+        )
+        while not ending.wait(CHECK_S):
+            stack.check()
+            scaling.look()
 
 
 class _Signals:
@@ -101,7 +155,8 @@ def _say(console: Console, stack: LocalStack, model: str, addresses: dict[str, s
     metrics = f"metrics       http://127.0.0.1:{metrics_port}/metrics and the next ports: troupe metrics lists them"
     lines = [
         f"Redis         {hide_password(stack.url)}",
-        *(f"Flower        {url}" for url in addresses.values()),
+        *([f"API, page     {addresses['api_url']}"] if "api_url" in addresses else []),
+        *([f"Flower        {addresses['flower_url']}"] if "flower_url" in addresses else []),
         *([metrics] if metrics_port else []),
         f"model         {model}",
         f"logs          {stack.folder / 'logs'}",

@@ -34,6 +34,8 @@ class Child:
     """Size of the log at its last start."""
     again: Callable[[], subprocess.Popen[bytes]] | None = None
     """How one that was adopted is started again."""
+    leaving: bool = False
+    """Whether it was told to end, and is not brought back."""
 
     def last_words(self) -> str:
         """The end of what it has logged since its last start, on one line."""
@@ -71,6 +73,13 @@ class Children:
     ) -> None:
         """Keep a process alive that another has started and will end: `stop` and `kill` leave it running."""
         self.children.append(Child(name, (), log, process, time.monotonic(), again=again))
+
+    def retire(self, child: Child) -> None:
+        """Let one end in order: it finishes what it does, and is not brought back. `stop` and `kill` end it all the
+        same."""
+        child.leaving = True
+        if child.process is not None and child.process.poll() is None:
+            child.process.terminate()
 
     def watch(self) -> None:
         """Restart children that die, from a thread of its own, until `stop`."""
@@ -123,8 +132,12 @@ class Children:
 
     def _watch(self) -> None:
         while not self._ending.wait(WATCH_S):
-            for child in self.children:
-                if child.process is not None and child.process.poll() is not None:
+            for child in list(self.children):  # others may be started and retired meanwhile
+                if child.process is None or child.process.poll() is None:
+                    continue
+                if child.leaving:
+                    self.children.remove(child)
+                else:
                     self._bring_back(child)
 
     def _bring_back(self, child: Child) -> None:

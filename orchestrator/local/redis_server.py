@@ -95,6 +95,13 @@ def port_is_free(port: int) -> bool:
     return True
 
 
+def port_answers(port: int) -> bool:
+    """Whether somebody listens on this loopback port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @dataclass(slots=True)
 class RedisServer:
     """A running server, on a private Unix socket or on a loopback port; its data survive it in `folder`.

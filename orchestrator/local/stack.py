@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from orchestrator.local.children import Children
+from orchestrator.local.children import Child, Children
 from orchestrator.local.redis_server import LOG_FILE, RedisServer
 from tasks.errors import BadSetting, TransientError, TroupeError
 
@@ -40,6 +40,8 @@ class LocalStack:
     """Keep the store's data under home for the next stack; else they go with this one."""
     concurrency: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    _started: Counter[str] = field(default_factory=Counter[str])
+    """How many workers of each kind there have been."""
     redis: RedisServer | None = None
     children: Children | None = None
 
@@ -88,14 +90,35 @@ class LocalStack:
             log = self.redis.folder / LOG_FILE
             self.children.adopt("the embedded Redis", self.redis.process, log, self.redis.bring_back)
         self.children.start("orchestrator", ["orchestrator"])
-        options = ["--concurrency", str(self.concurrency)] if self.concurrency else []
-        started = Counter[str]()
         for names in self.queues:
-            name = f"worker-{'-'.join(names)}"
-            started[name] += 1
-            number = f"-{started[name]}" if started[name] > 1 else ""  # each has a log of its own
-            self.children.start(name + number, ["worker", *names, *options])
+            self.add_worker(names)
         self.children.watch()
+
+    def add_worker(self, queues: Sequence[str]) -> None:
+        """Start one more worker that listens on these queues."""
+        options = ["--concurrency", str(self.concurrency)] if self.concurrency else []
+        name = _worker(queues)
+        self._started[name] += 1
+        number = f"-{self._started[name]}" if self._started[name] > 1 else ""  # each has a log of its own
+        if self.children is not None:
+            self.children.start(name + number, ["worker", *queues, *options])
+
+    def alive(self, queue: str) -> int:
+        """Workers of one queue alone, without those that were retired."""
+        return len(self._workers(queue))
+
+    def add(self, queue: str) -> None:
+        """Start one more worker of one queue."""
+        self.add_worker([queue])
+
+    def retire(self, queue: str) -> None:
+        """Let the worker of a queue that was started last end what it does, and go."""
+        if self.children is not None and (workers := self._workers(queue)):
+            self.children.retire(workers[-1])
+
+    def _workers(self, queue: str) -> list[Child]:
+        found = self.children.children if self.children is not None else []
+        return [one for one in list(found) if one.arguments[:2] == ("worker", queue) and not one.leaving]
 
     def _greet(self) -> None:
         """Learn now whether the Redis that is named answers: processes would wait for it for ever."""
@@ -144,3 +167,7 @@ class LocalStack:
             self.redis.stop()
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _worker(queues: Sequence[str]) -> str:
+    return f"worker-{'-'.join(queues)}"

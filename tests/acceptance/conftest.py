@@ -207,6 +207,7 @@ def start_fleet(stage: Stage, *options: str, flower: bool) -> tuple[Command, str
     """Start `troupe up` on free ports and wait until it is ready; gives the addresses of Redis and Flower."""
     redis_port, flower_port = free_port(), free_port()
     options = (*options, *(("--flower-port", str(flower_port)) if flower else ("--no-flower",)))
+    options = options if "--api-port" in options else (*options, "--no-api")
     up = stage.start("up", "--redis-port", str(redis_port), *options)
 
     def ready() -> bool:

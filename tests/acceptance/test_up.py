@@ -144,15 +144,15 @@ def test_flower_is_shut_to_web_pages_from_elsewhere(headers: dict[str, str], fle
 
 
 def test_a_second_stack_on_the_same_home_is_refused(fleet: Fleet) -> None:
-    done = fleet.stage.troupe("up", "--no-flower")
+    done = fleet.stage.troupe("up", "--no-flower", "--no-api")
     assert done.code == 2
     assert f"process {fleet.up.pid}" in done.complaint
 
 
 def test_a_second_stack_is_refused_while_the_first_one_starts(stage: Stage) -> None:
-    first = stage.start("up", "--no-flower")
+    first = stage.start("up", "--no-flower", "--no-api")
     wait_until(lambda: (stage.home / "stack.lock").exists())
-    second = stage.troupe("up", "--no-flower")
+    second = stage.troupe("up", "--no-flower", "--no-api")
     assert second.code == 2
     assert "a stack runs here already" in second.complaint
     first.process.terminate()
@@ -162,7 +162,7 @@ def test_a_second_stack_is_refused_while_the_first_one_starts(stage: Stage) -> N
 
 def test_a_port_that_is_taken_is_refused(fleet: Fleet, stage: Stage) -> None:
     port = fleet.url.split(":")[2].split("/")[0]
-    done = stage.troupe("up", "--no-flower", "--redis-port", port)
+    done = stage.troupe("up", "--no-flower", "--no-api", "--redis-port", port)
     assert (done.code, done.complaint) == (2, f"troupe: port {port} is taken; choose another one with --redis-port")
 
 

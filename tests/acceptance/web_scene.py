@@ -1,11 +1,11 @@
 """The page as people see it: an API process, a key in the browser, and all that the browser complains of."""
 
 import asyncio
-from collections.abc import Collection, Generator
+from collections.abc import Callable, Collection, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from axe_playwright_python.sync_playwright import Axe
 from pydantic import SecretStr
@@ -138,6 +138,17 @@ class Visit:
     def count(self, selector: str, number: int) -> None:
         """Wait until there are so many. A function in the page would need `eval`, which its policy forbids."""
         wait_until(lambda: self.page.locator(selector).count() == number)
+
+    def measure(self) -> Callable[[], float]:
+        """Begin to count the seconds that the page computes; what others do with the machine meanwhile is not in them."""
+        session = self.page.context.new_cdp_session(self.page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+        def read() -> float:
+            told = cast("list[dict[str, Any]]", session.send("Performance.getMetrics")["metrics"])
+            return next(float(one["value"]) for one in told if one["name"] == "TaskDuration")
+
+        return read
 
     def press(self, name: str, role: str = "button") -> None:
         """Click what is called so."""

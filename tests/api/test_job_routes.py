@@ -172,7 +172,8 @@ async def test_steps_traces_graphs_and_ledgers_are_told(api: Api, behind: Behind
     for form, begins in {"tree": "span", "mermaid": "flowchart", "dot": "digraph", "html": "<!doctype html"}.items():
         reply = await api.get(f"/v1/jobs/{job}/trace?format={form}")
         assert reply.text.lower().lstrip().startswith(begins), form
-    assert "sandbox" in reply.headers["content-security-policy"]
+    page = await api.get(f"/v1/jobs/{job}/trace?format=html")
+    assert "sandbox" in page.headers["content-security-policy"]
     graph = (await api.get(f"/v1/jobs/{job}/graph")).json()
     assert {node["id"] for node in graph["nodes"]} == {"one", "synthesis"}
     assert all(0 <= node["column"] < graph["columns"] for node in graph["nodes"])

@@ -87,6 +87,8 @@ def troupe_words(line: str) -> list[str] | None:
     if words[:3] == ["docker", "compose", "run"]:
         _service, *rest = [word for word in words[3:] if word != "--rm"]
         return rest
+    if words[:1] == ["kubectl"]:
+        return troupe_words(shlex.join(words[words.index("--") + 1 :])) if "--" in words else None
     return words[1:] if words and Path(words[0]).name == "troupe" else None
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.local import children as module
 from orchestrator.local.children import MAX_QUICK_DEATHS, QUICK_DEATH_S, Child, Children
+from tests.support.waiting import wait_until_sync
 
 # pyright: reportPrivateUsage=false
 
@@ -209,3 +210,22 @@ def test_nothing_is_brought_back_after_the_end(
     assert children._watcher is not None
     assert not children._watcher.is_alive()
     assert all(process.code is not None for process in children.spawned)
+
+
+def test_one_that_was_retired_is_told_to_end_and_not_brought_back(tmp_path: Path) -> None:
+    children = FakeChildren(tmp_path)
+    first, second = children.start("worker-1", ["worker"]), children.start("worker-2", ["worker"])
+    children.retire(first)
+    assert children.spawned[0].told == ["terminate"]
+    children.watch()
+    wait_until_sync(lambda: children.children == [second])
+    children.stop(1)
+    assert len(children.spawned) == 2
+
+
+def test_one_that_is_leaving_and_deaf_is_ended_with_the_others(tmp_path: Path) -> None:
+    children = FakeChildren(tmp_path)
+    children.deaf = True
+    children.retire(children.start("worker-1", ["worker"]))
+    children.kill()
+    assert children.spawned[0].told == ["terminate", "kill"]

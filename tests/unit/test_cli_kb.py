@@ -145,3 +145,13 @@ def test_documents_of_a_run_have_a_base_that_the_next_run_finds_ready(docs: Path
 def test_a_run_without_usable_documents_is_refused(docs: Path, home: Path) -> None:
     with pytest.raises(BadDocument, match="unknown kind"):
         ingest_for_run([docs / "c.png"], home)
+
+
+def test_tenants_have_bases_of_their_own(docs: Path) -> None:
+    run("add", docs, "--tenant", "acme")
+    assert json.loads(run("list", "--json")[0]) == []
+    assert [one["name"] for one in json.loads(run("list", "--json", "--tenant", "acme")[0])] == ["default"]
+    assert run("search", "pears", "--tenant", "acme")[0] or run("search", "brokers", "--tenant", "acme")[0]
+    assert json.loads(run("stats", "--json", "--tenant", "acme")[0])["documents"] == 2
+    run("remove", "default", "--tenant", "acme")
+    assert json.loads(run("list", "--json", "--tenant", "acme")[0]) == []

@@ -7,6 +7,7 @@ import pytest
 
 from tasks.errors import ContractError, UnknownKnowledge
 from tasks.models import Claim, JobSpec, Source, Step
+from tasks.tenancy import tenant_home
 from tests.support.documents import pdf, settings_in
 from workers.agents.citations import cited
 from workers.context import StepContext, enter_step
@@ -26,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def add(home: Path, files: dict[str, str | bytes], name: str = "default") -> None:
     docs = home.parent / name
-    docs.mkdir(exist_ok=True)
+    docs.mkdir(parents=True, exist_ok=True)
     for path, content in files.items():
         (docs / path).write_bytes(content.encode() if isinstance(content, str) else content)
     ingest(name, [docs], settings_in(home))
@@ -55,6 +56,17 @@ async def test_search_shows_passages_that_can_be_cited_from_then_on(home: Path) 
     assert view.score
     assert list(context.found) == [view.id] == cited(f"So it is [{view.id}].")
     assert context.found[view.id].text == view.text
+
+
+async def test_search_asks_the_bases_of_the_jobs_tenant_only(home: Path) -> None:
+    add(home, {"a.md": "apples of everybody"})
+    add(tenant_home(home, "acme"), {"b.md": "apples of acme"})
+    context = step()
+    assert [one.text for one in (await search_passages(query="apples")).passages] == ["apples of everybody"]
+    for tenant, found in (("acme", ["apples of acme"]), ("globex", [])):
+        job = context.claim.job.model_copy(update={"tenant": tenant})
+        enter_step(StepContext(context.claim.model_copy(update={"job": job})))
+        assert [one.text for one in (await search_passages(query="apples")).passages] == found
 
 
 async def test_search_asks_the_jobs_own_bases_only(home: Path) -> None:

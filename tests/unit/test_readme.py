@@ -11,7 +11,7 @@ from tests.unit.pages import ROOT, Snippet
 from workers import Agent, StepContext
 
 PATH = re.compile(
-    r"(?:tasks|orchestrator|workers|tests|docs|\.ci)/[\w./-]*|docker-compose\.yml|requirements[\w-]*\.lock"
+    r"(?:tasks|orchestrator|workers|tests|docs|deploy|\.ci)/[\w./-]*|docker-compose\.yml|requirements[\w-]*\.lock"
 )
 COMMAND_LINES = [one for one in pages.shell_lines() if pages.troupe_words(one.text) is not None]
 MENTIONS = [one for one in pages.spans() if one.text.startswith(("troupe ", ".venv/bin/troupe "))]
@@ -31,6 +31,13 @@ def test_every_link_leads_to_a_file(link: Snippet) -> None:
 def test_every_path_in_the_pages_exists() -> None:
     missing = [one for one in pages.spans() if PATH.fullmatch(one.text) and not (ROOT / one.text).exists()]
     assert missing == []
+
+
+def test_every_path_in_a_command_exists() -> None:
+    words = [Snippet(line.place, word) for line in pages.shell_lines() for word in line.text.split()]
+    named = [one for one in words if PATH.fullmatch(one.text)]
+    assert {"deploy/new-env.sh", "deploy/kubernetes"} <= {one.text for one in named}
+    assert [one for one in named if not (ROOT / one.text).exists()] == []
 
 
 def test_every_make_target_in_the_pages_exists() -> None:

@@ -292,3 +292,16 @@ def test_a_worker_that_exits_takes_its_table_processes_along(files: tuple[TableR
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
     with pytest.raises(ProcessLookupError):
         os.kill(int(done.stdout), 0)
+
+
+async def test_data_that_is_kept_for_another_tenant_is_not_shown(
+    shared: TableProcesses, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tables, "processes", lambda: shared)
+    monkeypatch.setenv("TROUPE_HOME", str(tmp_path))
+    theirs = tmp_path / "tenants" / "globex" / "files" / "f1" / "secret.csv"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("a\n1\n")
+    done = await call(context_of(table_refs([theirs])), "list_tables")
+    assert done.error is not None
+    assert "another tenant's" in done.error

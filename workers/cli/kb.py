@@ -12,7 +12,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tasks.errors import ContractError
+from tasks.ids import NAME
 from tasks.settings import read_settings
+from tasks.tenancy import DEFAULT_TENANT, tenant_home
 from workers.cli.run_documents import ingest_for_run
 from workers.knowledge import shelf
 from workers.knowledge.index import MAX_HITS, Hit, KnowledgeBase
@@ -37,6 +40,7 @@ kb = typer.Typer(
 )
 
 Name = Annotated[str, typer.Option("--kb", metavar="NAME", help="Knowledge base.")]
+Tenant = Annotated[str, typer.Option("--tenant", metavar="NAME", help="Whose knowledge bases.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -44,9 +48,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def add(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files and folders.", show_default=False)],
     name: Name = shelf.DEFAULT_NAME,
+    tenant: Tenant = DEFAULT_TENANT,
 ) -> None:
     """Add files, and all files below folders. Again: only what is new or has changed is read."""
-    settings = read_settings(KnowledgeSettings)
+    settings = _settings(tenant)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -67,9 +72,10 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, max=MAX_HITS, help="How many passages.")] = 6,
     name: Name = shelf.DEFAULT_NAME,
     as_json: AsJson = False,
+    tenant: Tenant = DEFAULT_TENANT,
 ) -> None:
     """Find the passages that fit some words best."""
-    hits = KnowledgeBase.open(name, read_settings(KnowledgeSettings).home).search(query, k)
+    hits = KnowledgeBase.open(name, _settings(tenant).home).search(query, k)
     if as_json:
         _print_json([_as_json(hit) for hit in hits])
         return
@@ -80,9 +86,9 @@ def search(
 
 
 @kb.command()
-def stats(name: Name = shelf.DEFAULT_NAME, as_json: AsJson = False) -> None:
+def stats(name: Name = shelf.DEFAULT_NAME, as_json: AsJson = False, tenant: Tenant = DEFAULT_TENANT) -> None:
     """Show how much a knowledge base holds."""
-    found = asdict(KnowledgeBase.open(name, read_settings(KnowledgeSettings).home).stats())
+    found = asdict(KnowledgeBase.open(name, _settings(tenant).home).stats())
     if as_json:
         _print_json(found)
         return
@@ -92,9 +98,9 @@ def stats(name: Name = shelf.DEFAULT_NAME, as_json: AsJson = False) -> None:
 
 
 @kb.command("list")
-def list_bases(as_json: AsJson = False) -> None:
+def list_bases(as_json: AsJson = False, tenant: Tenant = DEFAULT_TENANT) -> None:
     """List the knowledge bases."""
-    home = read_settings(KnowledgeSettings).home
+    home = _settings(tenant).home
     found = [KnowledgeBase.open(name, home).stats() for name in shelf.names(home)]
     if as_json:
         _print_json([asdict(one) for one in found])
@@ -106,10 +112,25 @@ def list_bases(as_json: AsJson = False) -> None:
 
 
 @kb.command()
-def remove(name: Annotated[str, typer.Argument(metavar="NAME", help="Knowledge base.", show_default=False)]) -> None:
+def remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Knowledge base.", show_default=False)],
+    tenant: Tenant = DEFAULT_TENANT,
+) -> None:
     """Delete a knowledge base. The documents themselves stay."""
-    shelf.remove(name, read_settings(KnowledgeSettings).home)
+    shelf.remove(name, _settings(tenant).home)
     typer.echo(f"removed {name}")
+
+
+def _settings(tenant: str) -> KnowledgeSettings:
+    """Settings with the tenant's own home.
+
+    Raises:
+        ContractError: it has not the form of a tenant's name.
+    """
+    if NAME.fullmatch(tenant) is None:
+        raise ContractError(f"{tenant!r} is not the name of a tenant: lower-case letters, digits, - and _")
+    settings = read_settings(KnowledgeSettings)
+    return settings.model_copy(update={"home": tenant_home(settings.home, tenant)})
 
 
 def summary(report: Report) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from tasks.errors import BadDocument
 from tasks.models import Source
 from tasks.settings import read_settings
+from tasks.tenancy import tenant_home
 from workers.context import current_step
 from workers.knowledge import shelf
 from workers.knowledge.index import DocumentPart, KnowledgeBase, search_all
@@ -154,9 +155,11 @@ async def list_documents(limit: int = 50, offset: int = 0) -> ListOutput:
 
 
 def _bases() -> tuple[Path, tuple[str, ...]]:
-    """Home folder, and the knowledge bases of the running step's job; the default one if it names none."""
-    home = read_settings(KnowledgeSettings).home
-    return home, shelf.in_use(current_step().knowledge, home)
+    """Home folder of the running step's tenant, and the knowledge bases of its job; the default one if it names
+    none."""
+    step = current_step()
+    home = tenant_home(read_settings(KnowledgeSettings).home, step.tenant)
+    return home, shelf.in_use(step.knowledge, home)
 
 
 def _show(views: list[PassageView], sources: Iterable[Source]) -> list[PassageView]:

@@ -14,7 +14,9 @@ from pydantic import BaseModel, Field, JsonValue
 
 from tasks.models import Source, SourceKind, TableRef
 from tasks.settings import read_settings
+from tasks.tenancy import may_read
 from workers.context import current_step
+from workers.knowledge.settings import KnowledgeSettings
 from workers.tools.base import ToolError, tool
 from workers.tools.table_process import TableProcesses
 from workers.tools.table_settings import LONGEST_CALL_S, TableSettings
@@ -169,6 +171,9 @@ def _ask(request: dict[str, object]) -> object:
     job = current_step().claim.job
     if not job.data:
         raise ToolError("no_tables", "this job has no data files; answer without tables")
+    home = read_settings(KnowledgeSettings).home
+    if not all(may_read(home, job.tenant, Path(ref.path)) for ref in job.data):
+        raise ToolError("no_tables", "this job's data files are another tenant's; answer without tables")
     return processes().ask((job.id, job.data), request)
 
 

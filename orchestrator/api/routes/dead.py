@@ -13,6 +13,7 @@ from orchestrator.api.problems import problems
 from orchestrator.api.replies import Retried
 from orchestrator.api.routes.people import StepText
 from orchestrator.api.visitors import Reader, Submitter
+from orchestrator.dead import AsyncDeadList
 from tasks.models import StepName
 from tasks.results import DeadStep
 
@@ -30,7 +31,7 @@ async def list_dead(
     door: TheDoor, visitor: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 100
 ) -> list[DeadStep]:
     """The steps that were given up last, newest first."""
-    return await door.troupe.dead.list(limit, seen_by(door, visitor))
+    return await AsyncDeadList(door.store, seen_by(door, visitor)).list(limit)
 
 
 @router.get("/{job}/{step}", responses=problems(404, 409))

@@ -5,22 +5,20 @@ import shutil
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi import Path as Place
 
 from orchestrator.api.door import Door, TheDoor
 from orchestrator.api.filing import MOST, StoredFile, files_folder, new_file_id, remove_file, stored_file, stored_files
-from orchestrator.api.owned import acting_for
+from orchestrator.api.owned import ForTenant, acting_for
 from orchestrator.api.problems import problems
 from orchestrator.api.shelves import shelves_of
 from orchestrator.api.uploads import FORM, Sent, sent_files
 from orchestrator.api.visitors import Reader, Submitter
 from tasks.errors import PayloadTooLarge, TroupeError
-from tasks.models import Name
 
 router = APIRouter(prefix="/files", tags=["files"])
 
-ForTenant = Annotated[Name | None, Query(alias="tenant", description="For operators: on whose behalf.")]
 FileText = Annotated[str, Place(alias="file", description="Id of a file.", max_length=100)]
 
 

@@ -9,11 +9,12 @@ from pydantic import Field
 from orchestrator.api.bodies import LEAST_S
 from orchestrator.api.bodies import Body as Said
 from orchestrator.api.door import TheDoor
+from orchestrator.api.owned import ForTenant
 from orchestrator.api.visitors import Chief, Operator, Reader
 from orchestrator.scaling import Scale, ScaleBounds
 from orchestrator.statistics import DAY, tenant_statistics
 from tasks.figures import QueueFigures
-from tasks.models import AgentDefinition, Name
+from tasks.models import AgentDefinition
 from tasks.presence import MetricsPresence, OrchestratorPresence, WorkerPresence
 from tasks.states import TaskStatus
 from tasks.statistics import FleetStatistics, TenantStatistics
@@ -68,7 +69,7 @@ async def statistics(
     door: TheDoor,
     visitor: Reader,
     since: Since = DAY_S,
-    tenant: Annotated[Name | None, Query(description="For operators: of this tenant only.")] = None,
+    tenant: ForTenant = None,
 ) -> FleetStatistics | TenantStatistics:
     """What was done since then: for operators all of the fleet, for others what their tenant's jobs did."""
     wanted = tenant if visitor.operator else visitor.tenant

@@ -5,9 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from orchestrator.api.door import TheDoor
-from orchestrator.api.owned import acting_for
+from orchestrator.api.owned import ForTenant, acting_for
 from orchestrator.api.problems import problems
-from orchestrator.api.routes.files import ForTenant
 from orchestrator.api.shelves import Shelves, shelves_of
 from orchestrator.api.uploads import FORM, sent_files
 from orchestrator.api.visitors import Reader, Submitter

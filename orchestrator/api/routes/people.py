@@ -10,8 +10,10 @@ from orchestrator.api.door import TheDoor
 from orchestrator.api.owned import DecidedJob, seen_by
 from orchestrator.api.problems import problems
 from orchestrator.api.visitors import Approver, Reader, Visitor
-from orchestrator.people import MAX_TEXT_CHARS
+from orchestrator.people import MAX_TEXT_CHARS, AsyncPeople
 from tasks.results import Asked
+from tasks.settings import read_settings
+from tasks.signing import SigningSettings
 
 router = APIRouter(tags=["people"])
 
@@ -46,7 +48,8 @@ class AnswerBody(Said):
 @router.get("/asked", name="asked")
 async def list_asked(door: TheDoor, visitor: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[Asked]:
     """What waits for people, the oldest first."""
-    return await door.troupe.people.list(limit, seen_by(door, visitor))
+    secret = read_settings(SigningSettings).read()
+    return await AsyncPeople(door.store, secret, seen_by(door, visitor)).list(limit)
 
 
 @router.post("/jobs/{job}/steps/{step}/approve", responses=problems(404, 409))

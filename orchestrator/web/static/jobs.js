@@ -1,6 +1,6 @@
 // The list of jobs: the newest first, sieved, always fresh, more on wish.
 
-import { get, left, query } from "./api.js";
+import { get, left, pause, query } from "./api.js";
 import { el, keyed, replace, say, unseen } from "./dom.js";
 import { cut, duration, microusd } from "./format.js";
 import { drawFilters, sinceOf } from "./jobs_filters.js";
@@ -38,7 +38,7 @@ export async function show(context) {
     filters.form, box,
   );
   await first(state);
-  every(REFRESH_MS, () => refresh(state), context.signal, () => {});
+  pause(REFRESH_MS, context.signal).then(() => every(REFRESH_MS, () => refresh(state), context.signal), () => {});
 }
 
 function read(text) {
