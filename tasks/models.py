@@ -41,11 +41,9 @@ def _check_step_id(text: str) -> str:
     return text
 
 
-Name = Annotated[str, AfterValidator(_check_name), Field(json_schema_extra={"pattern": rf"^{NAME.pattern}$"})]
+Name = Annotated[str, AfterValidator(_check_name)]
 SessionName = Annotated[SessionId, Field(pattern=rf"^(?:{SESSION_ID.pattern})\z")]
-StepName = Annotated[
-    StepId, AfterValidator(_check_step_id), Field(json_schema_extra={"pattern": rf"^{STEP_ID.pattern}$"})
-]
+StepName = Annotated[StepId, AfterValidator(_check_step_id)]
 
 
 class SourceKind(StrEnum):

@@ -5,7 +5,9 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, SecretStr, StringConstraints
 
-from tasks.models import DEFAULT_TIMEOUT, MAX_TASK_CHARS, MAX_TIMEOUT, Name, Plan
+from tasks.ids import NAME
+from tasks.models import DEFAULT_TIMEOUT, MAX_TASK_CHARS, MAX_TIMEOUT, Plan, StepName
+from tasks.models import Name as Checked
 from tasks.usage import Budget
 
 MAX_USD: Final = 1_000_000.0
@@ -23,6 +25,10 @@ Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True), BeforeValidator(_
 Priority = Annotated[int, Field(ge=0, le=9, strict=True), BeforeValidator(_whole)]
 Rounds = Annotated[int, Field(ge=0, le=20, strict=True), BeforeValidator(_whole)]
 
+FORM: Final = Field(json_schema_extra={"pattern": f"^{NAME.pattern}$"})
+"""What a check in code knows, for the document; ids of steps have the same form."""
+Name = Annotated[Checked, FORM]
+Step = Annotated[StepName, FORM]
 Task = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TASK_CHARS, pattern=r"\S")]
 Model = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Usd = Annotated[float, Field(ge=0, le=MAX_USD, allow_inf_nan=False, strict=True)]
