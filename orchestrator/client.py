@@ -225,11 +225,11 @@ class AsyncTroupe:
 
     async def sessions(self, limit: int = 20) -> list[SessionSummary]:
         """The sessions that were used last, newest first."""
-        return await self.states.list(limit)
+        return await self.states.list(limit) if limit > 0 else []
 
     async def jobs(self, limit: int = 20) -> list[JobSummary]:
         """The newest jobs, newest first."""
-        return await self._snapshots.jobs(limit)
+        return await self._snapshots.jobs(limit) if limit > 0 else []
 
     async def prune(
         self,

@@ -4,6 +4,7 @@ from typing import Final
 
 from tasks.logs import LogSettings
 from tasks.metrics.settings import MetricsSettings
+from tasks.outbound.settings import OutboundSettings
 from tasks.settings import RoomSettings, StoreSettings, read_settings
 from tasks.signing import SigningSettings
 from tasks.telemetry.environment import TelemetrySettings
@@ -24,6 +25,7 @@ ROOMS: Final[tuple[type[RoomSettings], ...]] = (
     TableSettings,
     SigningSettings,
     TelemetrySettings,
+    OutboundSettings,
 )
 
 

@@ -28,9 +28,9 @@ KEEP_ALIVE_S: Final = 30
 class Server(uvicorn.Server):
     """A server that tells its streams when it is about to end: they would hold it up for ever."""
 
-    def __init__(self, config: uvicorn.Config, door: Door, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, closing: asyncio.Event, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self.door = door
+        self.closing = closing
         self.ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal ends it in order, the second at once."""
-        self.door.closing.set()
+        self.closing.set()
         super().handle_exit(sig, frame)
 
 
@@ -81,7 +81,7 @@ async def serve(
     """
     settings = door.settings
     await _check_open(door, settings.api_host)
-    listening = _listen(settings.api_host, settings.api_port)
+    listening = listen(settings.api_host, settings.api_port)
     app = create_app(door, beside)
     mount(app)
     config = uvicorn.Config(
@@ -97,15 +97,13 @@ async def serve(
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
-    host, port = listening.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    url = f"{'https' if certificate else 'http'}://{shown}:{port}"
+    url = shown(listening, "https" if certificate else "http")
 
     def started() -> None:
         log.info("api_started", url=url)
         ready(url)
 
-    await Server(config, door, started).serve(sockets=[listening])
+    await Server(config, door.closing, started).serve(sockets=[listening])
 
 
 async def _check_open(door: Door, host: str) -> None:
@@ -130,7 +128,12 @@ def is_loopback(host: str) -> bool:
     return host == "localhost"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Listen there.
+
+    Raises:
+        BadSetting: it cannot be done.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listening = socket.socket(found[0], socket.SOCK_STREAM)
@@ -142,3 +145,9 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
     listening.setblocking(False)
     return listening
+
+
+def shown(listening: socket.socket, scheme: str = "http") -> str:
+    """The URL of what listens."""
+    host, port = listening.getsockname()[:2]
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "orchestrator": "orchestrator.cli.processes:orchestrator",
     "worker": "workers.cli.worker:worker",
     "api": "orchestrator.cli.api:api",
+    "mcp": "orchestrator.cli.mcp:mcp",
     "flower": "orchestrator.cli.processes:flower",
     "submit": "orchestrator.cli.jobs:submit",
     "result": "orchestrator.cli.jobs:result",

@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from tasks.errors import BadSetting
 from tasks.logs import LogSettings, configure_logs
 from tasks.parent import end_with_parent
 from tasks.settings import read_settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 def api(
@@ -33,7 +36,8 @@ def api(
     from orchestrator.api.serving import loop_factory, serve
     from orchestrator.api.settings import ApiSettings
     from orchestrator.client import AsyncTroupe
-    from orchestrator.web import mount
+    from orchestrator.mcp_door.serving import mount as mount_mcp
+    from orchestrator.web import mount as mount_page
     from workers.cli.shelves import shelves
 
     if (tls_cert is None) != (tls_key is None):
@@ -46,9 +50,14 @@ def api(
     configure_logs(read_settings(LogSettings))
     end_with_parent()
 
+    def mount(app: "FastAPI") -> None:
+        mount_mcp(app)
+        if page:
+            mount_page(app)
+
     async def run() -> None:
         door = Door(AsyncTroupe(settings=store), settings, home(), shelves())
-        await serve(door, certificate=tls_cert, key=tls_key, ready=_say, mount=mount if page else lambda _: None)
+        await serve(door, certificate=tls_cert, key=tls_key, ready=_say, mount=mount)
 
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(run())

@@ -150,7 +150,9 @@ class RemoteTroupe(AsyncTroupe):
         return RemoteSessionHandle(self, SessionId(name))
 
     async def sessions(self, limit: int = 20) -> list[SessionSummary]:
-        """See `AsyncTroupe.sessions`."""
+        """See `AsyncTroupe.sessions`. At most 1,000."""
+        if limit < 1:
+            return []
         return await self._list("sessions", SessionSummary, limit=min(limit, MOST))
 
     async def jobs(self, limit: int = 20) -> list[JobSummary]:

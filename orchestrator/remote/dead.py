@@ -21,8 +21,10 @@ class RemoteDeadList(AsyncDeadList):
     def __init__(self, api: "Connection") -> None:
         self._api = api
 
-    async def list(self, limit: int = 100, keep: object = None) -> list[DeadStep]:
-        """See `AsyncDeadList.list`. What is kept is what the key may see, whatever `keep` says."""
+    async def list(self, limit: int = 100) -> list[DeadStep]:
+        """See `AsyncDeadList.list`. Those that the key may see, at most 1,000."""
+        if limit < 1:
+            return []
         return (await self._api.ask("GET", "dead", query={"limit": min(limit, MOST)})).read(list[DeadStep])
 
     async def show(self, job: str, step: str) -> DeadStep:
@@ -32,6 +34,9 @@ class RemoteDeadList(AsyncDeadList):
     async def retry(self, job: str, *steps: str) -> None:
         """See `AsyncDeadList.retry`."""
         name, wanted = parse_job_id(job), list(dict.fromkeys(steps))
+        for step in wanted:
+            if STEP_ID.fullmatch(step) is None:
+                raise NotDead(f"job {name} has no step {step!r}")
         if wanted:
             await self._api.ask("POST", f"dead/{name}/retry", body={"steps": wanted})
 

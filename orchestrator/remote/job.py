@@ -91,6 +91,11 @@ class RemoteJobHandle(AsyncJobHandle):
         async for event in events(self._api, self.id, since):
             yield event
 
+    async def event_batches(self, since: int = 0) -> AsyncIterator[list[JobEvent]]:
+        """See `AsyncJobHandle.event_batches`. Each holds one event: so they come."""
+        async for event in events(self._api, self.id, since):
+            yield [event]
+
     async def record(self) -> Recording:
         """See `AsyncJobHandle.record`."""
         lines = (await self._api.ask("GET", f"jobs/{self.id}/recording")).body

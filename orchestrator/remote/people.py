@@ -26,8 +26,10 @@ class RemotePeople(AsyncPeople):
     def __init__(self, api: "Connection") -> None:
         self._api = api
 
-    async def list(self, limit: int = 100, keep: object = None) -> list[Asked]:
-        """See `AsyncPeople.list`. What is kept is what the key may see, whatever `keep` says."""
+    async def list(self, limit: int = 100) -> list[Asked]:
+        """See `AsyncPeople.list`. Those that the key may see, at most 1,000."""
+        if limit < 1:
+            return []
         return (await self._api.ask("GET", "asked", query={"limit": min(limit, MOST)})).read(list[Asked])
 
     async def approve(

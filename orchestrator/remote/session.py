@@ -40,8 +40,9 @@ class RemoteSessionHandle(AsyncSessionHandle):
         return (await self._api.ask("POST", f"{self._path}/append", body=body)).read(_Number).seq
 
     async def state(self, *, newest: int = NEWEST) -> AgentState:
-        """See `AsyncSessionHandle.state`."""
-        return (await self._api.ask("GET", self._path, query={"newest": newest})).read(AgentState)
+        """See `AsyncSessionHandle.state`. At most the newest 1,000 messages come with it; `messages` gives all."""
+        query = {"newest": min(max(newest, 0), NEWEST)}
+        return (await self._api.ask("GET", self._path, query=query)).read(AgentState)
 
     async def save(self, state: AgentState) -> AgentState:
         """See `AsyncSessionHandle.save`."""

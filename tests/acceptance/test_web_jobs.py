@@ -300,6 +300,7 @@ def test_the_theme_is_chosen_and_kept(visit: Visit) -> None:
 
 
 def test_keyboard_and_screen_reader_come_to_the_new_view(visit: Visit) -> None:
+    answered(visit.site)
     visit.open("/jobs")
     visit.page.keyboard.press("Tab")
     assert visit.page.evaluate("document.activeElement.id") == "skip"

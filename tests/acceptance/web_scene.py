@@ -140,8 +140,8 @@ class Visit:
         wait_until(lambda: self.page.locator(selector).count() == number)
 
     def measure(self) -> Callable[[], float]:
-        """Begin to count the seconds that the page computes; what others do with the machine meanwhile is not in them."""
-        session = self.page.context.new_cdp_session(self.page)
+        """Begin to count the seconds that the page computes: what others do with the machine is not in them."""
+        session = cast(Any, self.page.context.new_cdp_session(self.page))
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
 
         def read() -> float:
@@ -168,7 +168,7 @@ class Visit:
         """Axe finds nothing, in neither theme."""
         for scheme in ("light", "dark"):
             self.theme(scheme)
-            found = Axe().run(self.page)
+            found = cast(Any, Axe()).run(self.page)
             assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
 
     def check_quiet(self) -> None:

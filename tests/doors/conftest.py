@@ -1,19 +1,28 @@
 """The two doors, and a fleet that is played behind them."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 
 from orchestrator import AsyncTroupe, Troupe
+from orchestrator.handle import AsyncJobHandle
 from tasks.access import OPERATOR, Scope
+from tasks.ids import JobId, StepId
 from tasks.settings import StoreSettings
+from tasks.signing import Place, as_asked
+from tasks.states import StepStatus
 from tasks.store import Store
 from tasks.store.access import AccessStore
+from tasks.store.waits import WaitKind, Wanted
+from tasks.usage import Usage
 from tests.support.api import Api
+from tests.support.builders import a_graph
+from tests.support.moves import Moves
 
 SECRET = "the secret of this fleet, long enough"
 
@@ -63,6 +72,24 @@ async def made_key(settings: StoreSettings, tenant: str = OPERATOR, *scopes: Sco
         return (await AccessStore(store).create(tenant, scopes or {Scope.ADMIN}, name="tester"))[1]
     finally:
         await store.close()
+
+
+async def planned(troupe: AsyncTroupe, moves: Moves, task: str = "Find out.") -> AsyncJobHandle:
+    """A job with one step of work."""
+    job = await troupe.submit(task)
+    assert await moves.extend(job.id, a_graph({"one": ()}))
+    return job
+
+
+async def ask(moves: Moves, job: JobId, asked: dict[str, JsonValue], key: str = "k1") -> None:
+    """Let the job's step ask people something, as a worker of the fleet does."""
+    if await moves.status(job, "one") is not StepStatus.READY:
+        raise AssertionError("the step was to be ready")
+    ref = await moves.running(job, "one")
+    signed = as_asked(SecretStr(SECRET), Place(job, StepId("one"), key), asked)
+    kind = WaitKind.QUESTION if "question" in asked else WaitKind.APPROVAL
+    wanted = Wanted(key, kind, json.dumps(signed, ensure_ascii=False))
+    assert await moves.attempts.park(ref, [wanted], Usage()) is None
 
 
 @pytest.fixture(params=["redis", "http"])

@@ -26,17 +26,11 @@ from tasks.events import JobFinished, ends_job
 from tasks.ids import SYNTHESIS_STEP, new_job_id
 from tasks.states import TaskStatus
 from tasks.usage import Budget
-from tests.support.builders import DIAMOND, OUT_OF_LUCK, a_graph, a_job, a_plan
+from tests.doors.conftest import planned
+from tests.support.builders import DIAMOND, OUT_OF_LUCK, a_job, a_plan
 from tests.support.moves import Moves
 
 TEXT = "Wie viel? «€ 5» 🦊\u2028 \\u0000"
-
-
-async def planned(troupe: AsyncTroupe, moves: Moves, task: str = "Find out.") -> AsyncJobHandle:
-    """A job with one step of work."""
-    job = await troupe.submit(task)
-    assert await moves.extend(job.id, a_graph({"one": ()}))
-    return job
 
 
 async def ended(troupe: AsyncTroupe, moves: Moves, text: str = "It is so.") -> AsyncJobHandle:

@@ -76,7 +76,7 @@ def shell_lines() -> list[Snippet]:
     return [
         Snippet(place, line.strip().removesuffix("&").strip())
         for place, text in blocks("sh")
-        for line in (raw.partition(" #")[0] for raw in text.splitlines())
+        for line in (raw.partition(" #")[0] for raw in text.replace("\\\n", " ").splitlines())
         if line.strip() and not line.lstrip().startswith("#")
     ]
 

@@ -95,13 +95,14 @@ def test_every_example_of_an_agent_can_be_loaded(block: Snippet) -> None:
 
 def test_every_python_example_is_run_by_a_test() -> None:
     """Agents are loaded here; the rest: test_own_agents.py, test_replay.py, test_conversations.py, test_pages.py,
-    tests/integration/test_decisions.py, tests/unit/test_agent_tracer.py, tests/acceptance/test_time_travel.py
-    and tests/acceptance/test_patterns.py."""
+    tests/integration/test_decisions.py, tests/unit/test_agent_tracer.py, tests/acceptance/test_time_travel.py,
+    tests/acceptance/test_patterns.py and tests/doors/test_over_http.py."""
     places = {one.place for one in pages.blocks("python") if one not in pages.AGENT_MODULES}
     assert places == {
         *("README.md", "docs/patterns.md", "docs/record-and-replay.md", "docs/sessions.md"),
         "docs/testing-your-agents.md",
         "docs/approvals.md",
+        "docs/clients.md",
         "docs/time-travel.md",
         "docs/observability.md",
     }

@@ -63,7 +63,7 @@ class Appended(Wire):
 class TaskStateBody(Said):
     """Names of the task state to be set; null takes one away."""
 
-    changes: dict[str, JsonValue] = Field(min_length=1, max_length=1000)
+    changes: dict[str, JsonValue] = Field(max_length=1000)
 
 
 class TaskStateReply(Wire):
