@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -158,7 +159,17 @@ async def _of_http(request: Request, error: Exception) -> Response:
     found = cast(HTTPException, error)
     code = NAMES.get(found.status_code, "") or HTTPStatus(found.status_code).phrase.lower().replace(" ", "_")
     request.state.code = code
-    return answer(said(found.status_code, code, str(found.detail)), dict(found.headers or {}))
+    headers = dict(found.headers or {})
+    if found.status_code == 405:
+        headers["Allow"] = ", ".join(_methods(request))
+    return answer(said(found.status_code, code, str(found.detail)), headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """All that a path can do. What is raised knows those of its first route only."""
+    path = str(request.scope["path"])
+    found = [one for one in iter_route_contexts(request.app.routes) if one.methods and one.path_regex.match(path)]
+    return sorted({method for one in found for method in one.methods or ()})
 
 
 async def _of_us(request: Request, error: Exception) -> Response:

@@ -19,7 +19,14 @@ END: Final = "end"
 FIRST: Final = "job"
 """The event before them, where they are the answer to a submit: it names the job."""
 BEAT_S: Final = 15.0
-STREAM: Final[dict[str, Any]] = {"text/event-stream": {"schema": {"type": "string"}}}
+STREAM: Final[dict[str, Any]] = {
+    "text/event-stream": {
+        "itemSchema": {
+            "type": "object",
+            "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+        }
+    }
+}
 """In the OpenAPI document."""
 HEADERS: Final = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
 """Proxies are not to hold events back."""

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field, StringConstraints
 
+from orchestrator.api.bodies import LEAST_S
 from orchestrator.api.bodies import Body as Said
 from orchestrator.api.door import TheDoor
 from orchestrator.api.problems import problems
@@ -31,7 +32,7 @@ class KeyBody(Said):
     """None that your own key has not."""
     name: str = Field(default="", max_length=MAX_NAME_CHARS)
     """Who will use it: decisions bear it."""
-    expires_s: Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)] | None = None
+    expires_s: Annotated[float, Field(ge=LEAST_S, le=LONGEST_S, allow_inf_nan=False, strict=True)] | None = None
     """Seconds from now; unset: it is good until it is revoked."""
 
 
