@@ -1,5 +1,7 @@
 """What every request and answer must keep to: how deep JSON may be, and what browsers are told."""
 
+import json
+import math
 import re
 from typing import Final
 
@@ -11,6 +13,8 @@ from tasks.errors import PayloadTooLarge
 
 TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 """Strings, whose brackets do not count, and brackets."""
+DOUBTFUL: Final = re.compile(rb"\\u[dD][89a-fA-F]|NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{300}")
+"""Halves of surrogate pairs, of which most are followed by their other half, and numbers that may be none."""
 UPLOADS: Final = re.compile(r"/v1/(files|replays|knowledge/[^/]+/documents)")
 """Whose bodies are long, and are written to disk as they come. All others are held in memory."""
 HEADERS: Final = {
@@ -40,6 +44,36 @@ def depth(body: bytes, most: int) -> int:
     return found
 
 
+def fault_in(body: bytes) -> str | None:
+    """What Python's reader of JSON would take, and nothing could store or send as it is."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return "the JSON is not written in UTF-8"
+    if DOUBTFUL.search(body) is None:
+        return None
+    try:
+        found = json.loads(text, parse_constant=_finite, parse_float=_finite)
+        json.dumps(found, ensure_ascii=False).encode()
+    except NotFinite as error:
+        return f"{error} is no number that JSON has, or one that is too large"
+    except UnicodeEncodeError:
+        return "half of a surrogate pair is no text"
+    except ValueError:  # no JSON at all, or of longer numbers than Python reads: whoever parses it says so
+        return None
+    return None
+
+
+class NotFinite(ValueError):
+    """A number that is none."""
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(found := float(text)):
+        raise NotFinite(text[:20])
+    return found
+
+
 class Bounds:
     """Middleware: refuses requests that are too long, and JSON that is nested too deep before anybody parses it; adds
     headers to answers."""
@@ -63,14 +97,18 @@ class Bounds:
         reader = _Reading(receive, most)
         try:
             reader.expect(headers.get(b"content-length", b""))
-            if is_json and await reader.whole() and depth(reader.body or b"", self.max_depth) > self.max_depth:
-                problem = said(422, "invalid_request", f"the JSON is nested deeper than {self.max_depth} levels")
-                await answer(problem)(scope, receive, told)
+            if is_json and await reader.whole() and (fault := self._fault(reader.body or b"")):
+                await answer(said(422, "invalid_request", fault))(scope, receive, told)
                 return
         except TooLong as error:
             await answer(said(413, PayloadTooLarge.code, error.detail))(scope, receive, told)
             return
         await self.app(scope, reader, told)
+
+    def _fault(self, body: bytes) -> str | None:
+        if depth(body, self.max_depth) > self.max_depth:
+            return f"the JSON is nested deeper than {self.max_depth} levels"
+        return fault_in(body)
 
 
 class TooLong(HTTPException):
