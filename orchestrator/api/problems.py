@@ -112,7 +112,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-EVERYWHERE: Final = (400, 401, 403, 413, 422, 429, 503)
+EVERYWHERE: Final = (400, 401, 403, 408, 413, 415, 422, 429, 503)
 
 
 def catch_all(app: FastAPI) -> None:
@@ -150,6 +150,10 @@ async def _of_validation(request: Request, error: Exception) -> Response:
         {"where": ".".join(str(part) for part in fault["loc"]), "message": str(fault["msg"])}
         for fault in cast("list[dict[str, Any]]", list(found.errors()))[:MAX_FAULTS]
     ]
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != "application/json" and any(fault["where"] == "body" for fault in faults):
+        request.state.code = "unsupported_media_type"
+        return answer(said(415, "unsupported_media_type", "send JSON, with the header Content-Type: application/json"))
     request.state.code = "invalid_request"
     first = f"{faults[0]['where']}: {faults[0]['message']}" if faults else "the request is not as it should be"
     return answer(said(422, "invalid_request", first, faults=faults))

@@ -33,7 +33,7 @@ class KeyBody(Said):
     name: str = Field(default="", max_length=MAX_NAME_CHARS)
     """Who will use it: decisions bear it."""
     expires_s: Annotated[float, Field(ge=LEAST_S, le=LONGEST_S, allow_inf_nan=False, strict=True)] | None = None
-    """Seconds from now; unset: it is good until it is revoked."""
+    """Seconds from now; unset: it is good until it is revoked. No longer than your own key."""
 
 
 class MadeKey(Wire):
@@ -61,6 +61,8 @@ async def make_key(request: Request, door: TheDoor, visitor: Administrator, body
     if beyond:
         raise NotAllowed(f"this key has not the scope {beyond[0]!r}, and cannot give it")
     expires = None if body.expires_s is None else timedelta(seconds=body.expires_s)
+    if visitor.left is not None:  # nobody makes a key that is good for longer than the own one
+        expires = visitor.left if expires is None else min(expires, visitor.left)
     key, text = await door.access.create(tenant, body.scopes, name=body.name, expires=expires)
     request.state.made = key.id
     return MadeKey(key=key, text=text)
