@@ -46,10 +46,7 @@ LEFT_AS_DRAWN: Final = 0.3
 AS_KNOWN: Final = 0.3
 """Share of the others whose body is one that is known to be good."""
 REFUSED: Final = ("400", "401", "403", "404", "405", "409", "415", "422", "429")
-NULLABLE: Final = (
-    "POST /v1/jobs/{job}/advance",
-    *(f"POST /v1/jobs/{{job}}/steps/{{step}}/{one}" for one in ("approve", "deny")),
-)
+NULLABLE: Final = ("/v1/jobs/{job}/advance", "/v1/jobs/{job}/steps/{step}/approve", "/v1/jobs/{job}/steps/{step}/deny")
 """Whose body may be null, or missing, which is drawn as a wrong one."""
 YEAR_S: Final = 31_536_000
 """Nothing is forgotten that others reach."""
