@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT))
 from tests.acceptance.conftest import NOTES, start_fleet  # noqa: E402
 from tests.acceptance.stage import Stages, copy_actors  # noqa: E402
 from tests.acceptance.test_web_jobs import nap_plan  # noqa: E402
+from tests.acceptance.web_fleet import ask, staffed  # noqa: E402
 from tests.acceptance.web_scene import Visit, site  # noqa: E402
 from tests.support.browser import chromium, find_chromium, tab  # noqa: E402
 
@@ -42,6 +43,11 @@ def main() -> int:
             _, url, _ = start_fleet(stage, "--concurrency", "4", flower=False)
             with site(stage, url) as made, chromium(program) as browser, tab(browser, PICTURES) as page:
                 take(Visit(page, made).enter())
+            with staffed(stages.new()) as made, chromium(program) as browser, tab(browser, PICTURES) as page:
+                for name, text in NOTES.items():
+                    (made.stage.work / name).write_text(text)
+                made.stage.troupe("kb", "add", *NOTES)
+                take_views(Visit(page, made).enter())
         finally:
             stages.close()
     return 0
@@ -64,11 +70,25 @@ def take(visit: Visit) -> None:
     snap(visit, f"/jobs/{done[1].id}?step=search-1", "web-step", 1060)
 
 
-def snap(visit: Visit, path: str, name: str, height: int) -> None:
+def take_views(visit: Visit) -> None:
+    """Those of the other views."""
+    talk = visit.site.troupe.session("desk-17")
+    for text in ("What does a warranty claim need?", TASKS[0]):
+        talk.send(text).wait(60)
+    for agent, text in (("asker", "Sum up the year."), ("clerk", "Pay order A-1001 back.")):
+        ask(visit.site, agent, text)
+    visit.theme("light")
+    snap(visit, "/approvals", "web-approvals", 800, ".asked")
+    snap(visit, "/sessions/desk-17", "web-session", 900, ".message")
+    visit.theme("dark")
+    snap(visit, "/fleet", "web-fleet", 900, ".tile")
+
+
+def snap(visit: Visit, path: str, name: str, height: int, shown: str = ".events li, .job-row a") -> None:
     """Go there, and keep what is seen."""
     visit.page.set_viewport_size({"width": 1280, "height": height})
     visit.open(path)
-    visit.page.locator(".events li, .job-row a").first.wait_for(state="attached")
+    visit.page.locator(shown).first.wait_for(state="attached")
     time.sleep(SETTLED_S)
     file = visit.tab.picture(name)
     size = file.stat().st_size

@@ -54,12 +54,12 @@ class AsyncPeople:
 
     async def list(self, limit: int = 100) -> list[Asked]:
         """All that is asked, the oldest first."""
-        places = await self._waits.asked(limit if self._keep is None else MOST)
+        rows = await self._waits.asked_since(limit if self._keep is None else MOST)
         if self._keep is not None:
-            kept = await self._keep({job for job, _, _ in places})
-            places = [place for place in places if place[0] in kept][:limit]
-        found = [await self._find(*place) for place in places]
-        return [one for one in found if one is not None]
+            kept = await self._keep({place[0] for _, place in rows})
+            rows = [row for row in rows if row[1][0] in kept][:limit]
+        found = [(at, await self._find(*place)) for at, place in rows]
+        return [one.model_copy(update={"asked_at": at}) for at, one in found if one is not None]
 
     async def asked(self, every: float | timedelta = EVERY) -> AsyncIterator[Asked]:
         """Whatever is asked, each once, as it comes; those first that wait already. Has no end.

@@ -154,6 +154,8 @@ class Asked(Wire):
     options: tuple[str, ...] = ()
     """Answers to choose from; empty: any."""
     expires_at: AwareDatetime | None = None
+    asked_at: AwareDatetime | None = None
+    """Known in lists of all that is asked."""
 
 
 class DeadStep(Wire):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 DEFAULT_TENANT: Final = "default"
-SESSION_PREFIX: Final = re.compile(r"t-[0-9a-f]{8}-")
+SESSION_PREFIX: Final = re.compile(r"t-[0-9a-f]{16}-")
 """What names of sessions of tenants other than the default one begin with."""
 
 
@@ -27,7 +27,7 @@ def may_read(home: Path, tenant: str, path: Path) -> bool:
 
 def session_prefix(tenant: str) -> str:
     """What names of a tenant's sessions begin with; nothing for the default tenant."""
-    return "" if tenant == DEFAULT_TENANT else f"t-{sha256(tenant.encode()).hexdigest()[:8]}-"
+    return "" if tenant == DEFAULT_TENANT else f"t-{sha256(tenant.encode()).hexdigest()[:16]}-"
 
 
 def is_session_of(session: str, tenant: str) -> bool:

@@ -49,13 +49,18 @@ class Admission:
         Raises:
             DailyBudgetSpent: there is not as much left.
         """
-        daily = self.limits.daily_microusd
-        if daily is None:
+        if self.limits.daily_microusd is None:
             return spec
-        if spec.budget.cost_microusd is None:
-            spec = spec.model_copy(update={"budget_microusd": daily // SHARE})
+        spec = self.with_budget(spec)
         await self.door.spending.hold(self.tenant, spec.id, spec.budget.cost_microusd or 0, self.limits)
         return spec
+
+    def with_budget(self, spec: JobSpec) -> JobSpec:
+        """A job with a budget of its own: where none was asked for, a part of its tenant's day."""
+        daily = self.limits.daily_microusd
+        if daily is None or spec.budget.cost_microusd is not None:
+            return spec
+        return spec.model_copy(update={"budget_microusd": daily // SHARE})
 
     async def release(self, job: JobId) -> None:
         """Give back what was held for a job that was not taken in."""
@@ -154,10 +159,8 @@ async def _found(admitted: Admission, spec: JobSpec, turn: Turn | None, spent: D
     Raises:
         DailyBudgetSpent: there is none.
     """
-    daily = (admitted.limits.daily_microusd or 0) // SHARE
-    asked = spec if spec.budget.cost_microusd is not None else spec.model_copy(update={"budget_microusd": daily})
     try:
-        return await admitted.door.troupe.accept(asked, turn, open_jobs=NONE_NEW)
+        return await admitted.door.troupe.accept(admitted.with_budget(spec), turn, open_jobs=NONE_NEW)
     except FleetFull:
         raise spent from None
 
@@ -196,7 +199,9 @@ def _own_key(tenant: str, key: str | None) -> str | None:
     if key is None:
         return None
     if not 0 < len(key) <= MAX_KEY_CHARS or SESSION_PREFIX.match(key):
-        raise ContractError(f"Idempotency-Key: 1 to {MAX_KEY_CHARS} characters that do not begin like 't-0123abcd-'")
+        raise ContractError(
+            f"Idempotency-Key: 1 to {MAX_KEY_CHARS} characters that do not begin like 't-0123456789abcdef-'"
+        )
     prefix = session_prefix(tenant)
     return prefix + sha256(key.encode()).hexdigest() if prefix else key
 
@@ -225,6 +230,10 @@ async def fork(door: Door, visitor: Visitor, job: AsyncJobHandle, body: ForkBody
         )
     except StoreUnavailable:
         raise
+    except DailyBudgetSpent as spent:
+        if key is None:
+            raise
+        return await _found_fork(admitted, job, asked, spent)
     except TroupeError:
         for one in held:
             await admitted.release(one)
@@ -233,6 +242,26 @@ async def fork(door: Door, visitor: Visitor, job: AsyncJobHandle, body: ForkBody
         if one != found:
             await admitted.release(one)
     return door.troupe.job(found)
+
+
+async def _found_fork(
+    admitted: Admission, job: AsyncJobHandle, asked: Asked, spent: DailyBudgetSpent
+) -> AsyncJobHandle:
+    """The fork that was taken in before under the same key: its sender has not heard of it.
+
+    Raises:
+        DailyBudgetSpent: there is none.
+    """
+
+    async def as_it_was(spec: JobSpec) -> JobSpec:
+        return admitted.with_budget(spec)
+
+    troupe = admitted.door.troupe
+    try:
+        found = await submit_fork(troupe.store, job.id, asked, troupe.limits, admit=as_it_was, open_jobs=NONE_NEW)
+    except FleetFull:
+        raise spent from None
+    return troupe.job(found)
 
 
 @asynccontextmanager
@@ -253,6 +282,8 @@ async def hold_again(door: Door, visitor: Visitor, job: AsyncJobHandle) -> Async
     except StoreUnavailable:
         raise
     except TroupeError:
-        if record.final:  # it costs no more; an open one holds what it held before
-            await door.spending.settle(admitted.tenant, job.id, record.ledger.total.cost_microusd)
+        now = await door.snapshots.job(job.id)  # another retry, at the same moment, may have begun and hold the same
+        if now.final:
+            cost = now.ledger.total.cost_microusd
+            await door.spending.settle(admitted.tenant, job.id, cost, ended=now.finished_at)
         raise

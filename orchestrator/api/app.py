@@ -124,8 +124,34 @@ def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
             schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))
             schemas["Problem"] = schema
+            _as_clients_read(found)
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
         return cast("dict[str, Any]", app.openapi_schema)
 
     return document
+
+
+def _as_clients_read(document: dict[str, Any]) -> None:
+    """Say what other readers of the document understand: a pattern's end is `$`, and no query or header is null."""
+    for operations in document["paths"].values():
+        for one in operations.values():
+            for parameter in one.get("parameters", ()):
+                parameter["schema"] = _not_null(parameter["schema"])
+    found: list[Any] = [document]
+    while found:
+        one = found.pop()
+        if isinstance(one, dict):
+            inner = cast("dict[str, Any]", one)
+            if isinstance(inner.get("pattern"), str):
+                inner["pattern"] = inner["pattern"].replace(r"\z", "$")
+            found += inner.values()
+        elif isinstance(one, list):
+            found += cast("list[Any]", one)
+
+
+def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
+    kinds = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(kinds) != 1:
+        return schema
+    return {**{name: value for name, value in schema.items() if name != "anyOf"}, **kinds[0]}

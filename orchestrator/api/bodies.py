@@ -3,18 +3,36 @@
 from datetime import timedelta
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, SecretStr, StringConstraints
 
-from tasks.models import DEFAULT_TIMEOUT, MAX_TASK_CHARS, MAX_TIMEOUT, Name, Plan
+from tasks.ids import NAME
+from tasks.models import DEFAULT_TIMEOUT, MAX_TASK_CHARS, MAX_TIMEOUT, Plan, StepName
+from tasks.models import Name as Checked
 from tasks.usage import Budget
 
 MAX_USD: Final = 1_000_000.0
 LONGEST_S: Final = MAX_TIMEOUT / timedelta(seconds=1)
+LEAST_S: Final = 0.001
+"""Times are kept in milliseconds."""
 
+
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True), BeforeValidator(_whole)]
+Priority = Annotated[int, Field(ge=0, le=9, strict=True), BeforeValidator(_whole)]
+Rounds = Annotated[int, Field(ge=0, le=20, strict=True), BeforeValidator(_whole)]
+
+FORM: Final = Field(json_schema_extra={"pattern": f"^{NAME.pattern}$"})
+"""What a check in code knows, for the document; ids of steps have the same form."""
+Name = Annotated[Checked, FORM]
+Step = Annotated[StepName, FORM]
 Task = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TASK_CHARS, pattern=r"\S")]
 Model = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Usd = Annotated[float, Field(ge=0, le=MAX_USD, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
+Usd = Annotated[float, Field(ge=0, le=MAX_USD, allow_inf_nan=False, strict=True)]
+Seconds = Annotated[float, Field(ge=LEAST_S, le=LONGEST_S, allow_inf_nan=False, strict=True)]
 FileId = Annotated[str, StringConstraints(pattern=r"^f[0-9a-z]{10,40}$")]
 
 
@@ -51,10 +69,10 @@ class Options(Body):
     timeout_s: Seconds = DEFAULT_TIMEOUT / timedelta(seconds=1)
     tenant: Name | None = None
     """On whose behalf. For operators only; others act for the tenant of their key."""
-    priority: int = Field(default=5, ge=0, le=9, strict=True)
-    max_in_flight: int | None = Field(default=None, ge=1, le=1_000_000, strict=True)
-    max_steps: int | None = Field(default=None, ge=1, le=1_000_000, strict=True)
-    replan: int | None = Field(default=None, ge=0, le=20, strict=True)
+    priority: Priority = 5
+    max_in_flight: Count | None = None
+    max_steps: Count | None = None
+    replan: Rounds | None = None
     review: bool = Field(default=False, strict=True)
     webhook: WebhookBody | None = None
 
@@ -79,5 +97,5 @@ class ForkBody(Body):
 class AdvanceBody(Body):
     """How many further steps of work may begin."""
 
-    steps: int | None = Field(default=None, ge=1, le=1_000_000, strict=True)
+    steps: Count | None = None
     """None: all of them."""

@@ -1,16 +1,27 @@
 """What every request and answer must keep to: how deep JSON may be, and what browsers are told."""
 
+import asyncio
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.api.loopback import is_loopback
 from orchestrator.api.problems import answer, said
 from tasks.errors import PayloadTooLarge
 
-TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
-"""Strings, whose brackets do not count, and brackets."""
+ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)
+STRING: Final = re.compile(rb'"[^"]*"?')
+LEFT_OUT: Final = bytes(set(range(256)) - set(b'"[]{}'))
+STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+AT_ONCE_BYTES: Final = 32_000
+"""Longer bodies are looked at in a thread, so that nobody else waits."""
+STRANGER_BYTES: Final = 64_000
+"""The most of somebody from elsewhere who shows no key."""
+CHUNK_WITHIN_S: Final = 30.0
+"""Longest wait for the next part of a body."""
 UPLOADS: Final = re.compile(r"/v1/(files|replays|knowledge/[^/]+/documents)")
 """Whose bodies are long, and are written to disk as they come. All others are held in memory."""
 HEADERS: Final = {
@@ -26,18 +37,30 @@ NO_STORE: Final = (b"cache-control", b"no-store")
 
 
 def depth(body: bytes, most: int) -> int:
-    """How deep a JSON text is nested; past `most` it is not looked at further."""
+    """How deep a JSON text is nested, brackets in strings not counted; past `most` it is not looked at further."""
+    brackets = STRING.sub(b"", ESCAPED.sub(b"", body).translate(None, LEFT_OUT))
     found = now = 0
-    for token in TOKENS.finditer(body):
-        first = body[token.start()]
-        if first in b"[{":
-            now += 1
-            found = max(found, now)
+    for one in brackets:
+        now += STEPS[one]
+        if now > found:
+            found = now
             if found > most:
                 break
-        elif first in b"]}":
-            now -= 1
     return found
+
+
+async def _too_deep(body: bytes, most: int) -> bool:
+    if body.count(b"[") + body.count(b"{") <= most:
+        return False  # it is not deeper than it has brackets
+    if len(body) <= AT_ONCE_BYTES:
+        return depth(body, most) > most
+    return await asyncio.to_thread(depth, body, most) > most
+
+
+def _is_stranger(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request has no key, and comes from elsewhere: nothing of it will be done."""
+    peer = scope.get("client")
+    return b"authorization" not in headers and b"cookie" not in headers and not (peer and is_loopback(peer[0]))
 
 
 class Bounds:
@@ -60,15 +83,20 @@ class Bounds:
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         is_json = kind == b"application/json" or kind.endswith(b"+json")
         most = self.max_upload_bytes if UPLOADS.fullmatch(scope["path"]) and not is_json else self.max_bytes
+        if _is_stranger(scope, headers):
+            most = min(most, STRANGER_BYTES)
         reader = _Reading(receive, most)
         try:
             reader.expect(headers.get(b"content-length", b""))
-            if is_json and await reader.whole() and depth(reader.body or b"", self.max_depth) > self.max_depth:
+            if is_json and await reader.whole() and await _too_deep(reader.body or b"", self.max_depth):
                 problem = said(422, "invalid_request", f"the JSON is nested deeper than {self.max_depth} levels")
                 await answer(problem)(scope, receive, told)
                 return
         except TooLong as error:
             await answer(said(413, PayloadTooLarge.code, error.detail))(scope, receive, told)
+            return
+        except TooSlow as error:
+            await answer(said(408, "request_timeout", error.detail), {"Connection": "close"})(scope, receive, told)
             return
         await self.app(scope, reader, told)
 
@@ -80,6 +108,13 @@ class TooLong(HTTPException):
         super().__init__(413, f"the request is longer than {most:,} bytes")
 
 
+class TooSlow(HTTPException):
+    """A request whose next part did not come."""
+
+    def __init__(self) -> None:
+        super().__init__(408, f"nothing of the request came for {CHUNK_WITHIN_S:g} s", {"Connection": "close"})
+
+
 class _Reading:
     """A request's body: counted as it comes, or read once and given again."""
 
@@ -87,6 +122,8 @@ class _Reading:
         self.receive = receive
         self.most = most
         self.count = 0
+        self.more = True
+        """Whether some of it is still to come."""
         self.body: bytes | None = None
 
     def expect(self, said: bytes) -> None:
@@ -114,7 +151,11 @@ class _Reading:
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def _next(self) -> Message:
-        message = await self.receive()
+        try:
+            message = await asyncio.wait_for(self.receive(), CHUNK_WITHIN_S if self.more else None)
+        except TimeoutError:
+            raise TooSlow from None
+        self.more = self.more and bool(message.get("more_body", False))
         self.count += len(message.get("body", b""))
         if self.count > self.most:
             raise TooLong(self.most)

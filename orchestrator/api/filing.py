@@ -1,13 +1,12 @@
 """Where uploaded data files stand."""
 
+import hashlib
 import re
-import secrets
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from tasks.ids import ALPHABET
 from tasks.refusals import UnknownFile
 from tasks.wire import Wire
 
@@ -31,9 +30,29 @@ def files_folder(home: Path, tenant: str) -> Path:
     return home / "tenants" / tenant / "files"
 
 
-def new_file_id() -> str:
-    """An id that nobody has."""
-    return "f" + "".join(secrets.choice(ALPHABET) for _ in range(20))
+def file_id(tenant: str, name: str, source: Path) -> str:
+    """The id of a file: of the same content under the same name it is the same, so that who sends it again finds it."""
+    with source.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").digest()
+    whole = hashlib.sha256(b"\0".join((tenant.encode(), name.encode("utf-8", "surrogatepass"), content)))
+    return "f" + whole.hexdigest()[:32]
+
+
+def place_file(home: Path, tenant: str, file: str, taken: Path) -> Path:
+    """Move a file, which stands in a folder of its own, to where files of that id stand; one that is there stays.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    folder = files_folder(home, tenant) / file
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        taken.parent.rename(folder)
+    except OSError:  # somebody else has just sent the same
+        if (there := _in(folder)) is not None:
+            return there
+        raise
+    return folder / taken.name
 
 
 def file_path(home: Path, tenant: str, file: str) -> Path:

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -111,7 +112,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-EVERYWHERE: Final = (400, 401, 403, 413, 422, 429, 503)
+EVERYWHERE: Final = (400, 401, 403, 408, 413, 415, 422, 429, 503)
 
 
 def catch_all(app: FastAPI) -> None:
@@ -149,6 +150,10 @@ async def _of_validation(request: Request, error: Exception) -> Response:
         {"where": ".".join(str(part) for part in fault["loc"]), "message": str(fault["msg"])}
         for fault in cast("list[dict[str, Any]]", list(found.errors()))[:MAX_FAULTS]
     ]
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != "application/json" and any(fault["where"] == "body" for fault in faults):
+        request.state.code = "unsupported_media_type"
+        return answer(said(415, "unsupported_media_type", "send JSON, with the header Content-Type: application/json"))
     request.state.code = "invalid_request"
     first = f"{faults[0]['where']}: {faults[0]['message']}" if faults else "the request is not as it should be"
     return answer(said(422, "invalid_request", first, faults=faults))
@@ -158,7 +163,17 @@ async def _of_http(request: Request, error: Exception) -> Response:
     found = cast(HTTPException, error)
     code = NAMES.get(found.status_code, "") or HTTPStatus(found.status_code).phrase.lower().replace(" ", "_")
     request.state.code = code
-    return answer(said(found.status_code, code, str(found.detail)), dict(found.headers or {}))
+    headers = dict(found.headers or {})
+    if found.status_code == 405:
+        headers["Allow"] = ", ".join(_methods(request))
+    return answer(said(found.status_code, code, str(found.detail)), headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """All that a path can do. What is raised knows those of its first route only."""
+    path = str(request.scope["path"])
+    found = [one for one in iter_route_contexts(request.app.routes) if one.methods and one.path_regex.match(path)]
+    return sorted({method for one in found for method in one.methods or ()})
 
 
 async def _of_us(request: Request, error: Exception) -> Response:

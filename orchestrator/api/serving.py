@@ -1,8 +1,6 @@
 """The process that serves the API: what it refuses to start with, how it listens, how it ends."""
 
 import asyncio
-import contextlib
-import ipaddress
 import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +13,7 @@ from fastapi import FastAPI
 
 from orchestrator.api.app import create_app
 from orchestrator.api.door import Door
+from orchestrator.api.loopback import is_loopback
 from orchestrator.tenants.settling import Settling
 from tasks.errors import BadSetting
 from tasks.library_log import LibraryLog
@@ -119,13 +118,6 @@ async def _check_open(door: Door, host: str) -> None:
             f"TROUPE_API_HOST: {host} can be reached from elsewhere, and no API key was made yet, so everybody could "
             "do everything: make one (troupe keys create), or listen on 127.0.0.1"
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, Final, TypeVar, cast
 
 from fastapi import Header, Query
@@ -19,13 +20,25 @@ END: Final = "end"
 FIRST: Final = "job"
 """The event before them, where they are the answer to a submit: it names the job."""
 BEAT_S: Final = 15.0
-STREAM: Final[dict[str, Any]] = {"text/event-stream": {"schema": {"type": "string"}}}
+STREAM: Final[dict[str, Any]] = {
+    "text/event-stream": {
+        "itemSchema": {
+            "type": "object",
+            "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+        }
+    }
+}
 """In the OpenAPI document."""
 HEADERS: Final = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
 """Proxies are not to hold events back."""
 RETRY_MS: Final = 1_000
 """When readers come back after a connection was lost."""
 MAX_SEQ: Final = 2**53
+
+LOOK_S: Final = 2.0
+"""How long a reader goes on at most whose key was revoked."""
+Still = Callable[[], Awaitable[bool]]
+"""Whether a reader may still read."""
 
 T = TypeVar("T")
 
@@ -51,27 +64,38 @@ async def begun(
     return job, seen
 
 
-def events_of(job: AsyncJobHandle, since: int, closing: asyncio.Event) -> StreamingResponse:
+def events_of(job: AsyncJobHandle, since: int, closing: asyncio.Event, still: Still) -> StreamingResponse:
     """A job's events after a number, as the answer to a request."""
-    return StreamingResponse(told(job, since, closing), 200, HEADERS, media_type=EventSourceResponse.media_type)
+    return StreamingResponse(told(job, since, closing, still), 200, HEADERS, media_type=EventSourceResponse.media_type)
 
 
-def streamed(job: AsyncJobHandle, closing: asyncio.Event) -> StreamingResponse:
+def streamed(job: AsyncJobHandle, closing: asyncio.Event, still: Still) -> StreamingResponse:
     """All events of a job that was just submitted, as the answer to its submit; a first one, `job`, names it."""
     first = format_sse_event(data_str=json.dumps({"job_id": job.id}), event=FIRST)
     headers = {"Location": f"/v1/jobs/{job.id}", **HEADERS}
-    return StreamingResponse(told(job, 0, closing, first), 202, headers, media_type=EventSourceResponse.media_type)
+    return StreamingResponse(
+        told(job, 0, closing, still, first), 202, headers, media_type=EventSourceResponse.media_type
+    )
 
 
-async def told(job: AsyncJobHandle, since: int, closing: asyncio.Event, first: bytes = b"") -> AsyncGenerator[bytes]:
+async def told(
+    job: AsyncJobHandle, since: int, closing: asyncio.Event, still: Still, first: bytes = b""
+) -> AsyncGenerator[bytes]:
     """Events after a number, until the job's last one, or until this process is to end; a comment where none comes for
     long, so that nobody takes the connection for dead.
+
+    It ends too when its reader may not read any more: that is looked at before anything is said, every LOOK_S at most.
 
     Those that have come together go out together: that is what makes hundreds of readers cheap.
     """
     yield first + format_sse_event(comment="events", retry=RETRY_MS)
+    looked = time.monotonic()
     try:
         async for batch in until(job.event_batches(since), closing, BEAT_S):
+            if time.monotonic() >= looked + LOOK_S:
+                looked = time.monotonic()
+                if not await still():
+                    return
             yield b"".join(map(_line, batch)) if batch is not None else KEEPALIVE_COMMENT
     except StoreUnavailable:  # the connection ends without `end`: its reader comes back, and goes on where it was
         return

@@ -1,15 +1,16 @@
 """Who a request is from, and what they may do."""
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
-from orchestrator.api.door import TheDoor
+from orchestrator.api.door import Door, TheDoor
+from orchestrator.api.loopback import is_loopback
 from tasks.access import OPERATOR, ApiKey, Scope, TenantLimits, allows
 from tasks.refusals import NotAllowed, Unauthenticated
 from tasks.tenancy import DEFAULT_TENANT
@@ -34,6 +35,8 @@ class Visitor:
     """Id of the key; None where no keys are needed."""
     name: str = ""
     limits: TenantLimits = field(default_factory=TenantLimits)
+    left: timedelta | None = None
+    """How long the key is still good for; None: until it is revoked."""
 
     @property
     def operator(self) -> bool:
@@ -88,12 +91,23 @@ async def visitor_of(
         found = of_key(entry.key, entry.limits)
         await door.access.count_request(found.tenant, found.limits)
     request.state.visitor = found
+    request.state.shown = text
     return found
+
+
+async def may_still(request: Request, door: Door) -> bool:
+    """Whether the key of a request that is still being answered is still good."""
+    try:
+        await door.access.enter(request.state.shown)
+    except Unauthenticated:
+        return False
+    return True
 
 
 def of_key(key: ApiKey, limits: TenantLimits) -> Visitor:
     """Who holds a key."""
-    return Visitor(key.tenant, frozenset(key.scopes), key.id, key.name, limits)
+    left = None if key.expires_at is None else max(key.expires_at - datetime.now(UTC), timedelta(seconds=1))
+    return Visitor(key.tenant, frozenset(key.scopes), key.id, key.name, limits, left)
 
 
 def check_local(peer: str, headers: Mapping[str, str], method: str) -> None:
@@ -104,7 +118,7 @@ def check_local(peer: str, headers: Mapping[str, str], method: str) -> None:
     """
     host = urlsplit(f"//{headers.get('host', '')}").netloc.rpartition("@")[2].lower()
     name = host if host.endswith("]") else host.rsplit(":", 1)[0]
-    if not _is_loopback(peer) or name not in LOOPBACK_NAMES or any(one in headers for one in FORWARDED):
+    if not is_loopback(peer) or name not in LOOPBACK_NAMES or any(one in headers for one in FORWARDED):
         raise NotAllowed("no API key was made yet, so only this machine may come in: troupe keys create")
     check_same_origin(headers, method)
 
@@ -122,15 +136,6 @@ def check_same_origin(headers: Mapping[str, str], method: str) -> None:
     opened = method in SAFE and headers.get("sec-fetch-mode") == "navigate"  # a link was followed: nobody else reads it
     if foreign and not opened:
         raise NotAllowed("another site's page asks; it needs a key of its own")
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return (mapped or found).is_loopback
 
 
 @dataclass(frozen=True, slots=True)

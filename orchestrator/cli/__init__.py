@@ -44,7 +44,7 @@ COMMANDS: Final = {
     "answer": "orchestrator.cli.people:answer",
     "dead": "orchestrator.cli.dead:dead",
     "keys": "orchestrator.cli.keys:keys",
-    "kb": "workers.cli.kb:kb",
+    "kb": "orchestrator.cli.knowledge:kb",
     "agents": "orchestrator.cli.fleet:agents",
     "tools": "orchestrator.cli.stats:tools",
     "stats": "orchestrator.cli.stats:stats",

@@ -25,7 +25,7 @@ from orchestrator.cli.jobs import (
     ingested,
     print_job,
 )
-from orchestrator.cli.place import connect
+from orchestrator.cli.place import check_here, connect
 from orchestrator.request import JobOptions
 from tasks.errors import TroupeError
 from tasks.ids import JobId
@@ -60,6 +60,8 @@ def chat(
     ] = Policy.QUEUE,
 ) -> None:
     """Talk with the fleet: each line is a request that knows what was said before. /help says what else there is."""
+    if docs:
+        check_here("--docs")
     knowledge = [*(kb or []), *ingested(docs or [], quiet=False)]
     options = JobOptions(
         model=model, knowledge=knowledge, data=list(data or []), budget_usd=budget_usd, timeout=timeout

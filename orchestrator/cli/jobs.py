@@ -10,7 +10,7 @@ from rich.table import Table
 from orchestrator.cli.answer import as_text, spent
 from orchestrator.cli.board import print_board
 from orchestrator.cli.console import PlainConsole
-from orchestrator.cli.place import connect
+from orchestrator.cli.place import check_here, connect
 from orchestrator.place import home
 from orchestrator.request import JobOptions
 from tasks.errors import ContractError, JobCancelled, JobFailed
@@ -98,6 +98,8 @@ def submit(
     ] = Policy.QUEUE,
 ) -> None:
     """Submit a job and print its id."""
+    if docs:
+        check_here("--docs")
     with connect() as troupe:
         options = JobOptions(
             model=model,

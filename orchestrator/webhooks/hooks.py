@@ -15,7 +15,7 @@ from orchestrator.webhooks.message import message_of
 from orchestrator.webhooks.sending import Delivery, Outcome, send
 from orchestrator.webhooks.settings import WebhookSettings
 from orchestrator.webhooks.signature import signature
-from tasks.errors import DamagedRecord, IncompatibleVersion, TransientError, TroupeError, UnknownJob
+from tasks.errors import ContractError, DamagedRecord, IncompatibleVersion, TransientError, TroupeError, UnknownJob
 from tasks.ids import JobId
 from tasks.library_log import LibraryLog
 from tasks.outbound.client import GuardedClient
@@ -137,6 +137,14 @@ class Hooks:
         while self._under_way:
             await asyncio.wait(self._under_way)
 
+    def _host(self, url: str) -> str:
+        """The host as it is called, however it is written: who takes long must not take all deliveries."""
+        try:
+            found = self.client.check(url)
+        except ContractError:  # it is refused when it is called
+            return url
+        return f"{found.host}:{found.port}"
+
     async def _arm(self, job: JobId) -> bool | None:
         """Have its end told. False: it has not ended; None: it is not there any more."""
         try:
@@ -156,7 +164,7 @@ class Hooks:
             if not ended:
                 await self._hooks.settle(hook, again=None if ended is None else LOOKED_AFTER, tried=False)
             return
-        host = hook.url.partition("://")[2].partition("/")[0].lower()
+        host = self._host(hook.url)
         if Counter(self._under_way.values())[host] >= max(1, self.settings.webhook_at_once // 4):
             await self._hooks.settle(hook, again=BUSY_HOST, tried=False)
             return

@@ -137,7 +137,7 @@ class AccessStore:
         count, stored, limits, now = await self._ask(match[1] if match else "")
         if match is None:
             if count:
-                raise Unauthenticated("a key is needed: send it as `Authorization: Bearer trp_…`")
+                raise Unauthenticated("a key is needed: send it in the header Authorization, as a Bearer token")
             return Entry(None, read_limits("default", limits), keyless=True)
         record = _read(match[1], stored) if stored else None
         # Compared also when there is none, so that the time it takes does not tell which ids there are.

@@ -1,5 +1,6 @@
 """What was done at the doors, and by whom."""
 
+from datetime import timedelta
 from typing import Any, Final, cast
 
 from pydantic import ValidationError
@@ -11,6 +12,10 @@ from tasks.store.store import Store
 
 KEPT: Final = 100_000
 """Lines, about; the oldest go."""
+KEPT_OF_TENANT: Final = 10_000
+"""The same of each tenant, in a list of its own: what others do a thousand times does not push its lines out."""
+OWN_FOR: Final = timedelta(days=400)
+"""How long a tenant's list is kept after its last line."""
 PAGE: Final = 1_000
 """Lines looked at in one round trip."""
 MOST: Final = 10_000
@@ -24,20 +29,25 @@ class AuditLog:
         self.store = store
 
     async def write(self, *lines: Audited) -> None:
-        """Add lines. One round trip each: what a request did is one line."""
+        """Add lines: to the list of all, and to that of their tenant. One round trip each: what a request did is one
+        line."""
         for line in lines:
-            text = line.model_dump_json(exclude_defaults=True)
+            fields: dict[str, str] = {"line": line.model_dump_json(exclude_defaults=True)}
             async with translated(self.store.settings):
-                await self.store.redis.xadd(
-                    self.store.keys.audit(), {"tenant": line.tenant or "", "line": text}, maxlen=KEPT, approximate=True
-                )
+                pipe = cast(Any, self.store.redis).pipeline(transaction=False)
+                pipe.xadd(self.store.keys.audit(), fields, maxlen=KEPT, approximate=True)
+                if line.tenant:
+                    own = self.store.keys.audit(line.tenant)
+                    pipe.xadd(own, fields, maxlen=KEPT_OF_TENANT, approximate=True)
+                    pipe.pexpire(own, OWN_FOR)
+                await pipe.execute()
 
     async def read(self, limit: int, tenant: str | None = None) -> list[Audited]:
         """The newest lines, newest first; those of a later release that cannot be read are left out.
 
         Args:
             limit: 1 to 10,000.
-            tenant: Only what was done with its keys; looks through all lines that are kept if need be.
+            tenant: Only what was done with its keys.
 
         Raises:
             ContractError: another limit.
@@ -46,15 +56,15 @@ class AuditLog:
             raise ContractError(f"limit: 1 to {MOST:,} lines, not {limit}")
         found: list[Audited] = []
         last = "+"
-        while len(found) < limit and (rows := await self._page(last)):
+        key = self.store.keys.audit(tenant)
+        while len(found) < limit and (rows := await self._page(key, last)):
             last = f"({rows[-1][0]}"
-            wanted = (fields["line"] for _, fields in rows if tenant in {None, fields["tenant"]})
-            found += [line for text in wanted if (line := _read(text)) is not None]
+            found += [line for _, fields in rows if (line := _read(fields["line"])) is not None]
         return found[:limit]
 
-    async def _page(self, last: str) -> list[tuple[str, dict[str, str]]]:
+    async def _page(self, key: str, last: str) -> list[tuple[str, dict[str, str]]]:
         async with translated(self.store.settings):
-            reply = await cast(Any, self.store.redis).xrevrange(self.store.keys.audit(), last, "-", count=PAGE)
+            reply = await cast(Any, self.store.redis).xrevrange(key, last, "-", count=PAGE)
         return cast("list[tuple[str, dict[str, str]]]", reply)
 
 

@@ -45,6 +45,7 @@
 | `<p>:{fleet}:spent:<tenant>:<day>` | hash: lua/day.lua | hold_day, settle_day | as long as a job may be kept |
 | `<p>:{fleet}:holds` | sorted set: `tenant:job` → looked at, Unix ms | hold_day, due_holds | the same |
 | `<p>:{fleet}:audit` | stream of what was done at the doors | audit.py | permanent; trimmed |
+| `<p>:{fleet}:audit:<tenant>` | the same with the keys of one tenant | audit.py | 400 days; trimmed |
 | `<p>:{fleet}:calls:<seconds>:<number>` | hash: tool calls in a window of time | count_calls | 70 min, 26 h, 7.5 d |
 | `<p>:{fleet}:calls:of:<counter>` | string: number of a process's last batch of counts | count_calls | 10 min |
 | `<p>:{prefixes}:<digest>:warm` | string: is in the provider's cache | warm | as long as it is there |
@@ -219,9 +220,10 @@ class Keys:
         """What is held from tenants' days."""
         return f"{self.prefix}:{{fleet}}:holds"
 
-    def audit(self) -> str:
-        """What was done at the doors."""
-        return f"{self.prefix}:{{fleet}}:audit"
+    def audit(self, tenant: str | None = None) -> str:
+        """What was done at the doors: all of it, or with the keys of one tenant."""
+        name = f"{self.prefix}:{{fleet}}:audit"
+        return name if tenant is None else f"{name}:{tenant}"
 
     def calls(self) -> str:
         """What the keys of counted tool calls begin with."""

@@ -155,6 +155,10 @@ class WaitStore:
 
     async def asked(self, limit: int = 1000) -> list[tuple[JobId, StepId, str]]:
         """All that people are asked, in all jobs, the oldest first: job, step, key."""
+        return [place for _, place in await self.asked_since(limit)]
+
+    async def asked_since(self, limit: int = 1000) -> list[tuple[datetime, tuple[JobId, StepId, str]]]:
+        """The same, each with when it was asked, by Redis' clock."""
         found: list[tuple[float, str]] = []
         async with translated(self.store.settings):
             for partition in range(self.store.settings.partitions):
@@ -164,7 +168,7 @@ class WaitStore:
                     await cast(Any, self.store.redis).zrange(key, 0, limit - 1, withscores=True),
                 )
                 found += [(score, member) for member, score in rows]
-        return [_asked(member) for _, member in sorted(found)[:limit]]
+        return [(datetime.fromtimestamp(at / 1000, UTC), _asked(member)) for at, member in sorted(found)[:limit]]
 
     async def _read(self, job: JobId, step: str) -> list[Wait]:
         async with translated(self.store.settings):

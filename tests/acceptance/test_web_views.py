@@ -174,7 +174,8 @@ def test_documents_are_added_found_and_taken_out(enter: Enter, tmp_path: Path) -
     visit.see("shop is deleted.")
 
 
-def test_operators_see_the_whole_fleet(enter: Enter) -> None:
+def test_operators_see_the_whole_fleet(enter: Enter, site: Site) -> None:
+    site.troupe.submit("What does a warranty claim need?").wait(60)
     visit = enter("/fleet")
     visit.see("By agent")
     visit.check_accessible()

@@ -84,37 +84,50 @@ def store_settings(store_settings: StoreSettings) -> StoreSettings:
     return store_settings.model_copy(update={"partitions": 1})
 
 
-@pytest.fixture
-async def door(store_settings: StoreSettings, tmp_path: Path) -> Door:
-    """What the routes share."""
-    return Door(
-        AsyncTroupe(settings=store_settings),
-        ApiSettings(),
-        tmp_path,
-        DiskShelves(read_settings(KnowledgeSettings, home=tmp_path)),
-    )
+def a_door(settings: StoreSettings, home: Path) -> Door:
+    """What the routes of one API share."""
+    shelves = DiskShelves(read_settings(KnowledgeSettings, home=home))
+    return Door(AsyncTroupe(settings=settings), ApiSettings(), home, shelves)
 
 
-@pytest.fixture
-async def keyless(door: Door) -> AsyncIterator[Api]:
-    """The API of a fleet for which no key was ever made."""
+@asynccontextmanager
+async def opened(door: Door) -> AsyncGenerator[Api]:
+    """An API without keys, until the block ends."""
     app = create_app(door)
     transport = ASGITransport(app=app, client=("127.0.0.1", 4242))  # pyright: ignore[reportArgumentType]
     async with app.router.lifespan_context(app), AsyncClient(transport=transport, base_url=BASE) as client:
         yield Api(app, door, client)
 
 
+async def with_keys(api: Api) -> Api:
+    """Make keys of two tenants and of operators."""
+    for tenant in TENANTS:
+        await api.make(tenant, tenant, WORKING)
+        for scope in Scope:
+            await api.make(f"{tenant}:{scope}", tenant, [scope])
+    await api.make("default", "default", WORKING)
+    await api.make("operator", OPERATOR, [Scope.ADMIN])
+    await api.make("operator:read", OPERATOR, [Scope.READ])
+    return api
+
+
+@pytest.fixture
+async def door(store_settings: StoreSettings, tmp_path: Path) -> Door:
+    """What the routes share."""
+    return a_door(store_settings, tmp_path)
+
+
+@pytest.fixture
+async def keyless(door: Door) -> AsyncIterator[Api]:
+    """The API of a fleet for which no key was ever made."""
+    async with opened(door) as api:
+        yield api
+
+
 @pytest.fixture
 async def api(keyless: Api) -> Api:
     """The API, with keys."""
-    for tenant in TENANTS:
-        await keyless.make(tenant, tenant, WORKING)
-        for scope in Scope:
-            await keyless.make(f"{tenant}:{scope}", tenant, [scope])
-    await keyless.make("default", "default", WORKING)
-    await keyless.make("operator", OPERATOR, [Scope.ADMIN])
-    await keyless.make("operator:read", OPERATOR, [Scope.READ])
-    return keyless
+    return await with_keys(keyless)
 
 
 async def doing(context: StepContext) -> str:

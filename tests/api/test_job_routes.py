@@ -2,12 +2,15 @@
 
 import asyncio
 import json
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 import pytest
 
+from orchestrator.api import streams
 from tasks.access import Scope, TenantLimits
 from tasks.ids import JobId
+from tasks.store import audit
 from tests.api.conftest import Api, Behind, refused
 from tests.support.waiting import wait_until
 
@@ -75,7 +78,7 @@ async def test_tenants_do_not_share_idempotency_keys(api: Api) -> None:
 
 
 async def test_nobody_can_guess_a_key_that_stands_for_another_tenants(api: Api) -> None:
-    headers = {"Idempotency-Key": "t-0123abcd-x"}
+    headers = {"Idempotency-Key": "t-0123456789abcdef-x"}
     refused(await api.post("/v1/jobs", {"task": "Do."}, "default", headers=headers), 422, "contract")
 
 
@@ -337,3 +340,64 @@ async def test_without_any_key_this_machine_is_an_operator(keyless: Api) -> None
     refused(await keyless.get("/v1/me", None, headers={"Host": "evil.example"}), 403, "not_allowed")
     await keyless.make("first", "acme", [Scope.READ])
     refused(await keyless.get("/v1/me", None, headers={"Host": "localhost"}), 401, "unauthenticated")
+
+
+async def test_a_fork_that_was_accepted_is_found_by_its_key_when_the_day_is_spent(api: Api, behind: Behind) -> None:
+    job = await api.submit(plan=TWO)
+    await behind.finish(job)
+    await api.door.access.set_limits("acme", TenantLimits(daily_microusd=1_000_000))
+    body, headers = {"from_step": "two", "budget_usd": 0.9}, {"Idempotency-Key": "f1"}
+    first = await api.post(f"/v1/jobs/{job}/fork", body, headers=headers)
+    assert first.status_code == 202, first.text
+    again = await api.post(f"/v1/jobs/{job}/fork", body, headers=headers)
+    assert (again.status_code, again.json()["job_id"]) == (202, first.json()["job_id"])
+    refused(await api.post(f"/v1/jobs/{job}/fork", body), 429, "daily_budget_spent")
+    other = await api.post(f"/v1/jobs/{job}/fork", body, headers={"Idempotency-Key": "f2"})
+    refused(other, 429, "daily_budget_spent")
+
+
+async def test_a_retry_that_is_refused_lets_go_nothing_that_another_holds(api: Api, behind: Behind) -> None:
+    job = await api.submit(plan=TWO, budget_usd=0.5)
+    await behind.finish(job)
+    await api.door.access.set_limits("acme", TenantLimits(daily_microusd=1_000_000))
+    replies = await asyncio.gather(*(api.post(f"/v1/jobs/{job}/retry") for _ in range(8)))
+    assert sorted(reply.status_code for reply in replies) == [200] + [409] * 7
+    assert (await api.door.spending.spent("acme")).microusd == 500_000
+
+
+async def test_whose_key_is_revoked_reads_no_further(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LOOK_S", 0.0)
+    monkeypatch.setattr(streams, "BEAT_S", 0.2)
+    job = await api.submit()
+    reading = asyncio.create_task(api.get(f"/v1/jobs/{job}/events", "acme:read"))
+    shared = cast(Any, api.door.troupe)._events
+    await wait_until(lambda: job in shared._feeds)
+    await api.door.access.revoke(api.ids["acme:read"])
+    told = events((await asyncio.wait_for(reading, 20)).text)
+    assert "end" not in {one["event"] for one in told}
+
+
+async def test_what_others_do_does_not_push_a_tenants_lines_out(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "KEPT", 10)
+    job = await api.submit()
+    for _ in range(300):
+        await api.post("/v1/jobs/jnope/cancel", None, "globex")
+    own = await api.door.audit.read(100, "acme")
+    assert ("jobs.submit", job) in {(line.action, line.object) for line in own}
+    assert job not in {line.object for line in await api.door.audit.read(100)}
+
+
+async def test_a_body_that_is_not_said_to_be_json_is_refused_in_words(api: Api) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    reply = await api.call("POST", "/v1/jobs", content='{"task": "Do."}', headers=headers)
+    refused(reply, 415, "unsupported_media_type")
+    assert "Content-Type: application/json" in reply.json()["detail"]
+
+
+async def test_nobody_makes_a_key_that_outlives_the_own_one(api: Api) -> None:
+    made, text = await api.door.access.create("acme", [Scope.ADMIN], expires=timedelta(hours=1))
+    api.keys["short"] = text
+    for body in ({"scopes": ["read"]}, {"scopes": ["read"], "expires_s": 9e6}):
+        found = (await api.post("/v1/keys", body, "short")).json()["key"]
+        assert made.expires_at is not None
+        assert datetime.fromisoformat(found["expires_at"]) <= made.expires_at + timedelta(seconds=1)

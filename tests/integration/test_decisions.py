@@ -166,6 +166,9 @@ async def test_an_approved_call_is_made_once_with_its_own_arguments(moves: Moves
     assert (asked.kind, asked.tool, asked.agent, asked.input) == (
         "approval", "pay", "payer", {"iban": "***", "amount": 900},
     )  # fmt: skip
+    submitted = (await one.moves.snapshots.job(job)).created_at
+    assert asked.asked_at is not None
+    assert submitted <= asked.asked_at <= submitted + timedelta(minutes=2)
     await one.people.approve(job, "one", by="me")
     assert "paid 900" in await one.text(job)
     assert PAID == [("DE02", 900)]

@@ -36,7 +36,7 @@ PLACES = {
     "<day>": "17",
 }
 MOVERS = ("producer", "api", "orchestrator", "worker")
-SECRETS = ("keys", "tenants", "requests:acme", "spent:acme:17", "holds", "audit")
+SECRETS = ("keys", "tenants", "requests:acme", "spent:acme:17", "holds", "audit", "audit:acme")
 """Keys of the fleet that are the API's alone."""
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from orchestrator.api.accepting import hold_again
 from orchestrator.api.bodies import Body as Said
+from orchestrator.api.bodies import Step
 from orchestrator.api.door import TheDoor
 from orchestrator.api.owned import ChangedJob, ReadJob, seen_by
 from orchestrator.api.problems import problems
@@ -14,7 +15,6 @@ from orchestrator.api.replies import Retried
 from orchestrator.api.routes.people import StepText
 from orchestrator.api.visitors import Reader, Submitter
 from orchestrator.dead import AsyncDeadList
-from tasks.models import StepName
 from tasks.results import DeadStep
 
 router = APIRouter(prefix="/dead", tags=["dead"])
@@ -23,7 +23,7 @@ router = APIRouter(prefix="/dead", tags=["dead"])
 class RetryBody(Said):
     """Steps of one job that were given up."""
 
-    steps: list[StepName] = Field(min_length=1, max_length=1000)
+    steps: list[Step] = Field(min_length=1, max_length=1000)
 
 
 @router.get("", name="list")

@@ -1,21 +1,19 @@
 """Data files that jobs may be given."""
 
 import asyncio
-import shutil
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi import Path as Place
 
 from orchestrator.api.door import Door, TheDoor
-from orchestrator.api.filing import MOST, StoredFile, files_folder, new_file_id, remove_file, stored_file, stored_files
+from orchestrator.api.filing import MOST, StoredFile, file_id, place_file, remove_file, stored_file, stored_files
 from orchestrator.api.owned import ForTenant, acting_for
 from orchestrator.api.problems import problems
 from orchestrator.api.shelves import shelves_of
 from orchestrator.api.uploads import FORM, Sent, sent_files
 from orchestrator.api.visitors import Reader, Submitter
-from tasks.errors import PayloadTooLarge, TroupeError
+from tasks.errors import PayloadTooLarge
 
 router = APIRouter(prefix="/files", tags=["files"])
 
@@ -25,7 +23,7 @@ FileText = Annotated[str, Place(alias="file", description="Id of a file.", max_l
 @router.post("", status_code=201, openapi_extra=FORM, responses=problems(415))
 async def upload(request: Request, door: TheDoor, visitor: Submitter, tenant: ForTenant = None) -> list[StoredFile]:
     """Upload data files, as CSV or Parquet, under whatever field. Jobs are given them by their ids; all or none are
-    taken."""
+    taken. A file that was sent before under the same name is not stored again: its id is the same."""
     owner = acting_for(visitor, tenant)
     async with sent_files(request, door.home) as files:
         found = await _keep(door, owner, files)
@@ -46,19 +44,18 @@ async def delete(door: TheDoor, visitor: Submitter, file: FileText, tenant: ForT
 
 
 async def _keep(door: Door, tenant: str, files: list[Sent]) -> list[StoredFile]:
-    before = await asyncio.to_thread(stored_files, door.home, tenant)
-    size = sum(one.bytes for one in before) + sum(path.stat().st_size for _, path in files)
-    if len(before) + len(files) > MOST:
+    """Store what is not there yet. Copies are made beside what was sent, and go with it unless all are taken."""
+    before = {one.id: one for one in await asyncio.to_thread(stored_files, door.home, tenant)}
+    ids = [await asyncio.to_thread(file_id, tenant, name, path) for name, path in files]
+    fresh = {one: sent for one, sent in zip(ids, files, strict=True) if one not in before}
+    size = sum(one.bytes for one in before.values()) + sum(path.stat().st_size for _, path in fresh.values())
+    if len(before) + len(fresh) > MOST:
         raise PayloadTooLarge(f"a tenant has at most {MOST} files: delete some")
     if size > door.settings.api_max_files_bytes:
         raise PayloadTooLarge(f"files of a tenant may have {door.settings.api_max_files_bytes:,} bytes together")
-    taken: list[Path] = []
-    folders = [files_folder(door.home, tenant) / new_file_id() for _ in files]
-    try:
-        for folder, (name, source) in zip(folders, files, strict=True):
-            taken.append(await shelves_of(door.shelves).take_file(folder, name, source))
-    except TroupeError:
-        for folder in folders:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        raise
-    return [one for path in taken if (one := await asyncio.to_thread(stored_file, path))]
+    shelves = shelves_of(door.shelves)
+    taken = {one: await shelves.take_file(path.parent / one, name, path) for one, (name, path) in fresh.items()}
+    for one, path in taken.items():
+        stored = await asyncio.to_thread(stored_file, await asyncio.to_thread(place_file, door.home, tenant, one, path))
+        before |= {one: stored} if stored is not None else {}
+    return [before[one] for one in ids if one in before]

@@ -1,11 +1,12 @@
 """The fleet: what it can do, who is alive in it, what waits, what it did."""
 
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, get_args
 
 from fastapi import APIRouter, Query
 from pydantic import Field
 
+from orchestrator.api.bodies import LEAST_S
 from orchestrator.api.bodies import Body as Said
 from orchestrator.api.door import TheDoor
 from orchestrator.api.owned import ForTenant
@@ -15,7 +16,7 @@ from orchestrator.statistics import DAY, tenant_statistics
 from tasks.figures import QueueFigures
 from tasks.models import AgentDefinition
 from tasks.presence import MetricsPresence, OrchestratorPresence, WorkerPresence
-from tasks.states import FINAL_JOB, TaskStatus
+from tasks.states import TaskStatus
 from tasks.statistics import FleetStatistics, TenantStatistics
 from tasks.store.figures import LONGEST, FigureStore
 from tasks.tool_figures import ToolFigures, ToolReport
@@ -27,17 +28,18 @@ DAY_S: Final = DAY / timedelta(seconds=1)
 LONGEST_S: Final = LONGEST / timedelta(seconds=1)
 OLDEST_S: Final = 10.0**9
 Since = Annotated[
-    float, Query(gt=0, le=LONGEST_S, allow_inf_nan=False, description="Seconds back from now, at most 7 days.")
+    float, Query(ge=LEAST_S, le=LONGEST_S, allow_inf_nan=False, description="Seconds back from now, at most 7 days.")
 ]
+Ended = Literal[TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED]
 Count = Annotated[int, Query(ge=0, le=100_000)]
 
 
 class PruneBody(Said):
     """Which jobs that have ended are forgotten."""
 
-    older_than_s: Annotated[float, Field(ge=0, le=OLDEST_S, allow_inf_nan=False)]
+    older_than_s: Annotated[float, Field(ge=0, le=OLDEST_S, allow_inf_nan=False, strict=True)]
     """How long a job must have been over."""
-    statuses: list[TaskStatus] = Field(default_factory=lambda: sorted(FINAL_JOB), min_length=1, max_length=5)
+    statuses: list[Ended] = Field(default_factory=lambda: list(get_args(Ended)), min_length=1, max_length=3)
     dry_run: bool = Field(default=False, strict=True)
     """Only count."""
 
@@ -101,7 +103,7 @@ async def scale(
     least: Count = 0,
     most: Annotated[int, Query(ge=1, le=100_000)] = 100,
     slots: Annotated[int | None, Query(ge=1, le=100_000, description="Of one worker.")] = None,
-    within_s: Annotated[float, Query(gt=0, le=86_400, allow_inf_nan=False)] = 10.0,
+    within_s: Annotated[float, Query(ge=LEAST_S, le=86_400, allow_inf_nan=False)] = 10.0,
 ) -> list[Scale]:
     """How many workers each queue wants now."""
     bounds = ScaleBounds(least=least, most=most, slots=slots, within=timedelta(seconds=within_s))

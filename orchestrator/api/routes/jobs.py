@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, assert_never
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
+from pydantic import BeforeValidator
 
 from orchestrator.api.accepting import accept
 from orchestrator.api.bodies import SubmitBody
@@ -31,6 +32,15 @@ from tasks.trace import Trace
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
+
+def _date(value: object) -> object:
+    """Numbers are none: whether seconds or milliseconds are meant would be guessed."""
+    if isinstance(value, str) and value[4:5] != "-":
+        raise ValueError("not of the form 2025-01-31T12:00:00Z")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_date)]
 MAX_WAIT_S: Final = 60.0
 TREE_WIDTH: Final = 160
 
@@ -78,14 +88,14 @@ async def submit(
     return accepted(request, response, await reached(job, wait))
 
 
-@router.get("")
+@router.get("", responses=problems(404))
 async def list_jobs(
     door: TheDoor,
     visitor: Reader,
     status: Annotated[list[TaskStatus] | None, Query(max_length=5, description="Only these.")] = None,
     q: Annotated[str | None, Query(max_length=200, description="Words of the task, or an id.")] = None,
-    since: Annotated[datetime | None, Query(description="Submitted then or later; with its zone.")] = None,
-    until: Annotated[datetime | None, Query(description="Submitted before.")] = None,
+    since: Annotated[Moment | None, Query(description="Submitted then or later; with its zone.")] = None,
+    until: Annotated[Moment | None, Query(description="Submitted before.")] = None,
     tenant: Annotated[str | None, Query(max_length=48, description="For operators: of this tenant only.")] = None,
     session: Annotated[str | None, Query(max_length=100, description="Of this session only.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
@@ -214,12 +224,18 @@ async def board(job: ReadJob, since: Annotated[int, Query(ge=0, le=2**53)] = 0) 
     return await job.board(since)
 
 
-@router.get("/{job}/recording", response_class=PlainTextResponse, responses=problems(404, 409))
-async def recording(job: ReadJob) -> PlainTextResponse:
+class JsonLines(PlainTextResponse):
+    """A JSON object in each line."""
+
+    media_type = "application/jsonl"
+
+
+@router.get("/{job}/recording", response_class=JsonLines, responses=problems(404, 409))
+async def recording(job: ReadJob) -> JsonLines:
     """All that models and tools said in a job that has ended, as JSON lines, to be replayed."""
     found = await job.record()
     text = await asyncio.to_thread(lambda: "".join(f"{line.model_dump_json()}\n" for line in found.lines))
-    return PlainTextResponse(text, media_type="application/jsonl")
+    return JsonLines(text)
 
 
 @router.get("/{job}/diff", responses=problems(404))

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field, StringConstraints
 
+from orchestrator.api.bodies import LEAST_S
 from orchestrator.api.bodies import Body as Said
 from orchestrator.api.door import TheDoor
 from orchestrator.api.problems import problems
@@ -31,8 +32,8 @@ class KeyBody(Said):
     """None that your own key has not."""
     name: str = Field(default="", max_length=MAX_NAME_CHARS)
     """Who will use it: decisions bear it."""
-    expires_s: Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)] | None = None
-    """Seconds from now; unset: it is good until it is revoked."""
+    expires_s: Annotated[float, Field(ge=LEAST_S, le=LONGEST_S, allow_inf_nan=False, strict=True)] | None = None
+    """Seconds from now; unset: it is good until it is revoked. No longer than your own key."""
 
 
 class MadeKey(Wire):
@@ -60,6 +61,8 @@ async def make_key(request: Request, door: TheDoor, visitor: Administrator, body
     if beyond:
         raise NotAllowed(f"this key has not the scope {beyond[0]!r}, and cannot give it")
     expires = None if body.expires_s is None else timedelta(seconds=body.expires_s)
+    if visitor.left is not None:  # nobody makes a key that is good for longer than the own one
+        expires = visitor.left if expires is None else min(expires, visitor.left)
     key, text = await door.access.create(tenant, body.scopes, name=body.name, expires=expires)
     request.state.made = key.id
     return MadeKey(key=key, text=text)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from orchestrator.api.accepting import admission
-from orchestrator.api.bodies import LONGEST_S
+from orchestrator.api.bodies import LEAST_S, LONGEST_S
 from orchestrator.api.door import TheDoor
 from orchestrator.api.problems import problems
 from orchestrator.api.routes.jobs import ACCEPTED, Wait, accepted, reached
@@ -35,7 +35,7 @@ async def replay(
     response: Response,
     door: TheDoor,
     visitor: Submitter,
-    timeout: Annotated[float, Query(gt=0, le=LONGEST_S, allow_inf_nan=False, description="Seconds from now.")] = (
+    timeout: Annotated[float, Query(ge=LEAST_S, le=LONGEST_S, allow_inf_nan=False, description="Seconds from now.")] = (
         DEFAULT_TIMEOUT / timedelta(seconds=1)
     ),
     wait: Wait = 0,

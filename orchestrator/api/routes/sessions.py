@@ -15,7 +15,7 @@ from orchestrator.api.owned import MAX_SESSION_CHARS, new_session, owned_session
 from orchestrator.api.problems import problems
 from orchestrator.api.routes.jobs import ACCEPTED, Key, Wait, accepted, reached
 from orchestrator.api.streams import STREAM, streamed
-from orchestrator.api.visitors import Reader, Submitter, Visitor
+from orchestrator.api.visitors import Reader, Submitter, Visitor, may_still
 from tasks.access import OPERATOR
 from tasks.errors import ContractError, UnknownSession
 from tasks.ids import SessionId
@@ -151,7 +151,7 @@ async def send(
     if "text/event-stream" not in accept_.lower():
         return accepted(request, response, await reached(job, wait))
     request.state.made = job.id
-    return streamed(job, door.closing)
+    return streamed(job, door.closing, partial(may_still, request, door))
 
 
 @router.post("/{session}/append", responses=problems(404))
