@@ -32,8 +32,9 @@ from orchestrator.api.routes import (
 PREFIX: Final = "/v1"
 ABOUT: Final = """Multi-agent LLM jobs on Celery and Redis: submit a job, follow it, get the answer with its sources.
 
-Errors are `application/problem+json` with a stable `code`. Requests that submit take an `Idempotency-Key`: sent again
-with the same key they return the first job. Whatever is another tenant's answers 404, as what never was."""
+Errors are `application/problem+json` with a stable `code`. Requests that submit a job, say something or fork take an
+`Idempotency-Key`: sent again with the same key they return the first job. Whatever is another tenant's answers 404,
+as what never was."""
 
 TAGS: Final = {
     "jobs": "Submit jobs, follow them, get their answers, and change their course.",

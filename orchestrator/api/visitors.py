@@ -1,5 +1,6 @@
 """Who a request is from, and what they may do."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -12,13 +13,18 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from orchestrator.api.door import Door, TheDoor
 from orchestrator.api.loopback import is_loopback
 from tasks.access import OPERATOR, ApiKey, Scope, TenantLimits, allows
+from tasks.library_log import LibraryLog
 from tasks.refusals import NotAllowed, Unauthenticated
+from tasks.store.access import KEY_TEXT
 from tasks.tenancy import DEFAULT_TENANT
 
 COOKIE: Final = "troupe_key"
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+log = LibraryLog("troupe.api")
+_told_at = float("-inf")
 
 bearer: Final = HTTPBearer(auto_error=False, description="An API key: `troupe keys create`.", scheme_name="key")
 cookie: Final = APIKeyCookie(name=COOKIE, auto_error=False, description="Set by /v1/login.", scheme_name="cookie")
@@ -81,7 +87,12 @@ async def visitor_of(
     if header is None and request.headers.get("authorization"):
         raise Unauthenticated("the Authorization header is not of the form: Bearer trp_…")
     text = header.credentials if header is not None else kept
-    entry = await door.access.enter(text)
+    try:
+        entry = await door.access.enter(text)
+    except Unauthenticated as error:
+        if text is not None:
+            _tell_refused(text, request, str(error))
+        raise
     if entry.key is None:
         check_local(request.client.host if request.client else "", request.headers, request.method)
         found = replace(KEYLESS, limits=entry.limits)
@@ -93,6 +104,17 @@ async def visitor_of(
     request.state.visitor = found
     request.state.shown = text
     return found
+
+
+def _tell_refused(text: str, request: Request, reason: str) -> None:
+    """A line in the log, one a second at most: nobody is to fill it."""
+    global _told_at
+    now = time.monotonic()
+    if now >= _told_at + 1:
+        _told_at = now
+        match = KEY_TEXT.fullmatch(text)
+        peer = request.client.host if request.client else ""
+        log.warning("key_refused", key=match[1] if match else None, address=peer, reason=reason)
 
 
 async def may_still(request: Request, door: Door) -> bool:

@@ -1,7 +1,7 @@
 """To wait for a job on behalf of a call: its progress is told, and a call that is broken off ends what it began."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
@@ -79,17 +79,17 @@ async def follow(job: AsyncJobHandle, context: Context[Any], progress: Progress,
     """Tell a job's progress until it has ended; its outcome then."""
     source = cast("AsyncGenerator[JobEvent]", job.events(since))
     async with aclosing(source) as events:
-        await _tell(events, context, progress)
+        await _tell(context, progress, "waiting for what happens")
+        async for event in events:
+            if (line := progress.take(event)) is not None:
+                await _tell(context, progress, line)
     return await job.wait()
 
 
-async def _tell(events: AsyncIterator[JobEvent], context: Context[Any], progress: Progress) -> None:
-    async for event in events:
-        line = progress.take(event)
-        if line is not None:
-            done, total = len(progress.done), len(progress.steps)
-            message = f"{done} of {total} steps done: {line}"[:MAX_MESSAGE_CHARS]
-            await context.report_progress(progress.next(), max(total, done + 1), message)
+async def _tell(context: Context[Any], progress: Progress, line: str) -> None:
+    done, total = len(progress.done), len(progress.steps)
+    message = f"{done} of {total} steps done: {line}"[:MAX_MESSAGE_CHARS]
+    await context.report_progress(progress.next(), max(total, done + 1), message)
 
 
 async def unbroken(call: Awaitable[T]) -> T:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
+import anyio
 import uvicorn
 from fastapi import FastAPI
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -26,6 +27,8 @@ from tasks.errors import TroupeError
 PATH: Final = "/mcp"
 MAX_BYTES: Final = 1_000_000
 GRACE_S: Final = 5
+LAST_S: Final = 0.5
+"""What calls have to end, once the process is to."""
 METHODS: Final = ("GET", "POST", "DELETE")
 
 
@@ -50,7 +53,10 @@ class Gate:
         if key is not None:
             digest = hashlib.sha256(key.encode()).hexdigest()
             scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=digest, scopes=[]))
-        await self.app(scope, receive, send)
+        async with anyio.create_task_group() as both:
+            both.start_soon(_leave, self.way, both.cancel_scope)
+            await self.app(scope, receive, send)
+            both.cancel_scope.cancel()
 
 
 class Http:
@@ -74,6 +80,7 @@ class Http:
             async with self.manager.run():
                 begun.set()
                 await self.way.closing.wait()
+                await anyio.sleep(LAST_S)
 
         task = asyncio.create_task(live())
         started = asyncio.create_task(begun.wait())
@@ -123,6 +130,13 @@ async def serve(way: Way, host: str, port: int, ready: Callable[[str], None]) ->
     )
     url = f"{shown(listening)}{PATH}"
     await Server(config, way.closing, lambda: ready(url)).serve(sockets=[listening])
+
+
+async def _leave(way: Way, scope: anyio.CancelScope) -> None:
+    """Break a request off when the process is to end: one that waits for a job would hold it up."""
+    await way.closing.wait()
+    await anyio.sleep(LAST_S)
+    scope.cancel()
 
 
 def _caller(scope: Scope) -> Caller:

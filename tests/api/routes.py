@@ -178,6 +178,7 @@ OPEN: Final[dict[str, str]] = {
     "GET /healthz": "whether the process lives",
     "GET /readyz": "whether it may be given requests",
     "POST /v1/login": "has its key in its body",
+    "GET /v1/login": "says whether there is a key, and never refuses",
     "POST /v1/logout": "makes a browser forget",
     "GET /openapi.json": "the document, which is public",
     "HEAD /openapi.json": "the document, which is public",

@@ -93,3 +93,15 @@ async def test_the_first_key_is_made_by_this_machine_and_closes_the_door(keyless
     made = await keyless.post("/v1/keys", {"tenant": "acme", "scopes": list(Scope)}, None, headers=local)
     assert made.status_code == 201
     refused(await keyless.get("/v1/keys", None, headers=local), 401, "unauthenticated")
+
+
+async def test_the_page_learns_whether_it_is_logged_in_without_a_refusal(api: Api) -> None:
+    assert (await api.get("/v1/login", None)).json() == {"logged_in": False}
+    for text, known in ((api.keys["acme"], True), ("trp_nothing", False)):
+        reply = await api.get("/v1/login", None, headers={"Cookie": f"troupe_key={text}"})
+        assert (reply.status_code, reply.json()) == (200, {"logged_in": known})
+
+
+async def test_the_page_needs_no_login_where_there_are_no_keys(keyless: Api) -> None:
+    assert (await keyless.get("/v1/login", None, headers={"Host": "localhost"})).json() == {"logged_in": True}
+    assert (await keyless.get("/v1/login", None, headers={"Host": "evil.example"})).json() == {"logged_in": False}

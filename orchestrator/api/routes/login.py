@@ -1,16 +1,17 @@
 """The page's way in: a key, kept by the browser where no script can read it."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Cookie, Request, Response
 from pydantic import Field, SecretStr
 
 from orchestrator.api.bodies import Body as Said
 from orchestrator.api.door import TheDoor
-from orchestrator.api.visitors import COOKIE, check_same_origin, of_key
+from orchestrator.api.visitors import COOKIE, check_local, check_same_origin, of_key
 from tasks.access import ApiKey
-from tasks.refusals import Unauthenticated
+from tasks.refusals import NotAllowed, Unauthenticated
+from tasks.wire import Wire
 
 router = APIRouter(tags=["access"])
 
@@ -22,6 +23,27 @@ class LoginBody(Said):
     """A key."""
 
     key: SecretStr = Field(max_length=200, examples=["trp_0123456789_…"])
+
+
+class LoggedIn(Wire):
+    """Whether a browser may go on without the form."""
+
+    logged_in: bool
+
+
+@router.get("/login", name="logged_in")
+async def logged_in(
+    request: Request, door: TheDoor, kept: Annotated[str | None, Cookie(alias=COOKIE, include_in_schema=False)] = None
+) -> LoggedIn:
+    """Whether a browser keeps a key that is good, or needs none. Never a refusal: the page asks this first."""
+    try:
+        check_same_origin(request.headers, request.method)
+        entry = await door.access.enter(kept)
+        if entry.key is None:
+            check_local(request.client.host if request.client else "", request.headers, request.method)
+    except (Unauthenticated, NotAllowed):
+        return LoggedIn(logged_in=False)
+    return LoggedIn(logged_in=True)
 
 
 @router.post("/login", status_code=204)

@@ -39,6 +39,11 @@ onRefused(() => {
 /** Who are we? Then the view of the address, else the login. */
 async function start() {
   try {
+    const { logged_in: known } = await get("/login", { login: false });
+    if (!known) {
+      login();
+      return;
+    }
     setVisitor(await get("/me", { login: false }));
   } catch (problem) {
     if (problem.status === 401) login();
