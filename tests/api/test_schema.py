@@ -24,4 +24,4 @@ def test_answers_are_what_the_document_says(scene: Served, who: str) -> None:
     assert found.failures == {}
     assert found.requests > 150
     assert {status for status in found.statuses if status >= 500} == set()
-    assert found.statuses[401] < found.requests / 5, "its key is good to the end"
+    assert found.statuses[200] > 80, "most of what is there is reached"
