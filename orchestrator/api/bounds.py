@@ -8,6 +8,7 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.api.json_faults import fault_of
 from orchestrator.api.loopback import is_loopback
 from orchestrator.api.problems import answer, said
 from tasks.errors import PayloadTooLarge
@@ -91,6 +92,9 @@ class Bounds:
             if is_json and await reader.whole() and await _too_deep(reader.body or b"", self.max_depth):
                 problem = said(422, "invalid_request", f"the JSON is nested deeper than {self.max_depth} levels")
                 await answer(problem)(scope, receive, told)
+                return
+            if is_json and (fault := await fault_of(reader.body or b"")):
+                await answer(said(422, "invalid_request", fault))(scope, receive, told)
                 return
         except TooLong as error:
             await answer(said(413, PayloadTooLarge.code, error.detail))(scope, receive, told)
