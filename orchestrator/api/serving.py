@@ -39,9 +39,11 @@ class Server(uvicorn.Server):
             self.ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal ends it in order, the second at once."""
+        """The first signal ends it in order, the second at once. It is not sent again at the end, as uvicorn would do:
+        that would kill the process before all is closed, and make its exit look like a failure."""
         self.closing.set()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -1,193 +1,94 @@
-"""An API that is killed and started again: whoever followed jobs goes on where it was, and no submit is lost."""
+"""The API's process is killed while clients follow jobs and submit: each event once, each job once."""
 
 import asyncio
+import os
 import signal
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, Final
+from pathlib import Path
 
 import httpx2
-import pytest
 
+from orchestrator import AsyncTroupe
 from orchestrator.local.redis_server import free_port
 from tasks.models import Plan, PlannedStep
-from tests.acceptance.conftest import Fleet
-from tests.acceptance.stage import START_WITHIN_S, Command
+from tasks.states import TaskStatus
+from tests.acceptance.conftest import start_fleet
+from tests.acceptance.stage import Stages, copy_actors
 from tests.support.waiting import wait_until
 
-CLIENTS: Final = 20
-JOBS: Final = 4
-DEEP: Final = 5
-WIDE: Final = 3
-NAP: Final = "nap 1.2"
-KILLS: Final = 3
-AGAIN_S: Final = 0.05
+READERS = 20
+KILLS = 3
+ROWS = 4
+DEPTH = 5
+"""As many as a plan may have steps one after the other."""
 
 
-@dataclass(slots=True)
-class Api:
-    """An API of a fleet, at one port, however often it is started."""
-
-    fleet: Fleet
-    port: int = field(default_factory=free_port)
-    process: Command | None = None
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self.port}"
-
-    async def start(self) -> Command:
-        """Start it, and wait until it answers."""
-        started = self.fleet.stage.start("api", "--port", str(self.port), TROUPE_REDIS_URL=self.fleet.url)
-        self.process = started
-
-        async def ready() -> bool:
-            assert started.process.poll() is None, started.said
-            try:
-                async with self.client() as client:
-                    return (await client.get("/readyz")).status_code == 200
-            except httpx2.HTTPError:
-                return False
-
-        await wait_until(ready, within=START_WITHIN_S)
-        return started
-
-    def client(self) -> httpx2.AsyncClient:
-        """A client of it."""
-        return httpx2.AsyncClient(base_url=self.url, timeout=30, trust_env=False)
+def pid_of(port: int) -> int | None:
+    """The process that serves the API on a port."""
+    words = ["api", "--port", str(port)]
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found = place.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if found[-4:-1] == words:
+            return int(place.parent.name)
+    return None
 
 
-@pytest.fixture
-def api(fleet: Fleet) -> Iterator[Api]:
-    made = Api(fleet)
-    yield made
-    if made.process is not None:
-        made.process.end()
-
-
-def plan(deep: int, wide: int = 1, nap: str = NAP) -> dict[str, Any]:
-    """Chains of naps, side by side."""
-    steps = [
-        PlannedStep(
-            id=f"nap-{row}-{at}", description=nap, agent="napper", depends_on=[f"nap-{row}-{at - 1}"] if at else []
-        )
-        for row in range(wide)
-        for at in range(deep)
-    ]
-    return Plan(steps=steps).model_dump(mode="json", exclude_defaults=True)
-
-
-@dataclass(slots=True)
-class Follower:
-    """Somebody who reads a job's events to the end, and comes back when a connection is lost."""
-
-    job: str
-    seen: list[int] = field(default_factory=list[int])
-    losses: int = 0
-    ended: bool = False
-
-    async def follow(self, api: Api) -> None:
-        """Read to the end."""
-        async with api.client() as client:
-            while not self.ended:
-                try:
-                    await self._read(client)
-                except httpx2.HTTPError:
-                    await asyncio.sleep(AGAIN_S)
-
-    async def _read(self, client: httpx2.AsyncClient) -> None:
-        headers = {"Last-Event-ID": str(self.seen[-1])} if self.seen else {}
-        async with client.stream("GET", f"/v1/jobs/{self.job}/events", headers=headers) as answer:
-            assert answer.status_code == 200
-            try:
-                async for line in answer.aiter_lines():
-                    if line.startswith("id: "):
-                        self.seen.append(int(line[4:]))
-                    self.ended = self.ended or line == "event: end"
-            finally:
-                self.losses += not self.ended
-
-
-@asynccontextmanager
-async def following(api: Api, jobs: list[str], count: int) -> AsyncGenerator[list[Follower]]:
-    """Followers of jobs; when the block ends they have all seen the end."""
-    followers = [Follower(jobs[at % len(jobs)]) for at in range(count)]
-    tasks = [asyncio.create_task(one.follow(api)) for one in followers]
+async def ready(url: str) -> bool:
     try:
-        yield followers
-        await asyncio.wait_for(asyncio.gather(*tasks), START_WITHIN_S)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            return (await client.get(f"{url}/readyz")).status_code == 200
+    except httpx2.HTTPError:
+        return False
 
 
-async def submitted(api: Api) -> str:
-    async with api.client() as client:
-        answer = await client.post("/v1/jobs", json={"task": "Sleep.", "plan": plan(DEEP, WIDE)})
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["job_id"])
+async def kill(url: str, port: int) -> None:
+    """Kill the API, and wait until its next process answers."""
+    pid = await asyncio.to_thread(pid_of, port)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await wait_until(lambda: pid_of(port) not in {None, pid}, within=20)
+    await wait_until(lambda: ready(url), within=20)
 
 
-def gone_on(followers: list[Follower], before: list[int]) -> bool:
-    """Whether each has seen more, or all."""
-    return all(one.ended or len(one.seen) > seen for one, seen in zip(followers, before, strict=True))
+async def follow(troupe: AsyncTroupe, job: str) -> list[int]:
+    return [event.seq async for event in troupe.job(job).events()]
 
 
-async def test_followers_of_an_api_that_is_killed_miss_nothing_and_see_nothing_twice(api: Api) -> None:
-    await api.start()
-    jobs = [await submitted(api) for _ in range(JOBS)]
-    async with following(api, jobs, CLIENTS) as followers:
-        for _ in range(KILLS):
-            before = [len(one.seen) for one in followers]
-            await wait_until(lambda before=before: gone_on(followers, before), START_WITHIN_S)
-            assert api.process is not None
-            api.process.end()  # SIGKILL
-            await api.start()
-    for one in followers:
-        assert one.seen == list(range(1, len(one.seen) + 1))
-        assert len(one.seen) > 2 * DEEP * WIDE
-    assert len({(one.job, len(one.seen)) for one in followers}) == JOBS
-    assert sum(one.losses for one in followers) >= CLIENTS
-
-
-async def test_a_submit_whose_answer_was_lost_finds_its_job(api: Api) -> None:
-    await api.start()
-    body, key = {"task": "Answer late.", "plan": plan(1, nap="nap 60")}, {"Idempotency-Key": f"lost-{api.port}"}
-
-    async def taken() -> bool:
-        async with api.client() as client:
-            found = await client.get("/v1/jobs", params={"q": "Answer late.", "status": "in_progress"})
-        return bool(found.json()["jobs"])
-
-    async with api.client() as client:
-        asking = asyncio.create_task(client.post("/v1/jobs?wait=60", json=body, headers=key))
-        await wait_until(taken, within=30)
-        assert api.process is not None
-        api.process.end()  # SIGKILL
-        with pytest.raises(httpx2.HTTPError):
-            await asking
-    await api.start()
-    async with api.client() as client:
-        again = await client.post("/v1/jobs", json=body, headers=key)
-        found = (await client.get("/v1/jobs", params={"q": "Answer late."})).json()["jobs"]
-        assert [one["job_id"] for one in found] == [again.json()["job_id"]]
-        await client.post(f"/v1/jobs/{found[0]['job_id']}/cancel")
-
-
-async def test_an_api_that_is_told_to_end_answers_what_it_was_asked(api: Api) -> None:
-    process = await api.start()
-    job = await submitted(api)
-    follower = Follower(job)
-    async with api.client() as client, api.client() as waiting:
-        reading = asyncio.create_task(follower._read(client))
-        asking = asyncio.create_task(waiting.get(f"/v1/jobs/{job}/result?wait=2"))
-        await wait_until(lambda: bool(follower.seen), within=30)
-        process.signal(signal.SIGTERM)
-        await asyncio.wait_for(reading, 30)
-        answer = await asking
-    assert (answer.status_code, answer.json()["job_id"]) == (202, job)
-    assert not follower.ended, "it is to come back"
-    assert (await asyncio.to_thread(process.wait)).code == 0
+async def test_every_reader_goes_on_and_every_submit_is_one_job(stages: Stages) -> None:
+    stage = stages.new(TROUPE_AGENTS="actors", NAPS="naps.txt")
+    copy_actors(stage)
+    port = free_port()
+    up, _, _ = await asyncio.to_thread(start_fleet, stage, "--api-port", str(port), flower=False)
+    url = f"http://127.0.0.1:{port}"
+    async with AsyncTroupe(url) as troupe:
+        steps = [
+            PlannedStep(
+                id=f"s{row}-{at}", description="nap 1.5", agent="napper", depends_on=[f"s{row}-{at - 1}"] if at else []
+            )
+            for row in range(ROWS)
+            for at in range(DEPTH)
+        ]
+        job = await troupe.submit("Nap on.", plan=Plan(steps=steps))
+        following = [asyncio.create_task(follow(troupe, job.id)) for _ in range(READERS)]
+        for number in range(KILLS):
+            submitting = asyncio.create_task(
+                troupe.submit(f"Order {number}.", plan=Plan(steps=steps[:1]), idempotency_key=f"order-{number}")
+            )
+            await asyncio.sleep(0)
+            await kill(url, port)
+            first = await submitting
+            again = await troupe.submit(
+                f"Order {number}.", plan=Plan(steps=steps[:1]), idempotency_key=f"order-{number}"
+            )
+            assert first.id == again.id
+        result = await job.wait(60)
+        last = (await job.standing()).last_event
+        seen = await asyncio.gather(*following)
+        listed = [one.task for one in await troupe.jobs(100)]
+    assert result.status is TaskStatus.COMPLETED
+    assert seen == [list(range(1, last + 1))] * READERS
+    assert sorted(listed) == sorted(["Nap on.", *(f"Order {number}." for number in range(KILLS))])
+    up.process.terminate()
+    assert (await asyncio.to_thread(up.wait, 40)).code == 0
