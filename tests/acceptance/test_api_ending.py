@@ -13,7 +13,7 @@ from tests.acceptance.conftest import Fleet
 from tests.acceptance.stage import START_WITHIN_S, Command
 from tests.support.waiting import wait_until
 
-PLAN = Plan(steps=[PlannedStep(id="nap", description="nap 60", agent="napper")])
+PLAN = Plan(steps=[PlannedStep(id="nap", description="nap 20", agent="napper")])
 
 
 @pytest.fixture
