@@ -1,6 +1,7 @@
 """What all routes of one API share."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, cast
@@ -30,6 +31,8 @@ class Door:
     """Knowledge bases; None: this process cannot read them."""
     hooks: Hooks = field(init=False)
     """Who is to be told of a job's end."""
+    streams: Counter[str] = field(default_factory=Counter[str])
+    """Streams of events that are being read, by tenant."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process is to end: streams end, and their readers come back elsewhere."""
 

@@ -27,5 +27,7 @@ class ApiSettings(RoomSettings):
     api_proxies: str = ""
     """Addresses of reverse proxies whose word on the caller's address and scheme is taken, `10.0.0.1,10.0.0.2`; empty:
     nobody's. Without keys no request that came through a proxy is answered."""
+    api_max_streams: int = Field(default=1_000, ge=1, le=100_000)
+    """Streams of events that one process serves a tenant at the same time; past it status 429."""
     api_drain_s: float = Field(default=10.0, ge=0, le=600)
     """How long a stopping API finishes requests. Streams of events are ended at once: their readers resume."""

@@ -4,16 +4,22 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any, Final, TypeVar, cast
 
-from fastapi import Header, Query
+from fastapi import Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
+from orchestrator.api.door import Door, TheDoor
 from orchestrator.api.owned import ReadJob
+from orchestrator.api.visitors import AnyVisitor, may_still
 from orchestrator.handle import AsyncJobHandle
 from tasks.errors import ContractError, StoreUnavailable
 from tasks.events import JobEvent
+from tasks.refusals import RateLimited
 
 END: Final = "end"
 """The event after a job's last one: whoever reads need not come back."""
@@ -37,10 +43,32 @@ MAX_SEQ: Final = 2**53
 
 LOOK_S: Final = 2.0
 """How long a reader goes on at most whose key was revoked."""
-Still = Callable[[], Awaitable[bool]]
-"""Whether a reader may still read."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads a stream."""
+
+    door: Door
+    tenant: str
+    still: Callable[[], Awaitable[bool]]
+    """Whether it may still read."""
+
+
+async def reader_of(request: Request, door: TheDoor, visitor: AnyVisitor) -> Reader:
+    """Who is to read a stream.
+
+    Raises:
+        RateLimited: its tenant reads as many here as it may.
+    """
+    if door.streams[visitor.tenant] >= door.settings.api_max_streams:
+        raise RateLimited("as many streams of events are being read here as may be: end some", timedelta(seconds=5))
+    return Reader(door, visitor.tenant, partial(may_still, request, door))
+
+
+TheReader = Annotated[Reader, Depends(reader_of)]
 
 
 async def begun(
@@ -64,23 +92,19 @@ async def begun(
     return job, seen
 
 
-def events_of(job: AsyncJobHandle, since: int, closing: asyncio.Event, still: Still) -> StreamingResponse:
+def events_of(job: AsyncJobHandle, since: int, reader: Reader) -> StreamingResponse:
     """A job's events after a number, as the answer to a request."""
-    return StreamingResponse(told(job, since, closing, still), 200, HEADERS, media_type=EventSourceResponse.media_type)
+    return StreamingResponse(told(job, since, reader), 200, HEADERS, media_type=EventSourceResponse.media_type)
 
 
-def streamed(job: AsyncJobHandle, closing: asyncio.Event, still: Still) -> StreamingResponse:
+def streamed(job: AsyncJobHandle, reader: Reader) -> StreamingResponse:
     """All events of a job that was just submitted, as the answer to its submit; a first one, `job`, names it."""
     first = format_sse_event(data_str=json.dumps({"job_id": job.id}), event=FIRST)
     headers = {"Location": f"/v1/jobs/{job.id}", **HEADERS}
-    return StreamingResponse(
-        told(job, 0, closing, still, first), 202, headers, media_type=EventSourceResponse.media_type
-    )
+    return StreamingResponse(told(job, 0, reader, first), 202, headers, media_type=EventSourceResponse.media_type)
 
 
-async def told(
-    job: AsyncJobHandle, since: int, closing: asyncio.Event, still: Still, first: bytes = b""
-) -> AsyncGenerator[bytes]:
+async def told(job: AsyncJobHandle, since: int, reader: Reader, first: bytes = b"") -> AsyncGenerator[bytes]:
     """Events after a number, until the job's last one, or until this process is to end; a comment where none comes for
     long, so that nobody takes the connection for dead.
 
@@ -88,19 +112,23 @@ async def told(
 
     Those that have come together go out together: that is what makes hundreds of readers cheap.
     """
-    yield first + format_sse_event(comment="events", retry=RETRY_MS)
-    looked = time.monotonic()
+    closing = reader.door.closing
+    reader.door.streams[reader.tenant] += 1
     try:
+        yield first + format_sse_event(comment="events", retry=RETRY_MS)
+        looked = time.monotonic()
         async for batch in until(job.event_batches(since), closing, BEAT_S):
             if time.monotonic() >= looked + LOOK_S:
                 looked = time.monotonic()
-                if not await still():
+                if not await reader.still():
                     return
             yield b"".join(map(_line, batch)) if batch is not None else KEEPALIVE_COMMENT
+        if not closing.is_set():
+            yield format_sse_event(data_str="{}", event=END)
     except StoreUnavailable:  # the connection ends without `end`: its reader comes back, and goes on where it was
         return
-    if not closing.is_set():
-        yield format_sse_event(data_str="{}", event=END)
+    finally:
+        reader.door.streams[reader.tenant] -= 1
 
 
 def _line(event: JobEvent) -> bytes:

@@ -401,3 +401,14 @@ async def test_nobody_makes_a_key_that_outlives_the_own_one(api: Api) -> None:
         found = (await api.post("/v1/keys", body, "short")).json()["key"]
         assert made.expires_at is not None
         assert datetime.fromisoformat(found["expires_at"]) <= made.expires_at + timedelta(seconds=1)
+
+
+async def test_a_tenant_reads_no_more_streams_than_it_may(api: Api) -> None:
+    job = await api.submit()
+    most = api.door.settings.api_max_streams
+    api.door.streams["acme"] = most
+    refused(await api.get(f"/v1/jobs/{job}/events"), 429, "rate_limited")
+    api.door.streams["acme"] = most - 1
+    await api.post(f"/v1/jobs/{job}/cancel")
+    assert events((await api.get(f"/v1/jobs/{job}/events")).text)[-1]["event"] == "end"
+    assert api.door.streams["acme"] == most - 1

@@ -14,8 +14,8 @@ from orchestrator.api.door import Door, TheDoor
 from orchestrator.api.owned import MAX_SESSION_CHARS, new_session, owned_session
 from orchestrator.api.problems import problems
 from orchestrator.api.routes.jobs import ACCEPTED, Key, Wait, accepted, reached
-from orchestrator.api.streams import STREAM, streamed
-from orchestrator.api.visitors import Reader, Submitter, Visitor, may_still
+from orchestrator.api.streams import STREAM, TheReader, streamed
+from orchestrator.api.visitors import Reader, Submitter, Visitor
 from tasks.access import OPERATOR
 from tasks.errors import ContractError, UnknownSession
 from tasks.ids import SessionId
@@ -135,6 +135,7 @@ async def send(
     response: Response,
     door: TheDoor,
     visitor: Submitter,
+    reader: TheReader,
     session: SessionText,
     body: SendBody,
     key: Key = None,
@@ -151,7 +152,7 @@ async def send(
     if "text/event-stream" not in accept_.lower():
         return accepted(request, response, await reached(job, wait))
     request.state.made = job.id
-    return streamed(job, door.closing, partial(may_still, request, door))
+    return streamed(job, reader)
 
 
 @router.post("/{session}/append", responses=problems(404))
