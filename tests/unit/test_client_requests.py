@@ -26,7 +26,9 @@ class FakeJobs:
         self.submitted: list[tuple[JobSpec, Step | None]] = []
         self.turns: list[Turn | None] = []
 
-    async def submit(self, one: JobSpec, first: Step | None, turn: Turn | None) -> JobId:
+    async def submit(
+        self, one: JobSpec, first: Step | None, turn: Turn | None, *, open_jobs: int | None = None
+    ) -> JobId:
         self.submitted.append((one, first))
         self.turns.append(turn)
         return one.id
@@ -39,7 +41,10 @@ class FakeStore:
         self.settings = StoreSettings()
         self.arguments: list[str | int] = []
 
-    async def move(self, _script: object, _partition: int, args: list[str | int], *, key: str) -> list[str]:
+    async def move(
+        self, _script: object, _partition: int, args: list[str | int], *, key: str, accepts: bool
+    ) -> list[str]:
+        assert accepts
         self.arguments = args
         return [str(args[0]), "1", ""]
 
