@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -108,13 +109,16 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """Try a test that failed once more: these wait for many real processes, and a shared machine may stand still for a
     minute. Both tries must fail; what was tried again is noted, and `make test` shows it."""
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    allowed, _ = signal.getitimer(signal.ITIMER_REAL)  # what pytest-timeout has set
     reports = runtestprotocol(item, log=False, nextitem=nextitem)
     if any(report.failed for report in reports):
         TRIED_AGAIN.parent.mkdir(exist_ok=True)
         with TRIED_AGAIN.open("a") as notes:
             notes.write(f"tried again: {item.nodeid}\n")
         cast(Any, item)._initrequest()
+        signal.setitimer(signal.ITIMER_REAL, allowed)
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    signal.setitimer(signal.ITIMER_REAL, 0)  # it would end the whole run, were it to ring while results are told
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
