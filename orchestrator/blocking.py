@@ -104,9 +104,17 @@ class Troupe:
         )
         return JobHandle(self, self._run(submitting))
 
-    def replay(self, recording: Recording, *, timeout: float | timedelta = DEFAULT_TIMEOUT) -> "JobHandle":
+    def replay(
+        self,
+        recording: Recording,
+        *,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
+        idempotency_key: str | None = None,
+    ) -> "JobHandle":
         """Submit the replay of a recorded job: see `AsyncTroupe.replay`."""
-        return JobHandle(self, self._run(self._troupe.replay(recording, timeout=timeout)))
+        return JobHandle(
+            self, self._run(self._troupe.replay(recording, timeout=timeout, idempotency_key=idempotency_key))
+        )
 
     def job(self, job_id: str) -> "JobHandle":
         """A handle on a job that was submitted before: see `AsyncTroupe.job`."""

@@ -177,7 +177,13 @@ class AsyncTroupe:
         )  # fmt: skip
         return await self.accept(spec)
 
-    async def replay(self, recording: Recording, *, timeout: float | timedelta = DEFAULT_TIMEOUT) -> AsyncJobHandle:
+    async def replay(
+        self,
+        recording: Recording,
+        *,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
+        idempotency_key: str | None = None,
+    ) -> AsyncJobHandle:
         """Submit the replay of a recorded job: neither models nor tools are called, plain code of agents is run.
 
         `recording.difference` tells whether its outcome is what was recorded.
@@ -185,13 +191,22 @@ class AsyncTroupe:
         Args:
             timeout: Seconds (or a timedelta) from now after which it fails; limits and budgets of the recorded job do
                 not hold.
+            idempotency_key: A second replay with the same key gives the first one's job; only the jobs are compared,
+                not what their models said.
 
         Raises:
             BadRecording: it holds no job that can be submitted.
-            FleetFull, StoreUnavailable: as `submit` does.
+            FleetFull, IdempotencyConflict, StoreUnavailable: as `submit` does.
         """
-        job = new_job_id(self.partition(None))
-        return AsyncJobHandle(self, await submit_replay(self._store, recording, job, length_of(timeout), self.limits))
+        job = await submit_replay(
+            self._store,
+            recording,
+            new_job_id(self.partition(idempotency_key)),
+            length_of(timeout),
+            self.limits,
+            idempotency_key=idempotency_key,
+        )
+        return AsyncJobHandle(self, job)
 
     def job(self, job_id: str) -> AsyncJobHandle:
         """A handle on a job that was submitted before, here or elsewhere.

@@ -1,9 +1,9 @@
 """Taking a job in: for which tenant, within what it may spend, and with whom to tell of its end."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +16,7 @@ from orchestrator.api.visitors import Visitor
 from orchestrator.handle import AsyncJobHandle
 from orchestrator.request import job_spec
 from orchestrator.travel.edit import as_edit
-from orchestrator.travel.submitting import Asked, submit_fork
+from orchestrator.travel.submitting import Admit, Asked, submit_fork
 from orchestrator.webhooks import Webhook
 from tasks.access import TenantLimits
 from tasks.errors import ContractError, FleetFull, StoreUnavailable, TroupeError
@@ -51,11 +51,11 @@ class Admission:
         """
         if self.limits.daily_microusd is None:
             return spec
-        spec = self.with_budget(spec)
+        spec = await self.as_held(spec)
         await self.door.spending.hold(self.tenant, spec.id, spec.budget.cost_microusd or 0, self.limits)
         return spec
 
-    def with_budget(self, spec: JobSpec) -> JobSpec:
+    async def as_held(self, spec: JobSpec) -> JobSpec:
         """A job with a budget of its own: where none was asked for, a part of its tenant's day."""
         daily = self.limits.daily_microusd
         if daily is None or spec.budget.cost_microusd is not None:
@@ -104,7 +104,7 @@ async def accept(
     """
     admitted = await admission(door, visitor, body.tenant)
     data = await _data(door, visitor, admitted.tenant, body)
-    named = _own_key(admitted.tenant, key)
+    named = own_key(admitted.tenant, key)
     partition = door.troupe.partition(named) if session is None else session_partition(session)
     make = partial(
         job_spec,
@@ -128,47 +128,65 @@ async def accept(
     )
     spec = await asyncio.to_thread(make) if data else make()  # the heads of data files are read
     turn = None if session is None else Turn.of(spec.task, policy)
-    return await _submit(admitted, spec, turn, body.webhook)
+
+    async def submit(admit: Admit, open_jobs: int | None) -> JobId:
+        return (await door.troupe.accept(await admit(spec), turn, open_jobs=open_jobs)).id
+
+    return await _Intake(admitted, body.webhook).take(submit, again=key is not None)
 
 
-async def _submit(admitted: Admission, spec: JobSpec, turn: Turn | None, webhook: WebhookBody | None) -> AsyncJobHandle:
-    door, open_jobs = admitted.door, admitted.limits.open_jobs
-    try:
-        held = await admitted.hold(spec)
-    except DailyBudgetSpent as spent:
-        if spec.idempotency_key is None:
+Submit = Callable[[Admit, int | None], Awaitable[JobId]]
+"""Submits a job as `admit` has made it, where no more than so many are open."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Intake:
+    """A job on its way in: what is prepared for it is undone where it does not come in."""
+
+    admitted: Admission
+    webhook: WebhookBody | None = None
+    prepared: set[JobId] = field(default_factory=set[JobId])
+
+    async def take(self, submit: Submit, *, again: bool) -> AsyncJobHandle:
+        """Take one in; or, if it may be one that was taken in before, find that.
+
+        Raises:
+            DailyBudgetSpent: there is not as much left, and none was taken in before.
+        """
+        try:
+            found = await submit(self._prepare, self.admitted.limits.open_jobs)
+        except StoreUnavailable:  # it may have been taken in: what is held and who is told stay as they are
             raise
-        return await _found(admitted, spec, turn, spent)
-    try:
-        if webhook is not None:
-            await door.hooks.register(spec.id, _hook(webhook), await _kept_until(door, spec))
-        job = await door.troupe.accept(held, turn, open_jobs=open_jobs)
-    except StoreUnavailable:  # it may have been taken in: what is held and who is told stay as they are
-        raise
-    except TroupeError:
-        await _undo(admitted, spec.id, webhook)
-        raise
-    if job.id != spec.id:
-        await _undo(admitted, spec.id, webhook)
-    return job
+        except DailyBudgetSpent as spent:
+            if not again:
+                raise
+            found = await self._before(submit, spent)
+        except TroupeError:
+            await self._undo()
+            raise
+        await self._undo(but=found)
+        return self.admitted.door.troupe.job(found)
 
+    async def _before(self, submit: Submit, spent: DailyBudgetSpent) -> JobId:
+        """The job that was taken in before under the same key: its sender has not heard of it."""
+        try:
+            return await submit(self.admitted.as_held, NONE_NEW)
+        except FleetFull:
+            raise spent from None
 
-async def _found(admitted: Admission, spec: JobSpec, turn: Turn | None, spent: DailyBudgetSpent) -> AsyncJobHandle:
-    """The job that was taken in before under the same key: its sender has not heard of it.
+    async def _prepare(self, spec: JobSpec) -> JobSpec:
+        spec = await self.admitted.hold(spec)
+        self.prepared.add(spec.id)
+        if self.webhook is not None:
+            door = self.admitted.door
+            await door.hooks.register(spec.id, _hook(self.webhook), await _kept_until(door, spec))
+        return spec
 
-    Raises:
-        DailyBudgetSpent: there is none.
-    """
-    try:
-        return await admitted.door.troupe.accept(admitted.with_budget(spec), turn, open_jobs=NONE_NEW)
-    except FleetFull:
-        raise spent from None
-
-
-async def _undo(admitted: Admission, job: JobId, webhook: WebhookBody | None) -> None:
-    await admitted.release(job)
-    if webhook is not None:
-        await admitted.door.hooks.forget(job)
+    async def _undo(self, but: JobId | None = None) -> None:
+        for job in self.prepared - {but}:
+            await self.admitted.release(job)
+            if self.webhook is not None:
+                await self.admitted.door.hooks.forget(job)
 
 
 def _hook(body: WebhookBody) -> Webhook:
@@ -190,7 +208,7 @@ async def _data(door: Door, visitor: Visitor, tenant: str, body: Options) -> lis
     return [*files, *map(Path, body.data)]
 
 
-def _own_key(tenant: str, key: str | None) -> str | None:
+def own_key(tenant: str, key: str | None) -> str | None:
     """An idempotency key that no two tenants share.
 
     Raises:
@@ -216,52 +234,13 @@ async def fork(door: Door, visitor: Visitor, job: AsyncJobHandle, body: ForkBody
     admitted = await admission(door, visitor, tenant)
     asked = Asked(
         from_step=body.from_step, edit=as_edit(body.edit), model=body.model, budget_usd=body.budget_usd,
-        timeout=body.timeout_s, idempotency_key=_own_key(admitted.tenant, key), in_session=body.in_session,
+        timeout=body.timeout_s, idempotency_key=own_key(admitted.tenant, key), in_session=body.in_session,
     )  # fmt: skip
-    held: list[JobId] = []
 
-    async def hold(spec: JobSpec) -> JobSpec:
-        held.append(spec.id)
-        return await admitted.hold(spec)
+    async def submit(admit: Admit, open_jobs: int | None) -> JobId:
+        return await submit_fork(door.store, job.id, asked, door.troupe.limits, admit=admit, open_jobs=open_jobs)
 
-    try:
-        found = await submit_fork(
-            door.store, job.id, asked, door.troupe.limits, admit=hold, open_jobs=admitted.limits.open_jobs
-        )
-    except StoreUnavailable:
-        raise
-    except DailyBudgetSpent as spent:
-        if key is None:
-            raise
-        return await _found_fork(admitted, job, asked, spent)
-    except TroupeError:
-        for one in held:
-            await admitted.release(one)
-        raise
-    for one in held:
-        if one != found:
-            await admitted.release(one)
-    return door.troupe.job(found)
-
-
-async def _found_fork(
-    admitted: Admission, job: AsyncJobHandle, asked: Asked, spent: DailyBudgetSpent
-) -> AsyncJobHandle:
-    """The fork that was taken in before under the same key: its sender has not heard of it.
-
-    Raises:
-        DailyBudgetSpent: there is none.
-    """
-
-    async def as_it_was(spec: JobSpec) -> JobSpec:
-        return admitted.with_budget(spec)
-
-    troupe = admitted.door.troupe
-    try:
-        found = await submit_fork(troupe.store, job.id, asked, troupe.limits, admit=as_it_was, open_jobs=NONE_NEW)
-    except FleetFull:
-        raise spent from None
-    return troupe.job(found)
+    return await _Intake(admitted).take(submit, again=key is not None)
 
 
 @asynccontextmanager

@@ -13,12 +13,6 @@ from orchestrator.api.loopback import is_loopback
 from orchestrator.api.problems import answer, said
 from tasks.errors import PayloadTooLarge
 
-ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)
-STRING: Final = re.compile(rb'"[^"]*"?')
-LEFT_OUT: Final = bytes(set(range(256)) - set(b'"[]{}'))
-STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-AT_ONCE_BYTES: Final = 32_000
-"""Longer bodies are looked at in a thread, so that nobody else waits."""
 STRANGER_BYTES: Final = 64_000
 """The most of somebody from elsewhere who shows no key."""
 CHUNK_WITHIN_S: Final = 30.0
@@ -35,27 +29,6 @@ HEADERS: Final = {
 """For every answer."""
 MAX_DIGITS: Final = 15
 NO_STORE: Final = (b"cache-control", b"no-store")
-
-
-def depth(body: bytes, most: int) -> int:
-    """How deep a JSON text is nested, brackets in strings not counted; past `most` it is not looked at further."""
-    brackets = STRING.sub(b"", ESCAPED.sub(b"", body).translate(None, LEFT_OUT))
-    found = now = 0
-    for one in brackets:
-        now += STEPS[one]
-        if now > found:
-            found = now
-            if found > most:
-                break
-    return found
-
-
-async def _too_deep(body: bytes, most: int) -> bool:
-    if body.count(b"[") + body.count(b"{") <= most:
-        return False  # it is not deeper than it has brackets
-    if len(body) <= AT_ONCE_BYTES:
-        return depth(body, most) > most
-    return await asyncio.to_thread(depth, body, most) > most
 
 
 def _is_stranger(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
@@ -89,11 +62,7 @@ class Bounds:
         reader = _Reading(receive, most)
         try:
             reader.expect(headers.get(b"content-length", b""))
-            if is_json and await reader.whole() and await _too_deep(reader.body or b"", self.max_depth):
-                problem = said(422, "invalid_request", f"the JSON is nested deeper than {self.max_depth} levels")
-                await answer(problem)(scope, receive, told)
-                return
-            if is_json and (fault := await fault_of(reader.body or b"")):
+            if is_json and await reader.whole() and (fault := await fault_of(reader.body or b"", self.max_depth)):
                 await answer(said(422, "invalid_request", fault))(scope, receive, told)
                 return
         except TooLong as error:

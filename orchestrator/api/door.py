@@ -8,6 +8,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from orchestrator.api.filing import Room
 from orchestrator.api.settings import ApiSettings
 from orchestrator.api.shelves import Shelves
 from orchestrator.client import AsyncTroupe
@@ -33,6 +34,8 @@ class Door:
     """Who is to be told of a job's end."""
     streams: Counter[str] = field(default_factory=Counter[str])
     """Streams of events that are being read, by tenant."""
+    rooms: dict[str, Room] = field(default_factory=dict[str, Room])
+    """What is being stored, by tenant."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process is to end: streams end, and their readers come back elsewhere."""
 

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import shutil
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,16 @@ class StoredFile(Wire):
     name: str
     bytes: int
     created_at: datetime
+
+
+@dataclass(slots=True)
+class Room:
+    """What of one tenant is being stored by this process."""
+
+    coming: int = 0
+    """Bytes."""
+    done: int = 0
+    """Bytes that no longer are, stored or not. Grows for ever."""
 
 
 def files_folder(home: Path, tenant: str) -> Path:

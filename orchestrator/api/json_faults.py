@@ -1,4 +1,5 @@
-"""What Python's reader of JSON takes, and no JSON has: nobody could store it, or send it back, as it was."""
+"""What is wrong with JSON that Python's reader takes: it is nested too deep, or nobody could store it, or send it back,
+as it was."""
 
 import asyncio
 import json
@@ -8,27 +9,48 @@ from typing import Final
 
 DOUBTFUL: Final = re.compile(rb"\\u[dD][89a-fA-F]|NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{300}")
 """Halves of surrogate pairs, of which most are followed by their other half, and numbers that may be none."""
+ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)
+STRING: Final = re.compile(rb'"[^"]*"?')
+LEFT_OUT: Final = bytes(set(range(256)) - set(b'"[]{}'))
+STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 AT_ONCE_BYTES: Final = 32_000
-"""Longer ones are read in a thread."""
+"""Longer ones are looked at in a thread, so that nobody else waits."""
 
 
 class NotFinite(ValueError):
     """A number that is none."""
 
 
-async def fault_of(body: bytes) -> str | None:
+async def fault_of(body: bytes, max_depth: int) -> str | None:
     """What is wrong; None too where it is no JSON at all: whoever parses it says so."""
+    return _fault(body, max_depth) if len(body) <= AT_ONCE_BYTES else await asyncio.to_thread(_fault, body, max_depth)
+
+
+def depth(body: bytes, most: int) -> int:
+    """How deep a JSON text is nested, brackets in strings not counted; past `most` it is not looked at further."""
+    brackets = STRING.sub(b"", ESCAPED.sub(b"", body).translate(None, LEFT_OUT))
+    found = now = 0
+    for one in brackets:
+        now += STEPS[one]
+        if now > found:
+            found = now
+            if found > most:
+                break
+    return found
+
+
+def _fault(body: bytes, max_depth: int) -> str | None:
+    if body.count(b"[") + body.count(b"{") > max_depth and depth(body, max_depth) > max_depth:
+        return f"the JSON is nested deeper than {max_depth} levels"
     if not body.isascii():
         try:
             body.decode()
         except UnicodeDecodeError:
             return "the JSON is not written in UTF-8"
-    if DOUBTFUL.search(body) is None:
-        return None
-    return _found(body) if len(body) <= AT_ONCE_BYTES else await asyncio.to_thread(_found, body)
+    return None if DOUBTFUL.search(body) is None else _strictly(body)
 
 
-def _found(body: bytes) -> str | None:
+def _strictly(body: bytes) -> str | None:
     try:
         json.dumps(json.loads(body, parse_constant=_finite, parse_float=_finite), ensure_ascii=False).encode()
     except NotFinite as error:

@@ -21,7 +21,7 @@ class ApiSettings(RoomSettings):
     api_max_upload_bytes: int = Field(default=200_000_000, ge=1_000)
     """Longest upload, all its files together."""
     api_max_files_bytes: int = Field(default=2_000_000_000, ge=1_000)
-    """What the uploaded data files of one tenant may take together."""
+    """What the uploaded files and the knowledge bases of one tenant may take together."""
     api_max_depth: int = Field(default=64, ge=4, le=200)
     """How deep the JSON of a request may be nested."""
     api_proxies: str = ""

@@ -45,6 +45,10 @@ class Shelves(Protocol):
         """Delete a base, with the documents that were uploaded to it."""
         ...
 
+    def folders(self, tenant: str) -> list[Path]:
+        """Where all that belongs to a tenant's bases stands."""
+        ...
+
     async def take_file(self, folder: Path, name: str, source: Path) -> Path:
         """Copy a data file that was sent into a folder, which is made; where it stands then.
 

@@ -56,15 +56,18 @@ class Reader:
     still: Callable[[], Awaitable[bool]]
     """Whether it may still read."""
 
+    def check_room(self) -> None:
+        """Refuse one more stream where its tenant reads as many here as it may.
+
+        Raises:
+            RateLimited: it does.
+        """
+        if self.door.streams[self.tenant] >= self.door.settings.api_max_streams:
+            raise RateLimited("as many streams of events are being read here as may be: end some", timedelta(seconds=5))
+
 
 async def reader_of(request: Request, door: TheDoor, visitor: AnyVisitor) -> Reader:
-    """Who is to read a stream.
-
-    Raises:
-        RateLimited: its tenant reads as many here as it may.
-    """
-    if door.streams[visitor.tenant] >= door.settings.api_max_streams:
-        raise RateLimited("as many streams of events are being read here as may be: end some", timedelta(seconds=5))
+    """Who is to read a stream."""
     return Reader(door, visitor.tenant, partial(may_still, request, door))
 
 
@@ -93,7 +96,12 @@ async def begun(
 
 
 def events_of(job: AsyncJobHandle, since: int, reader: Reader) -> StreamingResponse:
-    """A job's events after a number, as the answer to a request."""
+    """A job's events after a number, as the answer to a request.
+
+    Raises:
+        RateLimited: its reader's tenant reads as many streams here as it may.
+    """
+    reader.check_room()
     return StreamingResponse(told(job, since, reader), 200, HEADERS, media_type=EventSourceResponse.media_type)
 
 

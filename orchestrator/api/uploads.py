@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import shutil
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Any, Final
@@ -51,6 +51,11 @@ FORM: Final[dict[str, Any]] = {
 
 Sent = tuple[str, Path]
 """What a file is called by who sends it, and where it is."""
+
+
+def size_of(files: Iterable[Sent]) -> int:
+    """Bytes of all together."""
+    return sum(path.stat().st_size for _, path in files)
 
 
 @asynccontextmanager

@@ -57,21 +57,27 @@ async def submit_replay(
     timeout: timedelta,
     limits: OrchestratorSettings,
     *,
+    idempotency_key: str | None = None,
     tenant: str | None = None,
     open_jobs: int | None = None,
 ) -> JobId:
     """Submit a replay: its journals are filled before it is there, so that no worker is too early.
 
     Args:
+        idempotency_key: A second replay with the same key is the first one; only the jobs are compared, not what their
+            models said.
         tenant: On whose behalf, whatever is recorded; it has no data files then.
         open_jobs: How many jobs the tenant may have open, in place of what the settings say.
 
     Raises:
         BadRecording: it holds no job that can be submitted.
         FleetFull: as many jobs are open as may be.
+        IdempotencyConflict: the key was used for a different job.
         StoreUnavailable: no answer in time.
     """
     spec: JobSpec = recording.spec(job, timeout)
+    if idempotency_key is not None:
+        spec = spec.model_copy(update={"idempotency_key": idempotency_key})
     if tenant is not None:  # a recording says what its writer likes: whose it is, and which files are its data
         spec = spec.model_copy(update={"tenant": tenant, "data": ()})
     accounts = AccountStore(store)

@@ -126,11 +126,17 @@ class RemoteTroupe(AsyncTroupe):
         )  # fmt: skip
         return await self._accepted("jobs", await asked_for(self.api, task, options), idempotency_key)
 
-    async def replay(self, recording: Recording, *, timeout: float | timedelta = DEFAULT_TIMEOUT) -> AsyncJobHandle:
+    async def replay(
+        self,
+        recording: Recording,
+        *,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
+        idempotency_key: str | None = None,
+    ) -> AsyncJobHandle:
         """See `AsyncTroupe.replay`."""
         lines = b"".join(line.model_dump_json().encode() + b"\n" for line in recording.lines)
         query = {"timeout": length_of(timeout) / timedelta(seconds=1)}
-        reply = await self.api.ask("POST", "replays", query=query, content=lines)
+        reply = await self.api.ask("POST", "replays", query=query, content=lines, key=idempotency_key)
         return self.job(reply.read(JobResult).job_id)
 
     def job(self, job_id: str) -> AsyncJobHandle:

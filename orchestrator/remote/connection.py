@@ -25,7 +25,7 @@ T = TypeVar("T")
 Query = Mapping[str, str | int | float | bool | Sequence[str] | None]
 Uploads = Sequence[tuple[str, tuple[str, IO[bytes]]]]
 
-PAUSES_S: Final = (0.1, 0.3, 0.6, 1.0, 2.0, 3.0)
+PAUSES_S: Final = (0.1, 0.3, 0.6, 1.0, 2.0, 3.0, 4.0, 4.0, 5.0)
 """Between tries: an API that is restarted is back within their sum."""
 LONGEST_PAUSE: Final = timedelta(seconds=5)
 """An API that wants to be left alone for longer is not asked again here."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from playwright.sync_api import expect
 
 from orchestrator import Troupe
 from orchestrator.local.redis_server import RedisServer
@@ -130,7 +131,7 @@ def test_one_logs_in_with_a_key_and_out_again(page: Tab, fleet_site: Site) -> No
     visit.page.get_by_label("API key").fill(fleet_site.key)
     visit.press("Log in")
     visit.see("anna")
-    assert visit.page.get_by_role("heading", name="Jobs").is_visible()
+    visit.page.get_by_role("heading", name="Jobs").wait_for()
     assert "status=failed" in visit.page.url
     assert visit.page.evaluate("document.cookie") == ""
     visit.press("Log out")
@@ -151,9 +152,9 @@ def test_a_job_is_followed_live_to_its_end(visit: Visit) -> None:
     visit.page.locator(".events li", has_text="job finished: completed").wait_for()
     assert visit.page.locator(".figures").inner_text().count("3 of 3") == 1
     visit.press("Timeline", "tab")
-    assert visit.page.locator(".bars li.good").count() == 3
+    expect(visit.page.locator(".bars li.good")).to_have_count(3)
     visit.press("List", "tab")
-    assert visit.page.locator(".step-list li").count() == 3
+    expect(visit.page.locator(".step-list li")).to_have_count(3)
     visit.check_quiet()
 
 
@@ -176,7 +177,7 @@ def test_a_step_tells_all_and_a_source_its_passage(visit: Visit) -> None:
     visit.check_accessible()
     visit.page.get_by_role("button", name="Close the step").focus()
     visit.page.keyboard.press("Escape")
-    assert not visit.page.locator(".step").is_visible()
+    expect(visit.page.locator(".step")).to_be_hidden()
     visit.check_quiet()
 
 

@@ -9,6 +9,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
 from orchestrator.api.visitors import Needs, visitor_of
+from orchestrator.mcp_door.serving import PATH as MCP
 from tasks.access import Scope
 from tests.api.scene import CSV, DOCUMENT, GUIDE, STEP, Grown, plan
 
@@ -188,3 +189,6 @@ OPEN: Final[dict[str, str]] = {
     "HEAD /web/{version}/{name}": "the page's own files",
 }
 """Routes that ask for no key, and what they give to everybody."""
+
+GATED: Final = {f"{method} {MCP}" for method in ("GET", "HEAD", "POST", "DELETE")}
+"""Routes with a gate of their own, which lets in whom the API lets in."""

@@ -16,11 +16,12 @@ from pydantic import SecretStr
 from redis import Redis
 
 from orchestrator.local.redis_server import RedisServer
+from orchestrator.mcp_door.serving import mount as mount_mcp
 from orchestrator.web import mount
 from tasks.access import Scope, allows
 from tasks.settings import StoreSettings
 from tests.api.conftest import Api
-from tests.api.routes import ASKED, OPEN, Route, routes_of
+from tests.api.routes import ASKED, GATED, OPEN, Route, routes_of
 from tests.api.scene import Grown, grown
 from tests.support.guards import remove_keys
 from tests.support.waiting import wait_until
@@ -59,6 +60,11 @@ class Everything:
         """Ask with somebody's key."""
         return await self.ask(route, of, {"Authorization": f"Bearer {self.api.keys[who]}"})
 
+    async def knock(self, route: str, headers: dict[str, str]) -> Response:
+        """Ask a route with a gate of its own for nothing."""
+        method, _, path = route.partition(" ")
+        return await self.api.client.request(method, path, headers=headers)
+
     def state(self) -> dict[str, str]:
         """All that is stored, and all files."""
         redis: Any = cast(Any, Redis).from_url(self.settings.redis_url.get_secret_value())
@@ -78,6 +84,7 @@ async def everything(redis_server: RedisServer, tmp_path_factory: pytest.TempPat
         for tenant in tenants:
             await api.make(f"{tenant}:all", tenant, list(Scope))
         mount(api.app)
+        mount_mcp(api.app)
         yield Everything(api, settings, home, tenants, routes_of(api.app))
     redis: Redis = cast(Any, Redis).from_url(redis_server.url, decode_responses=True)
     with redis:
@@ -106,7 +113,7 @@ def wrong(found: dict[str, Response], status: int, code: str) -> dict[str, str]:
 
 async def test_every_route_is_known_here(everything: Everything) -> None:
     assert {one.name for one in everything.closed} == set(ASKED)
-    assert {f"{one.method} {one.path}" for one in everything.routes if not one.asks} == set(OPEN)
+    assert {f"{one.method} {one.path}" for one in everything.routes if not one.asks} == {*OPEN, *GATED}
     assert all(one.name in ASKED for one in everything.closed if one.places)
 
 
@@ -147,6 +154,7 @@ async def test_without_a_good_key_nobody_comes_in(everything: Everything) -> Non
     async with unchanged(everything):
         for name, one in headers.items():
             found = {route.name: await everything.ask(route, "acme", one) for route in everything.closed}
+            found |= {gate: await everything.knock(gate, one) for gate in GATED if not gate.startswith("HEAD")}
             assert wrong(found, 401, "unauthenticated") == {}, name
             assert all(reply.headers["www-authenticate"] == "Bearer" for reply in found.values())
 

@@ -1,5 +1,6 @@
 """Over HTTP data files are uploaded, given to jobs, and deleted; each tenant has its own."""
 
+import asyncio
 from pathlib import Path
 
 from tests.api.conftest import Api, refused
@@ -64,6 +65,29 @@ async def test_requests_that_bring_no_files_are_refused(api: Api) -> None:
 async def test_too_many_files_are_refused(api: Api) -> None:
     many = [("f", (f"{number}.csv", CSV)) for number in range(101)]
     refused(await api.call("POST", "/v1/files", files=many), 413, "payload_too_large")
+
+
+async def test_a_tenant_keeps_so_much_and_no_more(api: Api) -> None:
+    api.door.settings = api.door.settings.model_copy(update={"api_max_files_bytes": 2_000})
+    whole = b"year\n" + b"2024\n" * 239  # 1,200 bytes
+    (first,) = (await api.call("POST", "/v1/files", files={"f": ("a.csv", whole)})).json()
+    refused(await api.call("POST", "/v1/files", files={"f": ("b.csv", whole)}), 413, "payload_too_large")
+    assert (await api.call("POST", "/v1/files", files={"f": ("a.csv", whole)})).status_code == 201, "it is there"
+    notes = "/v1/knowledge/handbook/documents"
+    refused(await api.call("POST", notes, files={"f": ("a.md", whole)}), 413, "payload_too_large")
+    assert (await api.call("POST", "/v1/files", "globex", files={"f": ("b.csv", whole)})).status_code == 201
+    assert (await api.call("DELETE", f"/v1/files/{first['id']}")).status_code == 204
+    assert (await api.call("POST", notes, files={"f": ("a.md", whole)})).status_code == 200
+    refused(await api.call("POST", "/v1/files", files={"f": ("b.csv", whole)}), 413, "payload_too_large")
+
+
+async def test_uploads_at_the_same_moment_keep_to_it_together(api: Api) -> None:
+    api.door.settings = api.door.settings.model_copy(update={"api_max_files_bytes": 5_000})
+    sent = [{"f": (f"{number}.csv", b"year\n" + b"2024\n" * 239)} for number in range(8)]
+    replies = await asyncio.gather(*(api.call("POST", "/v1/files", files=one) for one in sent))
+    taken = [one for one in replies if one.status_code == 201]
+    assert {one.status_code for one in replies} == {201, 413}
+    assert len((await api.get("/v1/files")).json()) == len(taken) <= 4
 
 
 async def test_operators_act_for_a_tenant_and_others_do_not(api: Api) -> None:

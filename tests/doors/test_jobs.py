@@ -208,7 +208,8 @@ async def test_a_job_is_recorded_and_replayed(troupe: AsyncTroupe, moves: Moves)
     job = await ended(troupe, moves, TEXT)
     recording = await job.record()
     assert recording.result.answer == TEXT
-    replay = await troupe.replay(recording, timeout=60)
+    replay = await troupe.replay(recording, timeout=60, idempotency_key="replayed")
+    assert (await troupe.replay(recording, timeout=60, idempotency_key="replayed")).id == replay.id
     assert (await moves.snapshots.job(replay.id)).spec.replay
     with pytest.raises(BadRecording, match="it can be recorded when it has ended"):
         await replay.record()

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from orchestrator.api.bounds import Bounds, depth
+from orchestrator.api.bounds import Bounds
+from orchestrator.api.json_faults import depth
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,10 @@ class DiskShelves:
         await asyncio.to_thread(shelf.remove, name, home, wait=self._wait)
         await asyncio.to_thread(shutil.rmtree, shelf.uploads(name, home), ignore_errors=True)
 
+    def folders(self, tenant: str) -> list[Path]:
+        """Where all that belongs to a tenant's bases stands."""
+        return shelf.folders(self._home(tenant))
+
     async def take_file(self, folder: Path, name: str, source: Path) -> Path:
         """Copy a data file that was sent into a folder, which is made; where it stands then."""
         return await asyncio.to_thread(take_file, folder, name, source)

@@ -18,6 +18,8 @@ from tasks.ids import NAME
 
 DEFAULT_NAME: Final = "default"
 DEFAULT_WAIT: Final = timedelta(seconds=30)
+KNOWLEDGE: Final = "knowledge"
+UPLOADS: Final = "uploads"
 MANIFEST: Final = "manifest.json"
 INDEX: Final = "index"
 _LOCKS: Final = ".locks"
@@ -34,7 +36,7 @@ def folder(name: str, home: Path) -> Path:
         raise ContractError(
             f"{name!r} cannot name a knowledge base: lower-case letters, digits, - and _, at most 48, a letter first"
         )
-    return home / "knowledge" / name
+    return home / KNOWLEDGE / name
 
 
 def uploads(name: str, home: Path) -> Path:
@@ -43,14 +45,19 @@ def uploads(name: str, home: Path) -> Path:
     Raises:
         ContractError: not a name.
     """
-    return home / "uploads" / folder(name, home).name
+    return home / UPLOADS / folder(name, home).name
+
+
+def folders(home: Path) -> list[Path]:
+    """Where all knowledge bases stand, and what was sent to them."""
+    return [home / KNOWLEDGE, home / UPLOADS]
 
 
 def names(home: Path) -> list[str]:
     """Names of the knowledge bases that exist, sorted."""
     return sorted(
         manifest.parent.name
-        for manifest in (home / "knowledge").glob(f"*/{MANIFEST}")
+        for manifest in (home / KNOWLEDGE).glob(f"*/{MANIFEST}")
         if NAME.fullmatch(manifest.parent.name)
     )
 
@@ -104,7 +111,7 @@ def locked(name: str, home: Path, *, wait: timedelta = DEFAULT_WAIT) -> Generato
     """
     place = folder(name, home)
     # outside the base's folder: a lock inside would vanish with a removed base, and two writers could hold two files
-    lock = home / "knowledge" / _LOCKS / name
+    lock = home / KNOWLEDGE / _LOCKS / name
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         handle = lock.open("ab")

@@ -10,8 +10,9 @@ from orchestrator.api.door import Door, TheDoor
 from orchestrator.api.filing import MOST, StoredFile, file_id, place_file, remove_file, stored_file, stored_files
 from orchestrator.api.owned import ForTenant, acting_for
 from orchestrator.api.problems import problems
+from orchestrator.api.rooms import room_for
 from orchestrator.api.shelves import shelves_of
-from orchestrator.api.uploads import FORM, Sent, sent_files
+from orchestrator.api.uploads import FORM, Sent, sent_files, size_of
 from orchestrator.api.visitors import Reader, Submitter
 from tasks.errors import PayloadTooLarge
 
@@ -48,14 +49,13 @@ async def _keep(door: Door, tenant: str, files: list[Sent]) -> list[StoredFile]:
     before = {one.id: one for one in await asyncio.to_thread(stored_files, door.home, tenant)}
     ids = [await asyncio.to_thread(file_id, tenant, name, path) for name, path in files]
     fresh = {one: sent for one, sent in zip(ids, files, strict=True) if one not in before}
-    size = sum(one.bytes for one in before.values()) + sum(path.stat().st_size for _, path in fresh.values())
     if len(before) + len(fresh) > MOST:
         raise PayloadTooLarge(f"a tenant has at most {MOST} files: delete some")
-    if size > door.settings.api_max_files_bytes:
-        raise PayloadTooLarge(f"files of a tenant may have {door.settings.api_max_files_bytes:,} bytes together")
     shelves = shelves_of(door.shelves)
-    taken = {one: await shelves.take_file(path.parent / one, name, path) for one, (name, path) in fresh.items()}
-    for one, path in taken.items():
-        stored = await asyncio.to_thread(stored_file, await asyncio.to_thread(place_file, door.home, tenant, one, path))
-        before |= {one: stored} if stored is not None else {}
+    async with room_for(door, tenant, size_of(fresh.values())):
+        taken = {one: await shelves.take_file(path.parent / one, name, path) for one, (name, path) in fresh.items()}
+        for one, path in taken.items():
+            placed = await asyncio.to_thread(place_file, door.home, tenant, one, path)
+            stored = await asyncio.to_thread(stored_file, placed)
+            before |= {one: stored} if stored is not None else {}
     return [before[one] for one in ids if one in before]

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from orchestrator.api.door import TheDoor
 from orchestrator.api.owned import ForTenant, acting_for
 from orchestrator.api.problems import problems
+from orchestrator.api.rooms import room_for
 from orchestrator.api.shelves import Shelves, shelves_of
-from orchestrator.api.uploads import FORM, sent_files
+from orchestrator.api.uploads import FORM, sent_files, size_of
 from orchestrator.api.visitors import Reader, Submitter
 from tasks.errors import UnknownKnowledge
 from tasks.ids import NAME
@@ -72,7 +73,7 @@ async def add_documents(
     """Add documents, under whatever field; the base is made if there is none. A document of the same name is
     replaced. 422: none of them can be used."""
     owner = acting_for(visitor, tenant)
-    async with sent_files(request, door.home) as files:
+    async with sent_files(request, door.home) as files, room_for(door, owner, size_of(files)):
         return await shelves_of(door.shelves).add(owner, name, files)
 
 

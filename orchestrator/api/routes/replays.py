@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
-from orchestrator.api.accepting import admission
+from orchestrator.api.accepting import admission, own_key
 from orchestrator.api.bodies import LEAST_S, LONGEST_S
 from orchestrator.api.door import TheDoor
 from orchestrator.api.problems import problems
-from orchestrator.api.routes.jobs import ACCEPTED, Wait, accepted, reached
+from orchestrator.api.routes.jobs import ACCEPTED, Key, Wait, accepted, reached
 from orchestrator.api.uploads import sent_body
 from orchestrator.api.visitors import Submitter
 from orchestrator.recording import Recording
@@ -38,6 +38,7 @@ async def replay(
     timeout: Annotated[float, Query(ge=LEAST_S, le=LONGEST_S, allow_inf_nan=False, description="Seconds from now.")] = (
         DEFAULT_TIMEOUT / timedelta(seconds=1)
     ),
+    key: Key = None,
     wait: Wait = 0,
 ) -> JobResult:
     """Replay a recorded job: the body is what GET /v1/jobs/{job}/recording answered. It is done for your tenant,
@@ -45,12 +46,14 @@ async def replay(
     admitted = await admission(door, visitor)
     async with sent_body(request, door.home) as path:
         recording = await asyncio.to_thread(_read, path)
+    named = own_key(admitted.tenant, key)
     job = await submit_replay(
         door.store,
         recording,
-        new_job_id(door.troupe.partition(None)),
+        new_job_id(door.troupe.partition(named)),
         timedelta(seconds=timeout),
         door.troupe.limits,
+        idempotency_key=named,
         tenant=admitted.tenant,
         open_jobs=admitted.limits.open_jobs,
     )

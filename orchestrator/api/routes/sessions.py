@@ -148,8 +148,11 @@ async def send(
     sent as they happen, after an event `job` that names it."""
     name, tenant = await _whose(door, visitor, session, body.tenant)
     body = body.model_copy(update={"tenant": tenant})
+    stream = "text/event-stream" in accept_.lower()
+    if stream:
+        reader.check_room()
     job = await accept(door, visitor, body.text, body, key, session=name, policy=body.policy)
-    if "text/event-stream" not in accept_.lower():
+    if not stream:
         return accepted(request, response, await reached(job, wait))
     request.state.made = job.id
     return streamed(job, reader)
