@@ -48,8 +48,8 @@ async def kill(url: str, port: int) -> None:
     pid = await asyncio.to_thread(pid_of, port)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    await wait_until(lambda: pid_of(port) not in {None, pid}, within=20)
-    await wait_until(lambda: ready(url), within=20)
+    await wait_until(lambda: pid_of(port) not in {None, pid}, within=40)
+    await wait_until(lambda: ready(url), within=40)
 
 
 async def follow(troupe: AsyncTroupe, job: str) -> list[int]:

@@ -6,7 +6,8 @@ from tasks.states import TaskStatus
 from tests.acceptance.conftest import start_fleet
 from tests.acceptance.stage import Stages, copy_actors, wait_until
 
-STEPS = 10
+STEPS = 20
+"""More than one worker has done before the others have started."""
 
 
 def test_workers_come_with_a_burst_and_go_when_it_is_quiet(stages: Stages) -> None:
