@@ -28,7 +28,6 @@ TroupeError
 Errors do not cross processes, facts do: what a worker stores is a `tasks.models.Failure`.
 """
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -150,13 +149,9 @@ class BadSetting(ContractError):
 
 
 class BadDocument(ContractError):
-    """A document that is missing, unreadable, empty or of an unknown kind; `faults` has file and reason of each."""
+    """A document that is missing, unreadable, empty or of an unknown kind."""
 
     code = "bad_document"
-
-    def __init__(self, message: str, faults: Sequence[tuple[str, str]] = ()) -> None:
-        super().__init__(message)
-        self.faults = tuple(faults)
 
 
 class BadTable(ContractError):

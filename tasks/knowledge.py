@@ -3,12 +3,20 @@
 from collections.abc import Sequence
 from typing import Final
 
-from tasks.errors import ContractError, UnknownKnowledge
+from tasks.errors import BadDocument, ContractError, UnknownKnowledge
 from tasks.ids import NAME
 from tasks.wire import Wire
 
 SAME_CONTENT: Final = "same content as "
 """Why a document is skipped that another one is equal to; behind it, that one."""
+
+
+class NothingUsable(BadDocument):
+    """Of several documents none can be used; `faults` has each of them with its reason."""
+
+    def __init__(self, message: str, faults: Sequence[tuple[str, str]]) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults)
 
 
 class BaseStats(Wire):

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from orchestrator.api.uploads import MOST_FILES
 from tasks import errors, refusals
 from tasks.errors import ContractError, TransientError, TroupeError, WorkFailed
+from tasks.knowledge import NothingUsable
 from tasks.library_log import LibraryLog
 from tasks.redaction import redact_text
 
@@ -142,7 +143,7 @@ def _more(error: TroupeError) -> dict[str, object]:
     """What an error says beside its message: a client makes the same one of it."""
     if isinstance(error, errors.InvalidPlan):
         return {"faults": [{"where": "body.plan", "message": one} for one in error.faults[:MAX_FAULTS]]}
-    if isinstance(error, errors.BadDocument):  # as many as one request brings
+    if isinstance(error, NothingUsable):  # as many as one request brings
         return {"faults": [{"where": name, "message": reason} for name, reason in error.faults[:MOST_FILES]]}
     return {"job": error.job} if isinstance(error, errors.SessionBusy) else {}
 

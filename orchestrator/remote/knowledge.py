@@ -6,7 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tasks.errors import BadDocument, UnknownKnowledge
-from tasks.knowledge import SAME_CONTENT, Added, BaseStats, Document, PassageHit, Skipped, base_name, unknown_base
+from tasks.knowledge import (
+    SAME_CONTENT,
+    Added,
+    BaseStats,
+    Document,
+    NothingUsable,
+    PassageHit,
+    Skipped,
+    base_name,
+    unknown_base,
+)
 from tasks.refusals import NotAllowed
 
 if TYPE_CHECKING:
@@ -128,9 +138,7 @@ class RemoteKnowledge:
                 raise BadDocument(f"{error.filename}: {error.strerror}") from error
             try:
                 reply = await self._ask("POST", before.knowledge, "/documents", uploads=files, wait=READING_S)
-            except BadDocument as refused:
-                if not refused.faults:
-                    raise
+            except NothingUsable as refused:
                 skipped = (Skipped(path=name, reason=reason) for name, reason in refused.faults)
                 return before.model_copy(update={"skipped": (*before.skipped, *skipped)})
         now = reply.read(Added)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tasks.errors import BadDocument
-from tasks.knowledge import SAME_CONTENT
+from tasks.knowledge import SAME_CONTENT, NothingUsable
 from tasks.models import Source
 from workers.knowledge.manifest import FileEntry
 from workers.knowledge.passages import passages
@@ -115,7 +115,7 @@ def nothing_usable(paths: Sequence[Path], skipped: Sequence[tuple[str, str]]) ->
         return BadDocument(f"no document to read in {where}")
     reasons = "; ".join(f"{path}: {reason}" for path, reason in skipped[:5])
     more = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
-    return BadDocument(f"no usable document in {where}: {reasons}{more}", skipped)
+    return NothingUsable(f"no usable document in {where}: {reasons}{more}", skipped)
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tasks.errors import BadDocument, BadTable, PayloadTooLarge
+from tasks.knowledge import NothingUsable
 from tasks.tables import SUFFIXES as TABLE_SUFFIXES
 from tasks.tables import kind_of
 from workers.knowledge import manifest, shelf
@@ -53,9 +54,11 @@ def take_uploads(home: Path, base: str, files: Sequence[tuple[str, Path]], setti
         for name, source in named:
             taken.append(_copied(source, place / name, settings.max_document_bytes))
         report = ingest(base, taken, settings.model_copy(update={"home": home}))
-    except BadDocument as fault:
+    except NothingUsable as fault:
         faults = [(_plain(path, place), _plain(reason, place)) for path, reason in fault.faults]
-        raise type(fault)(_plain(str(fault), place), faults) from fault
+        raise NothingUsable(_plain(str(fault), place), faults) from fault
+    except BadDocument as fault:
+        raise type(fault)(_plain(str(fault), place)) from fault
     finally:
         _drop_unused(base, home, place, taken)
     return _without_paths(report, place)
