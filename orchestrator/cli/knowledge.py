@@ -1,5 +1,6 @@
 """`troupe kb`, of the workers' side: about this machine, or the fleet behind an API where one is named."""
 
+from functools import partial
 from typing import Final
 
 import typer
@@ -14,4 +15,4 @@ __all__: Final = ["kb"]
 @kb.callback()
 def _there(context: typer.Context) -> None:
     if (settings := api_settings()) is not None:
-        context.obj = lambda tenant: RemoteBases(settings, tenant)
+        context.obj = partial(RemoteBases, settings)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from tasks.errors import BadDocument, UnknownKnowledge
 from tasks.knowledge import (
@@ -20,9 +20,7 @@ from tasks.knowledge import (
 from tasks.refusals import NotAllowed
 
 if TYPE_CHECKING:
-    from orchestrator.remote.connection import Connection, Reply
-
-T = TypeVar("T")
+    from orchestrator.remote.connection import Connection, Query, Reply
 
 MOST_FILES: Final = 50
 """Documents of one request: half of what an API takes. Progress is seen, and no request is long."""
@@ -144,8 +142,10 @@ class RemoteKnowledge:
         now = reply.read(Added)
         return now.model_copy(update={count: getattr(before, count) + getattr(now, count) for count in COUNTS})
 
-    async def _ask(self, method: str, name: str, part: str = "", *, query: Any = None, **how: Any) -> "Reply":
-        asked = {**(query or {}), "tenant": self._tenant}
+    async def _ask(
+        self, method: str, name: str, part: str = "", *, query: "Query | None" = None, **how: Any
+    ) -> "Reply":
+        asked: Query = {**(query or {}), "tenant": self._tenant}
         try:
             return await self._api.ask(method, f"knowledge/{base_name(name)}{part}", query=asked, **how)
         except UnknownKnowledge as error:

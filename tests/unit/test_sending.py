@@ -15,8 +15,15 @@ from workers.knowledge.walk import Found
 ROOT = Path("/docs")
 CHARACTERS = st.one_of(st.sampled_from(" -.ab\\:\u200b\u0301é\u212a"), st.characters(exclude_categories=["Cs"]))
 PARTS = st.text(CHARACTERS, min_size=1, max_size=90).filter(lambda part: not {"/", "\0"} & set(part) and part != "..")
+
+
+def joined(parts: list[str], stem: str, suffix: str) -> str:
+    """A path below a folder."""
+    return "/".join([*parts, f"{stem}{suffix}"])
+
+
 PATHS = st.builds(
-    lambda parts, stem, suffix: "/".join([*parts, f"{stem}{suffix}"]),
+    joined,
     st.lists(PARTS.filter(lambda part: part != "."), max_size=3),
     PARTS,
     st.sampled_from([".md", ".PDF", ".html", ".mar\u212adown"]),
