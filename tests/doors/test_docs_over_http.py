@@ -13,13 +13,10 @@ import pytest
 from orchestrator.cli.jobs import ingested
 from tasks.access import Scope
 from tasks.ids import JobId
-from tests.doors.conftest import made_key
-from tests.doors.test_kb_over_http import GUIDE, Run, docs, done, here, home, refused, there
+from tests.doors.conftest import GUIDE, Run, done, made_key, refused
 from tests.support.api import Api
 from tests.support.moves import Moves
 from workers.cli.sending import gather, run_name
-
-__all__ = ["docs", "here", "home", "there"]
 
 
 async def knowledge_of(moves: Moves, run: Run, *words: str | Path) -> tuple[str, ...]:
@@ -99,8 +96,8 @@ async def test_documents_that_nobody_can_use_submit_nothing(docs: Path, there: R
 
 
 @pytest.mark.usefixtures("api")
-def test_a_run_of_its_own_reads_its_documents_here(docs: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_its_own_reads_its_documents_here(docs: Path, machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TROUPE_API_URL", "http://127.0.0.1:1")
-    monkeypatch.setenv("TROUPE_HOME", str(home))
+    monkeypatch.setenv("TROUPE_HOME", str(machine))
     (name,) = ingested([docs], quiet=True)
-    assert (home / "knowledge" / name / "manifest.json").is_file()
+    assert (machine / "knowledge" / name / "manifest.json").is_file()

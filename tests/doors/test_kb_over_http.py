@@ -1,16 +1,14 @@
 """`troupe kb` and `--docs` over HTTP: what they do and print is what they do and print on the machine itself."""
 
-import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from orchestrator.cli import call
 from orchestrator.remote.connection import Connection
 from orchestrator.remote.knowledge import MOST_FILES, RemoteKnowledge
 from orchestrator.remote.settings import RemoteSettings
@@ -18,14 +16,9 @@ from tasks.access import Scope
 from tasks.errors import BadDocument
 from tasks.knowledge import Added
 from tasks.refusals import ApiUnavailable
-from tests.doors.conftest import made_key
+from tests.doors.conftest import GUIDE, HOLIDAYS, Run, Said, done, made_key, refused
 from tests.support.api import Api
 from workers.cli.sending import Gathered, gather
-
-GUIDE = "# Refunds\n\nA refund is paid within fourteen days.\n"
-HOLIDAYS = "# Holidays\n\nThe office closes in August.\n"
-Said = tuple[int, str, str]
-Run = Callable[..., Awaitable[Said]]
 
 
 @dataclass
@@ -44,73 +37,6 @@ class Recorder(httpx2.AsyncHTTPTransport):
         if request.method == "POST" and self.posts == self.breaks:
             raise httpx2.ReadError("the network is gone")
         return await super().handle_async_request(request)
-
-
-@pytest.fixture
-def docs(tmp_path: Path) -> Path:
-    """Documents that are taken, and some that are not."""
-    folder = tmp_path / "docs"
-    (folder / "guide").mkdir(parents=True)
-    (folder / "guide" / "intro.md").write_text(GUIDE)
-    (folder / "notes.txt").write_text("Something else, at some length, and of no use to anybody.")
-    (folder / "again.md").write_text(HOLIDAYS)
-    (folder / "zwice.md").write_text(HOLIDAYS)
-    (folder / "empty.md").touch()
-    (folder / "broken.pdf").write_bytes(b"%PDF-1.4 no")
-    (folder / "picture.png").write_bytes(b"no")
-    return folder
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Where this machine keeps things; those of the API are elsewhere."""
-    return tmp_path / "machine"
-
-
-@pytest.fixture
-def here(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command about this machine."""
-
-    async def run(*words: str | Path) -> Said:
-        monkeypatch.delenv("TROUPE_API_URL", raising=False)
-        monkeypatch.setenv("TROUPE_HOME", str(home))
-        return await _said(capsys, words)
-
-    return run
-
-
-@pytest.fixture
-async def there(api: Api, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command about the fleet behind the API, of an operator unless another key is set."""
-    monkeypatch.setenv("TROUPE_API_KEY", await made_key(api.settings))
-
-    async def run(*words: str | Path) -> Said:
-        monkeypatch.setenv("TROUPE_API_URL", api.url)
-        monkeypatch.setenv("TROUPE_HOME", str(home))
-        monkeypatch.setenv("TROUPE_REDIS_URL", "redis://127.0.0.1:1")
-        return await _said(capsys, words)
-
-    return run
-
-
-async def _said(capsys: pytest.CaptureFixture[str], words: Sequence[str | Path]) -> Said:
-    code = await asyncio.to_thread(call, [str(word) for word in words])
-    said = capsys.readouterr()
-    return code, said.out, said.err
-
-
-async def done(run: Run, *words: str | Path) -> str:
-    """What a command prints that does what it is to do."""
-    code, out, err = await run(*words)
-    assert code == 0, err
-    return out
-
-
-async def refused(run: Run, *words: str | Path, code: int = 2) -> str:
-    """What a command says that is refused: in one line."""
-    found, out, err = await run(*words)
-    assert (found, out, err.count("\n")) == (code, "", 1), (out, err)
-    return err
 
 
 async def documents(run: Run, name: str = "default") -> dict[str, str]:
@@ -152,6 +78,7 @@ def scenes(docs: Path) -> Iterator[tuple[str | Path, ...]]:
     yield ("list", "--tenant", "No Name")
     yield ("add", docs, *mine)
     yield ("add", docs, *mine)
+    (docs / "broken.pdf").unlink()
     yield ("add", docs / "guide", docs / "again.md", "--kb", "other")
     yield ("list",)
     yield ("list", "--json")
@@ -169,6 +96,9 @@ def scenes(docs: Path) -> Iterator[tuple[str | Path, ...]]:
     (docs / "notes.txt").write_bytes(b"\0\1\2\3" * 100)
     yield ("add", docs, *mine)
     yield ("search", "August May", "--json", *mine)
+    (docs / "guide" / "intro.md").write_text((docs / "again.md").read_text())
+    yield ("add", docs, *mine)
+    yield ("search", "refund", *mine)
     yield ("remove", "mine")
     yield ("stats", *mine)
     yield ("list",)
@@ -186,9 +116,9 @@ def comparable(said: Said, docs: Path, places: Sequence[str]) -> Said:
 
 
 async def test_all_commands_say_the_same_here_and_there(
-    docs: Path, here: Run, there: Run, home: Path, api: Api
+    docs: Path, here: Run, there: Run, machine: Path, api: Api
 ) -> None:
-    places = (str(home / "knowledge"), f"{api.url}/v1/knowledge")
+    places = (str(machine / "knowledge"), f"{api.url}/v1/knowledge")
     seen: set[int] = set()
     for words in scenes(docs):
         one = comparable(await here("kb", *words), docs, places)
