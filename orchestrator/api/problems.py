@@ -14,8 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from orchestrator.api.uploads import MOST_FILES
 from tasks import errors, refusals
 from tasks.errors import ContractError, TransientError, TroupeError, WorkFailed
+from tasks.knowledge import NothingUsable
 from tasks.library_log import LibraryLog
 from tasks.redaction import redact_text
 
@@ -60,7 +62,7 @@ class Fault(BaseModel):
     """One thing that is wrong with a request."""
 
     where: str
-    """As `body.plan.steps.0.id`."""
+    """As `body.plan.steps.0.id`; of a document that was sent, its name."""
     message: str
 
 
@@ -141,6 +143,8 @@ def _more(error: TroupeError) -> dict[str, object]:
     """What an error says beside its message: a client makes the same one of it."""
     if isinstance(error, errors.InvalidPlan):
         return {"faults": [{"where": "body.plan", "message": one} for one in error.faults[:MAX_FAULTS]]}
+    if isinstance(error, NothingUsable):  # as many as one request brings
+        return {"faults": [{"where": name, "message": reason} for name, reason in error.faults[:MOST_FILES]]}
     return {"job": error.job} if isinstance(error, errors.SessionBusy) else {}
 
 

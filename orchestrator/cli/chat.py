@@ -25,7 +25,7 @@ from orchestrator.cli.jobs import (
     ingested,
     print_job,
 )
-from orchestrator.cli.place import check_here, connect
+from orchestrator.cli.place import api_settings, connect
 from orchestrator.request import JobOptions
 from tasks.errors import TroupeError
 from tasks.ids import JobId
@@ -60,9 +60,7 @@ def chat(
     ] = Policy.QUEUE,
 ) -> None:
     """Talk with the fleet: each line is a request that knows what was said before. /help says what else there is."""
-    if docs:
-        check_here("--docs")
-    knowledge = [*(kb or []), *ingested(docs or [], quiet=False)]
+    knowledge = [*(kb or []), *ingested(docs or [], quiet=False, api=api_settings())]
     options = JobOptions(
         model=model, knowledge=knowledge, data=list(data or []), budget_usd=budget_usd, timeout=timeout
     )

@@ -10,11 +10,11 @@ from rich.table import Table
 from orchestrator.cli.answer import as_text, spent
 from orchestrator.cli.board import print_board
 from orchestrator.cli.console import PlainConsole
-from orchestrator.cli.place import check_here, connect
+from orchestrator.cli.place import api_settings, connect
 from orchestrator.place import home
+from orchestrator.remote.settings import RemoteSettings
 from orchestrator.request import JobOptions
-from tasks.errors import ContractError, JobCancelled, JobFailed
-from tasks.ids import NAME
+from tasks.errors import JobCancelled, JobFailed
 from tasks.models import StepKind
 from tasks.results import JobResult, LedgerReport
 from tasks.sessions import Policy, TaskState
@@ -98,12 +98,10 @@ def submit(
     ] = Policy.QUEUE,
 ) -> None:
     """Submit a job and print its id."""
-    if docs:
-        check_here("--docs")
     with connect() as troupe:
         options = JobOptions(
             model=model,
-            knowledge=[*(kb or []), *ingested(docs or [], quiet=True, tenant=tenant)],
+            knowledge=[*(kb or []), *ingested(docs or [], quiet=True, tenant=tenant, api=api_settings())],
             data=list(data or []),
             budget_usd=budget_usd,
             budget=Budget(tokens=budget_tokens, requests=budget_requests, tool_calls=budget_tool_calls),
@@ -273,19 +271,26 @@ def wide_console() -> Console:
     return console if console.is_terminal else PlainConsole(width=200)
 
 
-def ingested(paths: list[Path], *, quiet: bool, tenant: str = DEFAULT_TENANT) -> list[str]:
+def ingested(
+    paths: list[Path], *, quiet: bool, tenant: str = DEFAULT_TENANT, api: RemoteSettings | None = None
+) -> list[str]:
     """The knowledge base of these documents, as a list; empty without documents. Shows a bar unless `quiet`.
+
+    Args:
+        api: Where the documents go; None: they stay on this machine.
 
     Raises:
         ContractError: a tenant's name that is none.
+        BadDocument: a path does not exist, or nothing usable stands below any of them.
     """
     if not paths:
         return []
-    if NAME.fullmatch(tenant) is None:  # it becomes a folder's
-        raise ContractError(f"{tenant!r} is not the name of a tenant: lower-case letters, digits, - and _")
     from rich.progress import Progress as Bar
 
-    from workers.cli.run_documents import Progress, ingest_for_run
+    from workers.cli.bases import Progress, checked_tenant
+    from workers.cli.run_documents import ingest_for_run
+
+    place = tenant_home(home(), checked_tenant(tenant))
 
     console = PlainConsole(stderr=True, quiet=quiet)
     with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -297,7 +302,12 @@ def ingested(paths: list[Path], *, quiet: bool, tenant: str = DEFAULT_TENANT) ->
         def skipped(path: str, reason: str) -> None:
             console.print(f"skipped {path}: {reason}", markup=False, highlight=False, soft_wrap=True)
 
-        return [ingest_for_run(paths, tenant_home(home(), tenant), on_progress=advance, on_skipped=skipped)]
+        if api is None:
+            return [ingest_for_run(paths, place, on_progress=advance, on_skipped=skipped)]
+        from orchestrator.cli.bases import RemoteBases
+
+        whose = None if tenant == DEFAULT_TENANT else tenant  # that of the key, otherwise
+        return [RemoteBases(api, whose).add_for_run(paths, advance, skipped)]
 
 
 def print_outcome(outcome: JobResult, *, json: bool) -> None:

@@ -1,13 +1,18 @@
-"""`troupe kb`, of the workers' side, where it makes sense."""
+"""`troupe kb`, of the workers' side: about this machine, or the fleet behind an API where one is named."""
 
+from functools import partial
 from typing import Final
 
-from orchestrator.cli.place import check_here
+import typer
+
+from orchestrator.cli.bases import RemoteBases
+from orchestrator.cli.place import api_settings
 from workers.cli.kb import kb
 
 __all__: Final = ["kb"]
 
 
 @kb.callback()
-def _here() -> None:
-    check_here("troupe kb")
+def _there(context: typer.Context) -> None:
+    if (settings := api_settings()) is not None:
+        context.obj = partial(RemoteBases, settings)

@@ -2,7 +2,6 @@
 
 from orchestrator.blocking import Troupe
 from orchestrator.remote.settings import RemoteSettings, is_remote
-from tasks.errors import ContractError
 from tasks.settings import read_settings
 
 
@@ -11,15 +10,7 @@ def connect() -> Troupe:
     return Troupe()
 
 
-def check_here(what: str) -> None:
-    """See that the fleet to talk to is not one behind an API: its workers do not search what is on this machine.
-
-    Raises:
-        ContractError: it is.
-    """
-    url = read_settings(RemoteSettings).api_url
-    if is_remote(url):
-        raise ContractError(
-            f"{what} is about knowledge bases of this machine, and TROUPE_API_URL names a fleet elsewhere: "
-            f"send documents to {url}/v1/knowledge/NAME/documents, and search them with --kb NAME"
-        )
+def api_settings() -> RemoteSettings | None:
+    """The API that the fleet to talk to is behind; None where it is reached directly."""
+    settings = read_settings(RemoteSettings)
+    return settings if is_remote(settings.api_url) else None

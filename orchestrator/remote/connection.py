@@ -97,7 +97,7 @@ class Connection:
         Args:
             body: What becomes JSON.
             content: Bytes to send as they are.
-            uploads: Files to send.
+            uploads: Files to send, each from its beginning.
             key: Idempotency key; with one, the request may be sent again.
             again: Whether a second time does no harm; None: as method and key say.
             wait: Seconds that the API is asked to wait for something.
@@ -112,7 +112,7 @@ class Connection:
             try:
                 status, headers, text = await self._once(request)
             except ApiUnavailable as error:
-                if pause is None or uploads or not (harmless or isinstance(error, NotSent)) or not self._reached:
+                if pause is None or not (harmless or isinstance(error, NotSent)) or not self._reached:
                     raise
                 await asyncio.sleep(pause)
                 continue
@@ -120,7 +120,7 @@ class Connection:
                 return Reply(status, text)
             error = error_of(status, headers, text)
             left = retry_after(headers) or timedelta(0)
-            if pause is None or uploads or left > LONGEST_PAUSE or not _may_pass(status, error, harmless):
+            if pause is None or left > LONGEST_PAUSE or not _may_pass(status, error, harmless):
                 raise error
             await asyncio.sleep(max(pause, left.total_seconds()))
         raise AssertionError("the last try ends the loop")

@@ -9,7 +9,8 @@ from typing import Final
 from pydantic import BaseModel, Field, ValidationError
 
 from tasks import decisions, errors, refusals
-from tasks.errors import ContractError, FleetFull, InvalidPlan, SessionBusy, StoreFull, TroupeError
+from tasks.errors import BadDocument, ContractError, FleetFull, InvalidPlan, SessionBusy, StoreFull, TroupeError
+from tasks.knowledge import NothingUsable
 from tasks.refusals import ApiUnavailable, DailyBudgetSpent, NotAllowed, RateLimited, ReplyRefused, Unauthenticated
 
 SERVER_FAULT: Final = 500
@@ -73,6 +74,8 @@ def _made(kind: type[TroupeError], problem: _Problem, wait: timedelta | None) ->
         return kind(message, job=problem.job)
     if issubclass(kind, InvalidPlan):
         return kind([one.message for one in problem.faults] or [message])
+    if issubclass(kind, BadDocument) and problem.faults:
+        return NothingUsable(message, [(one.where, one.message) for one in problem.faults])
     if issubclass(kind, ReplyRefused):
         return kind(problem.code, message)
     if issubclass(kind, FleetFull | StoreFull | RateLimited | DailyBudgetSpent):

@@ -1,5 +1,6 @@
 """Over HTTP documents come into knowledge bases; each tenant has its own."""
 
+from hashlib import sha256
 from pathlib import Path
 
 from tests.api.conftest import Api, refused
@@ -20,14 +21,16 @@ async def add(api: Api, who: str = "acme", **files: bytes) -> None:
 
 async def test_documents_are_added_and_found(api: Api) -> None:
     await add(api, guide=GUIDE, other=OTHER)
-    assert (await api.get("/v1/knowledge")).json() == [
-        {"name": "handbook", "documents": 2, "passages": 2, "kinds": {"markdown": 2}}
-    ]
+    (base,) = (await api.get("/v1/knowledge")).json()
+    assert base.pop("index_bytes") > 0
+    held = {"documents": 2, "passages": 2, "bytes": len(GUIDE + OTHER), "kinds": {"markdown": 2}}
+    assert base == {"name": "handbook", **held}
     (hit,) = (await api.get("/v1/knowledge/handbook/search", params={"q": "refund paid"})).json()
     assert (hit["path"], hit["title"]) == ("guide.md", "Refunds")
     assert "fourteen days" in hit["text"]
     documents = (await api.get("/v1/knowledge/handbook/documents")).json()
-    assert [one["path"] for one in documents] == ["guide.md", "other.md"]
+    digests = {"guide.md": sha256(GUIDE).hexdigest(), "other.md": sha256(OTHER).hexdigest()}
+    assert {one["path"]: one["digest"] for one in documents} == digests
     assert (await api.get("/v1/knowledge/handbook")).json()["documents"] == 2
 
 
@@ -78,6 +81,22 @@ async def test_documents_that_cannot_be_used_are_refused_without_a_word_of_the_d
         assert reply.status_code == 422, reply.text
         assert str(tmp_path) not in reply.text
     assert (await api.get("/v1/knowledge")).json() == []
+
+
+async def test_why_none_of_several_documents_can_be_used_is_said_of_each(api: Api, tmp_path: Path) -> None:
+    sent = {"one": ("one.md", b"\0\1\2\3" * 100), "two": ("two.txt", b"\0\1\2\3" * 101)}
+    reply = await api.call("POST", "/v1/knowledge/handbook/documents", files=sent)
+    assert refused(reply, 422, "bad_document")
+    faults = [{"where": "one.md", "message": "binary, not text"}, {"where": "two.txt", "message": "binary, not text"}]
+    assert reply.json()["faults"] == faults
+    assert str(tmp_path) not in reply.text
+
+
+async def test_a_document_that_becomes_unusable_is_counted_as_removed(api: Api) -> None:
+    await add(api, guide=GUIDE, other=OTHER)
+    reply = await api.call("POST", "/v1/knowledge/handbook/documents", files={"f": ("guide.md", b"\0\1\2\3" * 100)})
+    found = reply.json()
+    assert (reply.status_code, found["removed"], found["updated"], found["documents"]) == (200, 1, 0, 1)
 
 
 async def test_a_query_has_words(api: Api) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 from pydantic import JsonValue, SecretStr
 
 from orchestrator import AsyncTroupe, Troupe
+from orchestrator.cli import call
 from orchestrator.handle import AsyncJobHandle
 from tasks.access import OPERATOR, Scope
 from tasks.ids import JobId, StepId
@@ -25,6 +26,10 @@ from tests.support.builders import a_graph
 from tests.support.moves import Moves
 
 SECRET = "the secret of this fleet, long enough"
+GUIDE = "# Refunds\n\nA refund is paid within fourteen days.\n"
+HOLIDAYS = "# Holidays\n\nThe office closes in August.\n"
+Said = tuple[int, str, str]
+Run = Callable[..., Awaitable[Said]]
 
 
 @pytest.fixture
@@ -112,3 +117,70 @@ def blocking(door: Way) -> Iterator[Troupe]:
     """The same for ordinary code."""
     with door.blocking() as client:
         yield client
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    """Documents that are taken, and some that are not."""
+    folder = tmp_path / "docs"
+    (folder / "guide").mkdir(parents=True)
+    (folder / "guide" / "intro.md").write_text(GUIDE)
+    (folder / "notes.txt").write_text("Something else, at some length, and of no use to anybody.")
+    (folder / "again.md").write_text(HOLIDAYS)
+    (folder / "zwice.md").write_text(HOLIDAYS)
+    (folder / "empty.md").touch()
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.4 no")
+    (folder / "picture.png").write_bytes(b"no")
+    return folder
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """Where this machine keeps things; those of the API are elsewhere."""
+    return tmp_path / "machine"
+
+
+@pytest.fixture
+def here(machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command about this machine."""
+
+    async def run(*words: str | Path) -> Said:
+        monkeypatch.delenv("TROUPE_API_URL", raising=False)
+        monkeypatch.setenv("TROUPE_HOME", str(machine))
+        return await _said(capsys, words)
+
+    return run
+
+
+@pytest.fixture
+async def there(api: Api, machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command about the fleet behind the API, of an operator unless another key is set."""
+    monkeypatch.setenv("TROUPE_API_KEY", await made_key(api.settings))
+
+    async def run(*words: str | Path) -> Said:
+        monkeypatch.setenv("TROUPE_API_URL", api.url)
+        monkeypatch.setenv("TROUPE_HOME", str(machine))
+        monkeypatch.setenv("TROUPE_REDIS_URL", "redis://127.0.0.1:1")
+        return await _said(capsys, words)
+
+    return run
+
+
+async def _said(capsys: pytest.CaptureFixture[str], words: Sequence[str | Path]) -> Said:
+    code = await asyncio.to_thread(call, [str(word) for word in words])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+async def done(run: Run, *words: str | Path) -> str:
+    """What a command prints that does what it is to do."""
+    code, out, err = await run(*words)
+    assert code == 0, err
+    return out
+
+
+async def refused(run: Run, *words: str | Path, code: int = 2) -> str:
+    """What a command says that is refused: in one line."""
+    found, out, err = await run(*words)
+    assert (found, out, err.count("\n")) == (code, "", 1), (out, err)
+    return err

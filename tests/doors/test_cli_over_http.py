@@ -84,18 +84,6 @@ async def test_a_conversation_goes_on(
     assert "talk.0" in await done(command, "sessions")
 
 
-async def test_documents_of_this_machine_are_refused(command: Any, tmp_path: Path) -> None:
-    for words in (
-        ("submit", "What?", "--docs", str(tmp_path)),
-        ("chat", "--docs", str(tmp_path)),
-        ("kb", "list"),
-        ("kb", "add", str(tmp_path)),
-    ):
-        code, _, err = await command(*words)
-        assert (code, "TROUPE_API_URL names a fleet elsewhere" in err) == (2, True), err
-    assert (await command("kb", "--help"))[0] == 0
-
-
 async def test_a_wrong_key_is_one_line(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     key = f"trp_{'a' * 10}_{'b' * 43}"
     monkeypatch.setenv("TROUPE_API_KEY", key)

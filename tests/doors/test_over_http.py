@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 import orchestrator
 from orchestrator import AsyncTroupe, Troupe
+from orchestrator.remote.asking import upload
 from orchestrator.remote.client import RemoteTroupe
 from tasks.access import OPERATOR, Scope, TenantLimits
 from tasks.errors import BadSetting, IdempotencyConflict, UnknownJob
@@ -181,6 +182,22 @@ async def test_who_is_to_come_back_much_later_is_told_so() -> None:
     with pytest.raises(RateLimited) as limited:
         await limiting.client().jobs()
     assert (len(limiting.asked), limited.value.retry_after) == (1, timedelta(seconds=60))
+
+
+async def test_files_that_come_too_often_are_sent_again_whole(tmp_path: Path) -> None:
+    table, bodies = tmp_path / "sales.csv", list[bytes]()
+    table.write_text("city,amount\nBonn,5\n")
+
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        bodies.append(await request.aread())
+        if len(bodies) > 1:
+            return httpx2.Response(200, json=[{"id": "f1"}])
+        problem = {"code": "rate_limited", "detail": "too many requests"}
+        return httpx2.Response(429, json=problem, headers={"Retry-After": "0"})
+
+    troupe = RemoteTroupe.through(httpx2.MockTransport(answer), "https://troupe.test", None)
+    assert await upload(troupe.api, [table]) == ["f1"]
+    assert [body.count(b"city,amount\nBonn,5\n") for body in bodies] == [1, 1]
 
 
 async def test_a_tenant_that_asks_too_often_is_told_when_to_come_back(api: Api, store: Store) -> None:

@@ -1,6 +1,7 @@
 """Search: what is found, in which order, whatever the question looks like."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from tasks.errors import BadDocument, ContractError, UnknownKnowledge
 from tests.support.documents import settings_in
-from workers.knowledge import schema, shelf
+from workers.knowledge import manifest, schema, shelf
 from workers.knowledge.index import KnowledgeBase, search_all
 from workers.knowledge.ingest import ingest
 from workers.knowledge.settings import KnowledgeSettings
@@ -110,6 +111,14 @@ def test_an_open_base_sees_what_is_added_later(tmp_path: Path) -> None:
     assert found(kb, "pears") == []
     base(tmp_path, {"b.md": "pears"})
     assert found(kb, "pears") == ["b.md"]
+
+
+def test_a_document_has_the_digest_of_what_is_searched_unless_that_is_in_doubt(tmp_path: Path) -> None:
+    kb = base(tmp_path, {"a.md": "Apples", "b.md": "Pears"})
+    paths = [one.path for one in kb.documents()]
+    assert [one.digest for one in kb.documents()] == [sha256(text).hexdigest() for text in (b"Apples", b"Pears")]
+    manifest.save_pending(kb.place, paths[:1])
+    assert [bool(one.digest) for one in kb.documents()] == [False, True]
 
 
 def test_an_open_base_that_is_removed_says_so(tmp_path: Path) -> None:

@@ -3,33 +3,30 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tasks.errors import ContractError
-from tasks.ids import NAME
-from tasks.settings import read_settings
-from tasks.tenancy import DEFAULT_TENANT, tenant_home
+from tasks.knowledge import Added, BaseStats, PassageHit
+from workers.cli.bases import Bases, LocalBases, checked_tenant
+from workers.cli.bases import Progress as FileDone
 from workers.cli.run_documents import ingest_for_run
 from workers.knowledge import shelf
-from workers.knowledge.index import MAX_HITS, Hit, KnowledgeBase
-from workers.knowledge.ingest import Progress as FileDone
-from workers.knowledge.ingest import Report, ingest
-from workers.knowledge.settings import KnowledgeSettings
+from workers.knowledge.index import MAX_HITS
 
 _MAX_NAMED: Final = 100
 """Skipped files that are named one by one; of the rest, a count for each reason."""
 _MAX_SHOWN_CHARS: Final = 320
 """Text of a passage in the list of hits; `--json` has all of it."""
-_JSON_FIELDS: Final = ("title", "path", "heading", "line_start", "line_end", "page_start", "page_end", "text")
 
-__all__ = ["ingest_for_run", "kb"]
+__all__ = ["Opener", "ingest_for_run", "kb"]
+
+Opener = Callable[[str | None], Bases]
+"""Finds the knowledge bases of a tenant; None: one's own. It is the context's `obj` where they are elsewhere."""
 
 kb = typer.Typer(
     help="Make documents searchable: add, search, list, remove.",
@@ -40,18 +37,21 @@ kb = typer.Typer(
 )
 
 Name = Annotated[str, typer.Option("--kb", metavar="NAME", help="Knowledge base.")]
-Tenant = Annotated[str, typer.Option("--tenant", metavar="NAME", help="Whose knowledge bases.")]
+Tenant = Annotated[
+    str | None, typer.Option("--tenant", metavar="NAME", help="Whose knowledge bases. Default: one's own.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @kb.command()
 def add(
+    context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files and folders.", show_default=False)],
     name: Name = shelf.DEFAULT_NAME,
-    tenant: Tenant = DEFAULT_TENANT,
+    tenant: Tenant = None,
 ) -> None:
     """Add files, and all files below folders. Again: only what is new or has changed is read."""
-    settings = _settings(tenant)
+    bases = _bases(context, tenant)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -60,24 +60,25 @@ def add(
         def advance(done: FileDone) -> None:
             bar.update(task, completed=done.done, total=done.total)
 
-        report = ingest(name, paths, settings, on_progress=advance)
-    for line in skipped_lines(report.skipped):
+        added = bases.add(name, paths, advance)
+    for line in skipped_lines([(one.path, one.reason) for one in added.skipped]):
         typer.echo(line, err=True)
-    typer.echo(summary(report))
+    typer.echo(summary(added))
 
 
 @kb.command()
 def search(
+    context: typer.Context,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="Words to look for.", show_default=False)],
     k: Annotated[int, typer.Option("-k", min=1, max=MAX_HITS, help="How many passages.")] = 6,
     name: Name = shelf.DEFAULT_NAME,
     as_json: AsJson = False,
-    tenant: Tenant = DEFAULT_TENANT,
+    tenant: Tenant = None,
 ) -> None:
     """Find the passages that fit some words best."""
-    hits = KnowledgeBase.open(name, _settings(tenant).home).search(query, k)
+    hits = _bases(context, tenant).search(name, query, k)
     if as_json:
-        _print_json([_as_json(hit) for hit in hits])
+        _print_json([hit.model_dump() for hit in hits])
         return
     if not hits:
         typer.echo(f"nothing found in {name!r}", err=True)
@@ -86,24 +87,30 @@ def search(
 
 
 @kb.command()
-def stats(name: Name = shelf.DEFAULT_NAME, as_json: AsJson = False, tenant: Tenant = DEFAULT_TENANT) -> None:
+def stats(
+    context: typer.Context,
+    name: Name = shelf.DEFAULT_NAME,
+    as_json: AsJson = False,
+    tenant: Tenant = None,
+) -> None:
     """Show how much a knowledge base holds."""
-    found = asdict(KnowledgeBase.open(name, _settings(tenant).home).stats())
+    bases = _bases(context, tenant)
+    found = bases.stats(name)
     if as_json:
-        _print_json(found)
+        _print_json(_as_json(found, bases))
         return
-    found["kinds"] = ", ".join(f"{count} {kind}" for kind, count in found["kinds"].items())
-    for label, value in found.items():
+    kinds = ", ".join(f"{count} {kind}" for kind, count in found.kinds.items())
+    for label, value in (_as_json(found, bases) | {"kinds": kinds}).items():
         typer.echo(f"{label.replace('_', ' '):<12} {value:,}" if isinstance(value, int) else f"{label:<12} {value}")
 
 
 @kb.command("list")
-def list_bases(as_json: AsJson = False, tenant: Tenant = DEFAULT_TENANT) -> None:
+def list_bases(context: typer.Context, as_json: AsJson = False, tenant: Tenant = None) -> None:
     """List the knowledge bases."""
-    home = _settings(tenant).home
-    found = [KnowledgeBase.open(name, home).stats() for name in shelf.names(home)]
+    bases = _bases(context, tenant)
+    found = bases.every()
     if as_json:
-        _print_json([asdict(one) for one in found])
+        _print_json([_as_json(one, bases) for one in found])
         return
     if not found:
         typer.echo("there is no knowledge base yet: `troupe kb add PATH` makes one", err=True)
@@ -113,37 +120,32 @@ def list_bases(as_json: AsJson = False, tenant: Tenant = DEFAULT_TENANT) -> None
 
 @kb.command()
 def remove(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Knowledge base.", show_default=False)],
-    tenant: Tenant = DEFAULT_TENANT,
+    tenant: Tenant = None,
 ) -> None:
     """Delete a knowledge base. The documents themselves stay."""
-    shelf.remove(name, _settings(tenant).home)
+    _bases(context, tenant).remove(name)
     typer.echo(f"removed {name}")
 
 
-def _settings(tenant: str) -> KnowledgeSettings:
-    """Settings with the tenant's own home.
-
-    Raises:
-        ContractError: it has not the form of a tenant's name.
-    """
-    if NAME.fullmatch(tenant) is None:
-        raise ContractError(f"{tenant!r} is not the name of a tenant: lower-case letters, digits, - and _")
-    settings = read_settings(KnowledgeSettings)
-    return settings.model_copy(update={"home": tenant_home(settings.home, tenant)})
+def _bases(context: typer.Context, tenant: str | None) -> Bases:
+    """Those of a tenant: of this machine, unless whoever mounts these commands knows others."""
+    opener = cast(Opener | None, context.obj) or LocalBases.of
+    return opener(None if tenant is None else checked_tenant(tenant))
 
 
-def summary(report: Report) -> str:
-    """What an ingestion did, in one line."""
-    parts = {
-        "added": report.added,
-        "updated": report.updated,
-        "unchanged": report.unchanged,
-        "removed": report.removed,
-        "skipped": report.skipped,
+def summary(added: Added) -> str:
+    """What became of documents that were to be added, in one line."""
+    counts = {
+        "added": added.added,
+        "updated": added.updated,
+        "unchanged": added.unchanged,
+        "removed": added.removed,
+        "skipped": len(added.skipped),
     }
-    done = ", ".join(f"{len(what)} {word}" for word, what in parts.items() if what)
-    return f"{report.knowledge}: {done}; {report.documents:,} documents, {report.passages:,} passages"
+    done = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"{added.knowledge}: {done}; {added.documents:,} documents, {added.passages:,} passages"
 
 
 def skipped_lines(skipped: Sequence[tuple[str, str]]) -> Iterable[str]:
@@ -154,8 +156,8 @@ def skipped_lines(skipped: Sequence[tuple[str, str]]) -> Iterable[str]:
         yield f"skipped {count} more: {reason}"
 
 
-def _as_json(hit: Hit) -> dict[str, object]:
-    return {"id": hit.source.id, "score": hit.score, **{name: getattr(hit.source, name) for name in _JSON_FIELDS}}
+def _as_json(found: BaseStats, bases: Bases) -> dict[str, object]:
+    return {"name": found.name, "path": bases.place(found.name), **found.model_dump()}
 
 
 def _print_json(value: object) -> None:
@@ -163,18 +165,17 @@ def _print_json(value: object) -> None:
     sys.stdout.write("\n")
 
 
-def _print_hit(hit: Hit) -> None:
-    source = hit.source
-    text = " ".join(source.text.split())
+def _print_hit(hit: PassageHit) -> None:
+    text = " ".join(hit.text.split())
     shown = text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1].rstrip() + "…"
-    section = (source.heading or "").removeprefix(source.title).removeprefix(" › ")
+    section = (hit.heading or "").removeprefix(hit.title).removeprefix(" › ")
     heading = f" › {section}" if section else ""
-    typer.echo(f"{hit.score:8.2f}  {source.title}{heading}\n          {source.path}{_place(hit)}  [{source.id}]")
+    typer.echo(f"{hit.score:8.2f}  {hit.title}{heading}\n          {hit.path}{_place(hit)}  [{hit.id}]")
     typer.echo(f"          {shown}\n")
 
 
-def _place(hit: Hit) -> str:
+def _place(hit: PassageHit) -> str:
     """`:12` for a line, as editors take it; ` p. 3` for a page."""
-    if hit.source.line_start is not None:
-        return f":{hit.source.line_start}"
-    return f" p. {hit.source.page_start}" if hit.source.page_start is not None else ""
+    if hit.line_start is not None:
+        return f":{hit.line_start}"
+    return f" p. {hit.page_start}" if hit.page_start is not None else ""

@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
 
 from tasks.errors import UnknownKnowledge
-from tasks.knowledge import Added, BaseStats, Document, PassageHit, Skipped
+from tasks.knowledge import Added, BaseStats, Document, PassageHit
 from tasks.settings import read_settings
 from tasks.tenancy import tenant_home
+from workers.cli.bases import added_of, hit_of, stats_of
 from workers.knowledge import shelf
-from workers.knowledge.index import Hit, KnowledgeBase
+from workers.knowledge.index import KnowledgeBase
 from workers.knowledge.settings import KnowledgeSettings
 from workers.knowledge.upload import take_file, take_uploads
 from workers.knowledge.writer import writing
-
-PLACES: Final = ("title", "heading", "line_start", "line_end", "page_start", "page_end", "text")
 
 
 def shelves() -> "DiskShelves":
@@ -41,7 +39,7 @@ class DiskShelves:
             found: list[BaseStats] = []
             for name in shelf.names(home):
                 try:
-                    found.append(_stats(KnowledgeBase.open(name, home)))
+                    found.append(stats_of(KnowledgeBase.open(name, home)))
                 except UnknownKnowledge:  # removed at this moment
                     continue
             return found
@@ -50,20 +48,26 @@ class DiskShelves:
 
     async def stats(self, tenant: str, name: str) -> BaseStats:
         """One of them."""
-        return await asyncio.to_thread(lambda: _stats(self._open(tenant, name)))
+        return await asyncio.to_thread(lambda: stats_of(self._open(tenant, name)))
 
     async def search(self, tenant: str, name: str, query: str, k: int) -> list[PassageHit]:
         """Passages that fit some words, best first."""
         place = shelf.uploads(name, self._home(tenant))
         hits = await asyncio.to_thread(lambda: self._open(tenant, name).search(query, k))
-        return [_hit(one, place) for one in hits]
+        return [hit_of(one, _shown(one.source.path, place)) for one in hits]
 
     async def documents(self, tenant: str, name: str) -> list[Document]:
         """What is in it, by path."""
         place = shelf.uploads(name, self._home(tenant))
         found = await asyncio.to_thread(lambda: self._open(tenant, name).documents())
         shown = [
-            Document(path=_shown(one.path, place), title=one.title, kind=one.kind, passages=one.passages)
+            Document(
+                path=_shown(one.path, place),
+                title=one.title,
+                kind=one.kind,
+                passages=one.passages,
+                digest=one.digest,
+            )
             for one in found
         ]
         return sorted(shown, key=lambda one: one.path)
@@ -72,15 +76,7 @@ class DiskShelves:
         """Take uploaded files: what they are called, and where they stand now. A name that is there is replaced."""
         home = self._home(tenant)
         report = await asyncio.to_thread(take_uploads, home, name, files, self.settings)
-        return Added(
-            knowledge=report.knowledge,
-            added=len(report.added),
-            updated=len(report.updated),
-            unchanged=len(report.unchanged),
-            skipped=tuple(Skipped(path=path, reason=reason) for path, reason in report.skipped),
-            documents=report.documents,
-            passages=report.passages,
-        )
+        return added_of(report)
 
     async def remove_document(self, tenant: str, name: str, path: str) -> bool:
         """Take one document out; False when it is not in."""
@@ -126,19 +122,6 @@ class DiskShelves:
         if Path(held).parent == place:
             Path(held).unlink(missing_ok=True)
         return True
-
-
-def _stats(base: KnowledgeBase) -> BaseStats:
-    found = base.stats()
-    return BaseStats(name=found.name, documents=found.documents, passages=found.passages, kinds=dict(found.kinds))
-
-
-def _hit(hit: Hit, place: Path) -> PassageHit:
-    source = hit.source
-    fields = {name: getattr(source, name) for name in PLACES}
-    return PassageHit.model_validate(
-        {"id": source.id, "score": hit.score, "path": _shown(source.path, place), **fields}
-    )
 
 
 def _shown(path: str, place: Path) -> str:

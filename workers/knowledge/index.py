@@ -38,6 +38,8 @@ class DocumentInfo:
     path: str
     passages: int
     kind: str
+    digest: str
+    """SHA-256 of its content, in hex; empty while a commit that was cut short leaves that in doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ class KnowledgeBase:
 
     def documents(self) -> list[DocumentInfo]:
         """All documents, sorted by path."""
-        return [_info(entry) for _, entry in sorted(self._files().items())]
+        doubtful = manifest.pending(self.place)
+        return [_info(entry, known=path not in doubtful) for path, entry in sorted(self._files().items())]
 
     def read(self, document: str, start: int = 0, count: int = 8) -> DocumentPart:
         """Some passages of a document.
@@ -192,8 +195,8 @@ def _source(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> Source:
     return Source.model_validate_json(searcher.doc(address).get_first("source") or b"")
 
 
-def _info(entry: manifest.FileEntry) -> DocumentInfo:
-    return DocumentInfo(entry.title, entry.path, entry.passages, entry.kind)
+def _info(entry: manifest.FileEntry, *, known: bool = True) -> DocumentInfo:
+    return DocumentInfo(entry.title, entry.path, entry.passages, entry.kind, entry.digest if known else "")
 
 
 def _find(document: str, files: Mapping[str, manifest.FileEntry], base: str) -> manifest.FileEntry:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tasks.errors import BadDocument
+from tasks.knowledge import SAME_CONTENT, NothingUsable
 from tasks.models import Source
 from workers.knowledge.manifest import FileEntry
 from workers.knowledge.passages import passages
@@ -85,11 +86,36 @@ def ingest(
     with writing(name, settings.home, wait=wait) as writer, Reader(settings) as reader:
         _Ingestion(writer, report, settings.max_document_bytes, reader).run(found, on_progress)
         if not report.usable and not report.removed:
-            raise BadDocument(_nothing_usable(paths, report.skipped))
+            raise nothing_usable(paths, report.skipped)
         writer.commit()
         report.documents = len(writer.files)
         report.passages = sum(entry.passages for entry in writer.files.values())
     return report
+
+
+def content(path: Path, max_bytes: int) -> bytes:
+    """All of a file.
+
+    Raises:
+        Unusable: it has more bytes, or cannot be read.
+    """
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise Unusable(f"too large: {size:,} bytes, the limit is {max_bytes:,} (TROUPE_MAX_DOCUMENT_BYTES)")
+        return path.read_bytes()
+    except OSError as exc:
+        raise Unusable(f"cannot be read: {exc.strerror}") from exc
+
+
+def nothing_usable(paths: Sequence[Path], skipped: Sequence[tuple[str, str]]) -> BadDocument:
+    """What is told when nothing below some paths can be used."""
+    where = ", ".join(repr(str(path)) for path in paths) or "no paths"
+    if not skipped:
+        return BadDocument(f"no document to read in {where}")
+    reasons = "; ".join(f"{path}: {reason}" for path, reason in skipped[:5])
+    more = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
+    return NothingUsable(f"no usable document in {where}: {reasons}{more}", skipped)
 
 
 @dataclass(slots=True)
@@ -125,14 +151,14 @@ class _Ingestion:
 
     def _take(self, path: Path, owners: dict[str, str]) -> None:
         name = str(path)
-        data = self._content(path)
+        data = content(path, self.max_bytes)
         digest = sha256(data).hexdigest()
         if self.writer.digest(name) == digest:
             self.report.unchanged.append(name)
             return
         owner = owners.get(digest)
         if owner is not None and owner != name and self.writer.digest(owner) == digest and not _is_gone(Path(owner)):
-            raise Unusable(f"same content as {owner}")
+            raise Unusable(f"{SAME_CONTENT}{owner}")
         known = name in self.writer.files
         entry, sources = self._read(path, data, digest)
         self.writer.put(entry, sources)
@@ -142,17 +168,6 @@ class _Ingestion:
         if self.uncommitted > _COMMIT_BYTES:
             self.writer.commit()
             self.uncommitted = 0
-
-    def _content(self, path: Path) -> bytes:
-        try:
-            size = path.stat().st_size
-            if size > self.max_bytes:
-                raise Unusable(
-                    f"too large: {size:,} bytes, the limit is {self.max_bytes:,} (TROUPE_MAX_DOCUMENT_BYTES)"
-                )
-            return path.read_bytes()
-        except OSError as exc:
-            raise Unusable(f"cannot be read: {exc.strerror}") from exc
 
     def _read(self, path: Path, data: bytes, digest: str) -> tuple[FileEntry, list[Source]]:
         found = self.reader.read(path, data)
@@ -173,12 +188,3 @@ def _is_gone(path: Path) -> bool:
         return True
     except OSError:  # there, but not to be looked at now
         return False
-
-
-def _nothing_usable(paths: Sequence[Path], skipped: Sequence[tuple[str, str]]) -> str:
-    where = ", ".join(repr(str(path)) for path in paths) or "no paths"
-    if not skipped:
-        return f"no document to read in {where}"
-    reasons = "; ".join(f"{path}: {reason}" for path, reason in skipped[:5])
-    more = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
-    return f"no usable document in {where}: {reasons}{more}"

@@ -13,8 +13,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from tasks.errors import BadSetting, ContractError, TransientError, UnknownKnowledge
+from tasks.errors import BadSetting, TransientError
 from tasks.ids import NAME
+from tasks.knowledge import base_name, unknown_base
 
 DEFAULT_NAME: Final = "default"
 DEFAULT_WAIT: Final = timedelta(seconds=30)
@@ -32,11 +33,7 @@ def folder(name: str, home: Path) -> Path:
     Raises:
         ContractError: not a name.
     """
-    if NAME.fullmatch(name) is None:
-        raise ContractError(
-            f"{name!r} cannot name a knowledge base: lower-case letters, digits, - and _, at most 48, a letter first"
-        )
-    return home / KNOWLEDGE / name
+    return home / KNOWLEDGE / base_name(name)
 
 
 def uploads(name: str, home: Path) -> Path:
@@ -80,9 +77,7 @@ def existing(name: str, home: Path) -> Path:
     """
     if exists(name, home):
         return folder(name, home)
-    known = ", ".join(names(home))
-    rest = f"there are: {known}" if known else "there is none yet"
-    raise UnknownKnowledge(f"no knowledge base {name!r}; {rest} (`troupe kb add PATH --kb {name}` makes one)")
+    raise unknown_base(name, names(home))
 
 
 def remove(name: str, home: Path, *, wait: timedelta = DEFAULT_WAIT) -> None:

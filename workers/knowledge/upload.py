@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tasks.errors import BadDocument, BadTable, PayloadTooLarge
+from tasks.knowledge import NothingUsable
 from tasks.tables import SUFFIXES as TABLE_SUFFIXES
 from tasks.tables import kind_of
 from workers.knowledge import manifest, shelf
@@ -53,6 +54,9 @@ def take_uploads(home: Path, base: str, files: Sequence[tuple[str, Path]], setti
         for name, source in named:
             taken.append(_copied(source, place / name, settings.max_document_bytes))
         report = ingest(base, taken, settings.model_copy(update={"home": home}))
+    except NothingUsable as fault:
+        faults = [(_plain(path, place), _plain(reason, place)) for path, reason in fault.faults]
+        raise NothingUsable(_plain(str(fault), place), faults) from fault
     except BadDocument as fault:
         raise type(fault)(_plain(str(fault), place)) from fault
     finally:
@@ -85,10 +89,7 @@ def safe_name(claimed: str) -> str:
     """
     if "\0" in claimed:
         raise BadDocument("a file's name holds a null character")
-    last = claimed.replace("\\", "/").rpartition("/")[2]
-    shown = unicodedata.normalize("NFC", last).encode("utf-8", "replace").decode("utf-8")
-    plain = "".join(one for one in shown if unicodedata.category(one)[0] != "C" and one not in _KEPT_APART)
-    plain = plain.strip().lstrip(".").strip()
+    plain = plain_text(claimed.replace("\\", "/").rpartition("/")[2])
     if not plain:
         raise BadDocument(f"{claimed[:60]!r} is no name of a file")
     stem, dot, suffix = plain.partition(".")
@@ -96,6 +97,15 @@ def safe_name(claimed: str) -> str:
     if room < 1:
         raise BadDocument("a file's name is too long")
     return stem.encode()[:room].decode("utf-8", "ignore") + dot + suffix
+
+
+def plain_text(text: str) -> str:
+    """What is left of a name without separators, control and invisible characters, and dots and blanks before it."""
+    shown = unicodedata.normalize("NFC", text).encode("utf-8", "replace").decode("utf-8")
+    plain = "".join(one for one in shown if unicodedata.category(one)[0] != "C" and one not in _KEPT_APART)
+    while (bare := plain.strip().lstrip(".")) != plain:
+        plain = bare
+    return plain
 
 
 def _named(files: Sequence[tuple[str, Path]], settings: KnowledgeSettings) -> list[tuple[str, Path]]:
