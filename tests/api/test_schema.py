@@ -11,8 +11,9 @@ EXAMPLES = 4
 """Of each operation."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def scene() -> Iterator[Served]:
+    """Of each test its own: an operator revokes the other's key sooner or later."""
     with served() as found:
         yield found
 
