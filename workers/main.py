@@ -25,7 +25,6 @@ from workers.agents.registry import load_agents
 from workers.controls import Controls
 from workers.handlers import register
 from workers.llm.settings import ModelSettings
-from workers.pool import wake_consumer
 from workers.process import WorkerProcess
 from workers.rooms import check_settings
 from workers.settings import WorkerSettings
@@ -103,9 +102,6 @@ def on_ready(sender: Any, **_: object) -> None:
 def on_shutting_down(**_: object) -> None:
     """A signal to stop: no new messages; what runs may end."""
     process.drain()
-    # The consumer would go on waiting for a message, and take one, until something wakes it. From a thread: this is a
-    # signal handler, and what it interrupted may hold the hub's lock.
-    threading.Thread(target=wake_consumer, name="wake-consumer", daemon=True).start()
 
 
 def on_shutdown(**_: object) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import threading
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -29,6 +28,7 @@ from workers.lease import DRAINING, Leases
 from workers.llm.settings import ModelSettings
 from workers.loop import EventLoopThread
 from workers.people import People
+from workers.pool import wake_consumer
 from workers.runner import Outcome, Runner
 from workers.settings import WorkerSettings
 from workers.shown import AttemptEvents
@@ -67,7 +67,6 @@ class WorkerProcess:
         self.chores: list[Future[Any]] = []
         self.metrics: WorkerMetrics | None = None
         self.telemetry: Telemetry | None = None
-        self.drain_timer: threading.Timer | None = None
         self.stopping = False
 
     def start(self, name: WorkerName, queues: Sequence[str], concurrency: int) -> None:
@@ -116,21 +115,15 @@ class WorkerProcess:
     def drain(self) -> None:
         """Stop taking part: running attempts may end within the drain time, then they are handed back at once.
 
-        A second call hands them back now.
+        A second call hands them back now. Signal handlers call it, and may have interrupted what holds a lock: all is
+        done by the loop.
         """
-        if self.stopping:
-            self._hand_back()
-            return
-        self.stopping = True
-        log.info("worker_draining", running=len(self.leases.held), seconds=self.settings.drain_s)
-        self.drain_timer = threading.Timer(self.settings.drain_s, self._hand_back)
-        self.drain_timer.daemon = True
-        self.drain_timer.start()
+        again, self.stopping = self.stopping, True
+        with suppress(RuntimeError):  # the loop does not run yet, or no more
+            self.loop.loop.call_soon_threadsafe(self._hand_back if again else self._drain)
 
     def stop(self) -> None:
         """End the chores and the loop, after Celery's threads have ended."""
-        if self.drain_timer is not None:
-            self.drain_timer.cancel()
         for chore in self.chores:
             chore.cancel()
         with suppress(TimeoutError):
@@ -142,9 +135,14 @@ class WorkerProcess:
             self.telemetry.close()
         log.info("worker_stopped", name=self.presence.name)
 
+    def _drain(self) -> None:
+        log.info("worker_draining", running=len(self.leases.held), seconds=self.settings.drain_s)
+        self.loop.loop.call_later(self.settings.drain_s, self._hand_back)
+        wake_consumer()  # it would go on waiting for a message, and take one, until something wakes it
+
     def _hand_back(self) -> None:
         log.info("worker_hands_back", running=len(self.leases.held))
-        self.loop.loop.call_soon_threadsafe(self.leases.stop_all, DRAINING)
+        self.leases.stop_all(DRAINING)
 
     def _telling(self, name: WorkerName) -> "Telemetry | None":
         """OpenTelemetry, if it is wanted."""

@@ -1,7 +1,5 @@
 """`troupe up`: the whole stack as local processes, until Ctrl-C or SIGTERM."""
 
-import signal
-import threading
 import time
 from typing import Annotated, Final
 
@@ -12,6 +10,7 @@ from orchestrator.api.settings import USUAL_PORT as USUAL_API_PORT
 from orchestrator.api.settings import ApiSettings
 from orchestrator.blocking import Troupe
 from orchestrator.local.autoscale import Autoscale, parse_range
+from orchestrator.local.ending import Ending
 from orchestrator.local.redis_server import free_port, port_answers, port_is_free
 from orchestrator.local.stack import READY_WITHIN_S, LocalStack
 from orchestrator.local.state import only_stack, write_state
@@ -61,6 +60,7 @@ def up(
     metrics_port = read_settings(MetricsSettings).metrics_port or (USUAL_PORT if metrics else 0)
     url, queues = given_redis_url(), queues_of_agents()
     bounds = None if autoscale is None else parse_range(autoscale, slots=concurrency)
+    ending = Ending()
     stack = LocalStack(
         home(),
         [[queue] for queue in queues for _ in range(workers if bounds is None else bounds.least)],
@@ -69,18 +69,17 @@ def up(
         keep=True,
         concurrency=concurrency,
         environment=_environment(flower=flower, metrics_port=metrics_port),
+        ending=ending,
     )
     ports = _ports(flower=flower, flower_port=flower_port, api=api, api_port=api_port)
-    ending = threading.Event()
-    signals = _Signals(ending, stack)
-    signals.install()
+    ending.listen()
     console = Console(stderr=True)
     with only_stack(home()), stack:
         if stack.children is not None:
             for name, port in ports.items():
                 stack.children.start(name, [name, "--port", str(port)])
         with console.status("starting"):
-            stack.wait_until_ready(ending)
+            stack.wait_until_ready()
             _wait_for_api(stack, ports.get("api"), ending)
         addresses = {f"{name}_url": f"http://127.0.0.1:{port}" for name, port in ports.items()}
         if not ending.is_set():
@@ -101,7 +100,7 @@ def _ports(*, flower: bool, flower_port: int | None, api: bool, api_port: int | 
     return found
 
 
-def _wait_for_api(stack: LocalStack, port: int | None, ending: threading.Event) -> None:
+def _wait_for_api(stack: LocalStack, port: int | None, ending: Ending) -> None:
     """Return when it can be reached: who reads where it is goes there at once."""
     end = time.monotonic() + READY_WITHIN_S
     while port is not None and time.monotonic() < end and not port_answers(port):
@@ -111,7 +110,7 @@ def _wait_for_api(stack: LocalStack, port: int | None, ending: threading.Event) 
 
 
 def _keep(
-    stack: LocalStack, ending: threading.Event, queues: tuple[str, ...], bounds: ScaleBounds | None, console: Console
+    stack: LocalStack, ending: Ending, queues: tuple[str, ...], bounds: ScaleBounds | None, console: Console
 ) -> None:
     """See that all goes well, and have as many workers as are wanted, until it is to end."""
     if bounds is None:
@@ -125,24 +124,6 @@ def _keep(
         while not ending.wait(CHECK_S):
             stack.check()
             scaling.look()
-
-
-class _Signals:
-    """The first signal ends the stack in order, the second at once."""
-
-    def __init__(self, ending: threading.Event, stack: LocalStack) -> None:
-        self.ending = ending
-        self.stack = stack
-
-    def install(self) -> None:
-        """Take SIGINT and SIGTERM."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-
-    def _on_signal(self, *_: object) -> None:
-        if self.ending.is_set() and self.stack.children is not None:
-            self.stack.children.kill()
-        self.ending.set()
 
 
 def _environment(*, flower: bool, metrics_port: int) -> dict[str, str]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from typing import Final
 from tasks.parent import PARENT_VARIABLE
 
 WATCH_S: Final = 0.2
+ENDED_S: Final = 0.02
 QUICK_DEATH_S: Final = 5.0
 """A child that ends sooner than this after its start was not able to start, unless somebody killed it."""
 MAX_QUICK_DEATHS: Final = 3
@@ -86,8 +87,12 @@ class Children:
         self._watcher = threading.Thread(target=self._watch, name="children", daemon=True)
         self._watcher.start()
 
-    def stop(self, within_s: float) -> None:
-        """End all: SIGTERM, and SIGKILL for those that are still there after `within_s`. A second call does nothing."""
+    def stop(self, within_s: float, at_once: Callable[[], bool] = lambda: False) -> None:
+        """End all: SIGTERM, and SIGKILL for those that are still there after `within_s`. A second call does nothing.
+
+        Args:
+            at_once: Asked again and again whether to wait no longer.
+        """
         self._ending.set()
         if self._watcher is not None:
             self._watcher.join()
@@ -96,22 +101,24 @@ class Children:
             if process.poll() is None:
                 process.terminate()
         end = time.monotonic() + within_s
-        for process in running:
-            try:
-                process.wait(max(end - time.monotonic(), 0.05))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        while any(process.poll() is None for process in running) and time.monotonic() < end and not at_once():
+            time.sleep(ENDED_S)
+        self._kill(running)
 
     def kill(self) -> None:
-        """End all at once; what they ran is found again by another worker's fleet."""
+        """End all at once; what they ran is found again by another worker's fleet. Not for signal handlers: what they
+        interrupt may be doing the same."""
         self._ending.set()
         if self._watcher is not None:  # it may be about to start one
             self._watcher.join()
-        for process in self._own():
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+        self._kill(self._own())
+
+    def _kill(self, running: Iterable[subprocess.Popen[bytes]]) -> None:
+        left = [process for process in running if process.poll() is None]
+        for process in left:
+            process.kill()
+        for process in left:
+            process.wait()
 
     def _own(self) -> list[subprocess.Popen[bytes]]:
         return [child.process for child in self.children if child.process is not None and child.again is None]

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from orchestrator.local.children import Child, Children
+from orchestrator.local.ending import Ending
 from orchestrator.local.redis_server import LOG_FILE, RedisServer
 from tasks.errors import BadSetting, TransientError, TroupeError
 
@@ -40,6 +40,8 @@ class LocalStack:
     """Keep the store's data under home for the next stack; else they go with this one."""
     concurrency: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    ending: Ending | None = None
+    """Told that the stack is to end: it is not waited for then, and told again, no process of it is."""
     _started: Counter[str] = field(default_factory=Counter[str])
     """How many workers of each kind there have been."""
     redis: RedisServer | None = None
@@ -127,8 +129,8 @@ class LocalStack:
         with Troupe(self.url) as troupe:
             troupe.orchestrators()
 
-    def wait_until_ready(self, ending: threading.Event | None = None) -> None:
-        """Return when the orchestrator and a worker for every queue have announced themselves, or `ending` is set.
+    def wait_until_ready(self) -> None:
+        """Return when the orchestrator and a worker for every queue have announced themselves, or it is to end.
 
         Raises:
             StackError: they did not in time, or one cannot start; the message ends with the last lines of its log.
@@ -139,7 +141,7 @@ class LocalStack:
         end = time.monotonic() + READY_WITHIN_S
         with Troupe(self.url) as troupe:
             while time.monotonic() < end:
-                if ending is not None and ending.is_set():
+                if self.ending is not None and self.ending.is_set():
                     return
                 self.check()
                 try:
@@ -162,7 +164,7 @@ class LocalStack:
             if at_once:
                 self.children.kill()
             else:
-                self.children.stop(STOP_WITHIN_S)
+                self.children.stop(STOP_WITHIN_S, *([self.ending.at_once] if self.ending is not None else []))
         if self.redis is not None:
             self.redis.stop()
         if not self.keep:

@@ -2,16 +2,19 @@
 
 import json
 import sys
+import time
+from signal import SIGTERM
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
 
+from orchestrator import Troupe
 from tasks.results import JobResult
 from tasks.states import TaskStatus
-from tests.acceptance.conftest import CLAUDE, Fleet
-from tests.acceptance.stage import Stage, get_json, objects, wait_until
+from tests.acceptance.conftest import CLAUDE, Fleet, start_fleet
+from tests.acceptance.stage import Stage, copy_actors, get_json, objects, wait_until
 
 PRODUCER = """
 import sys
@@ -141,6 +144,22 @@ def test_flower_is_open_to_programs_of_this_machine(fleet: Fleet) -> None:
 def test_flower_is_shut_to_web_pages_from_elsewhere(headers: dict[str, str], fleet: Fleet) -> None:
     assert asked(fleet, SHUT_DOWN, "POST", **headers) == 403
     assert asked(fleet, "/api/workers", "GET", **headers) == 403
+
+
+@pytest.mark.parametrize("pause", [0, 0.1])
+def test_signals_that_come_together_end_it_at_once(stage: Stage, pause: float) -> None:
+    """`timeout`, shells and terminals tell a process and its group: it gets the same one twice."""
+    copy_actors(stage)
+    stage.variables |= {"TROUPE_AGENTS": "actors", "NAPS": str(stage.folder / "naps.txt")}
+    up, url, flower = start_fleet(stage, flower=False)
+    with Troupe(url) as troupe:
+        fleet = Fleet(stage, up, url, flower, troupe)
+        fleet.napping(fleet.nap("60"))
+        up.signal(SIGTERM)
+        time.sleep(pause)
+        up.signal(SIGTERM)
+        assert up.wait(15).code == 0
+    assert stage.leavings() == []
 
 
 def test_a_second_stack_on_the_same_home_is_refused(fleet: Fleet) -> None:

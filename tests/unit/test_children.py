@@ -147,6 +147,14 @@ def test_a_child_that_does_not_end_is_killed(children: FakeChildren) -> None:
     assert children.spawned[0].told == ["terminate", "kill"]
 
 
+def test_whoever_is_in_a_hurry_waits_for_no_child(children: FakeChildren) -> None:
+    children.deaf = True
+    children.start("one", [])
+    asked = iter([False, False, True])
+    children.stop(30, lambda: next(asked))  # time stands still: it would wait for ever
+    assert children.spawned[0].told == ["terminate", "kill"]
+
+
 def test_killing_asks_nobody(children: FakeChildren) -> None:
     first = children.start("one", [])
     children.start("two", [])
