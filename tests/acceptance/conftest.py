@@ -110,8 +110,12 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     minute. Both tries must fail; what was tried again is noted, and `make test` shows it."""
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     allowed, _ = signal.getitimer(signal.ITIMER_REAL)  # what pytest-timeout has set
-    reports = runtestprotocol(item, log=False, nextitem=nextitem)
-    if any(report.failed for report in reports):
+    try:
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    except SystemError:  # Python 3.11 parses what failed, to show it, and not while a task that nobody awaited goes
+        cast(Any, item.session)._setupstate.teardown_exact(nextitem)
+        reports = []
+    if not reports or any(report.failed for report in reports):
         TRIED_AGAIN.parent.mkdir(exist_ok=True)
         with TRIED_AGAIN.open("a") as notes:
             notes.write(f"tried again: {item.nodeid}\n")

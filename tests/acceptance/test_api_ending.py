@@ -25,7 +25,9 @@ def api(fleet: Fleet) -> Iterator[tuple[Command, str]]:
     started.end()
 
 
-async def test_sigterm_ends_streams_without_their_end_and_answers_the_rest(api: tuple[Command, str]) -> None:
+async def test_sigterm_ends_streams_without_their_end_and_answers_the_rest(
+    fleet: Fleet, api: tuple[Command, str]
+) -> None:
     process, url = api
     async with httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
 
@@ -43,7 +45,8 @@ async def test_sigterm_ends_streams_without_their_end_and_answers_the_rest(api: 
 
         async def read() -> None:
             async with client.stream("GET", f"/v1/jobs/{job}/events") as answer:
-                lines.extend([line async for line in answer.aiter_lines()])
+                async for line in answer.aiter_lines():
+                    lines.append(line)
 
         async def ask() -> httpx2.Response:
             return await client.get(f"/v1/jobs/{job}/result?wait=4")
@@ -58,5 +61,6 @@ async def test_sigterm_ends_streams_without_their_end_and_answers_the_rest(api: 
     assert (outcome.status_code, outcome.json()["job_id"]) == (202, job)
     assert any(line.startswith("id: ") for line in lines)
     assert "event: end" not in lines
+    fleet.troupe.job(job).cancel()
     assert done.code == 0
     assert "Traceback" not in done.stderr
