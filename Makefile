@@ -10,8 +10,6 @@ CHAOS ?=
 BENCH ?=
 # Test processes at a time.
 JOBS ?= 2
-# The same, of tests that mostly wait for processes.
-WAITING ?= 3
 UV ?= uv
 
 BIN := .venv/bin
@@ -36,7 +34,7 @@ test: set-up-dev ## All checks and all tests, with coverage; of chaos a short pa
 	@$(MAKE) --no-print-directory -j2 --keep-going $(SYNC) static
 	@rm -f reports/tried-again.txt
 	@$(BIN)/pytest $(MEASURED) -n $(JOBS) --dist worksteal --cov --cov-report=term --cov-fail-under=$(COVERAGE)
-	@$(BIN)/pytest $(OTHERS) -n $(WAITING) --dist worksteal
+	@$(BIN)/pytest $(OTHERS) -n $(JOBS) --dist worksteal
 	@if test -s reports/tried-again.txt; then cat reports/tried-again.txt; fi
 	@$(BIN)/pytest tests/chaos -n $(JOBS)
 

@@ -64,7 +64,7 @@ def take(visit: Visit) -> None:
     troupe.submit("Watch the returns of this week.", plan=nap_plan("0.5", "600", "1"))
     time.sleep(SETTLED_S)
     visit.theme("light")
-    snap(visit, "/jobs", "web-jobs", 620)
+    snap(visit, "/jobs", "web-jobs", 620, ".job-row a")
     snap(visit, f"/jobs/{done[1].id}", "web-job", 1060)
     visit.theme("dark")
     snap(visit, f"/jobs/{done[1].id}?step=search-1", "web-step", 1060)
@@ -84,7 +84,7 @@ def take_views(visit: Visit) -> None:
     snap(visit, "/fleet", "web-fleet", 900, ".tile")
 
 
-def snap(visit: Visit, path: str, name: str, height: int, shown: str = ".events li, .job-row a") -> None:
+def snap(visit: Visit, path: str, name: str, height: int, shown: str = ".events li") -> None:
     """Go there, and keep what is seen."""
     visit.page.set_viewport_size({"width": 1280, "height": height})
     visit.open(path)

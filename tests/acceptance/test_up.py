@@ -21,7 +21,7 @@ import sys
 from orchestrator import Troupe
 
 troupe = Troupe(sys.argv[1])
-jobs = [troupe.submit(f"What is said about order {n}?", idempotency_key=f"order-{n}") for n in range(20)]
+jobs = [troupe.submit(f"What is said about order {n}?", idempotency_key=f"produced-{n}") for n in range(20)]
 jobs[7].cancel()
 print(*(job.id for job in jobs), flush=True)
 print(*(job.wait(timeout=120).status.value for job in jobs))
