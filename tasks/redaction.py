@@ -14,6 +14,8 @@ from typing import Any, Final, cast
 from pydantic import JsonValue
 
 MASK: Final = "***"
+STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters but line feeds and tabs: they steer terminals, and rich leaves them as they are."""
 MAX_DEPTH: Final = 64
 """Nesting of a value; what is deeper is left out."""
 SHORTEST_ECHO: Final = 4

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final, cast
 
@@ -28,6 +29,7 @@ from orchestrator.api.routes import (
     replays,
     sessions,
 )
+from orchestrator.api.visitors import is_known
 
 PREFIX: Final = "/v1"
 ABOUT: Final = """Multi-agent LLM jobs on Celery and Redis: submit a job, follow it, get the answer with its sources.
@@ -92,6 +94,7 @@ def create_app(door: Door, beside: Callable[[Door], AbstractAsyncContextManager[
         max_bytes=settings.api_max_body_bytes,
         max_upload_bytes=settings.api_max_upload_bytes,
         max_depth=settings.api_max_depth,
+        is_known=partial(is_known, door),
     )
     app.openapi = _openapi(app)
     return app

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -14,7 +14,7 @@ from orchestrator.api.problems import answer, said
 from tasks.errors import PayloadTooLarge
 
 STRANGER_BYTES: Final = 64_000
-"""The most of somebody from elsewhere who shows no key."""
+"""The most of somebody from elsewhere who shows no key, and of anybody who shows one that is not valid."""
 CHUNK_WITHIN_S: Final = 30.0
 """Longest wait for the next part of a body."""
 UPLOADS: Final = re.compile(r"/v1/(files|replays|knowledge/[^/]+/documents)")
@@ -37,12 +37,36 @@ def _is_stranger(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
     return b"authorization" not in headers and b"cookie" not in headers and not (peer and is_loopback(peer[0]))
 
 
+def _may_be_long(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a body may have more bytes than a stranger's."""
+    said = headers.get(b"content-length", b"")
+    if b"transfer-encoding" not in headers and not said:
+        return False
+    return not said.isdigit() or len(said) > MAX_DIGITS or int(said) > STRANGER_BYTES
+
+
+def _says_json(content_type: bytes) -> bool:
+    kind = content_type.split(b";")[0].strip().lower()
+    return kind == b"application/json" or kind.endswith(b"+json")
+
+
+IsKnown = Callable[[Scope], Awaitable[bool]]
+"""Whether the key that a request shows is one of ours."""
+
+
+async def _anybody(_: Scope) -> bool:
+    return True
+
+
 class Bounds:
     """Middleware: refuses requests that are too long, and JSON that is nested too deep before anybody parses it; adds
     headers to answers."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int, max_upload_bytes: int, max_depth: int) -> None:
+    def __init__(
+        self, app: ASGIApp, max_bytes: int, max_upload_bytes: int, max_depth: int, is_known: IsKnown = _anybody
+    ) -> None:
         self.app = app
+        self.is_known = is_known
         self.max_bytes = max_bytes
         self.max_upload_bytes = max_upload_bytes
         self.max_depth = max_depth
@@ -54,10 +78,9 @@ class Bounds:
             return
         told = _Telling(send, scope["path"])
         headers = dict(scope["headers"])
-        kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
-        is_json = kind == b"application/json" or kind.endswith(b"+json")
+        is_json = any(_says_json(value) for name, value in scope["headers"] if name == b"content-type")
         most = self.max_upload_bytes if UPLOADS.fullmatch(scope["path"]) and not is_json else self.max_bytes
-        if _is_stranger(scope, headers):
+        if _is_stranger(scope, headers) or (_may_be_long(headers) and not await self.is_known(scope)):
             most = min(most, STRANGER_BYTES)
         reader = _Reading(receive, most)
         try:

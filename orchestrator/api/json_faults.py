@@ -7,14 +7,15 @@ import math
 import re
 from typing import Final
 
-DOUBTFUL: Final = re.compile(rb"\\u[dD][89a-fA-F]|NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{300}")
-"""Halves of surrogate pairs, of which most are followed by their other half, and numbers that may be none."""
+DOUBTFUL: Final = re.compile(rb"\\u[dD][89a-fA-F]|NaN|Infinity|[eE]\+?[0-9]{2}|(?<![0-9])[0-9]{300}")
+"""Halves of surrogate pairs, of which most are followed by their other half, and numbers that may be too large: fewer
+digits with a shorter exponent are not. Each run of digits is looked at once."""
 ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)
 STRING: Final = re.compile(rb'"[^"]*"?')
 LEFT_OUT: Final = bytes(set(range(256)) - set(b'"[]{}'))
 STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 AT_ONCE_BYTES: Final = 32_000
-"""Longer ones are looked at in a thread, so that nobody else waits."""
+"""Longer ones are looked at in a thread: what parses them lets others have their turn."""
 
 
 class NotFinite(ValueError):

@@ -13,8 +13,11 @@ from tasks.errors import PayloadTooLarge
 
 
 @asynccontextmanager
-async def room_for(door: Door, tenant: str, size: int) -> AsyncGenerator[None]:
+async def room_for(door: Door, tenant: str, size: int, replaced: Iterable[Path] = ()) -> AsyncGenerator[None]:
     """Around storing `size` bytes for a tenant. What others store meanwhile through this process counts too.
+
+    Args:
+        replaced: Files that make room for what is stored, where they are there.
 
     Raises:
         PayloadTooLarge: with them it would keep more than it may.
@@ -23,7 +26,7 @@ async def room_for(door: Door, tenant: str, size: int) -> AsyncGenerator[None]:
     most = door.settings.api_max_files_bytes
     before = room.done
     folders = [files_folder(door.home, tenant), *shelves_of(door.shelves).folders(tenant)]
-    kept = await asyncio.to_thread(_bytes_in, folders)
+    kept = await asyncio.to_thread(lambda: _bytes_in(folders) - sum(map(_bytes_of, replaced)))
     if kept + room.coming + room.done - before + size > most:
         raise PayloadTooLarge(
             f"a tenant may keep {most:,} bytes in files and knowledge bases; {kept:,} are there: delete some"
@@ -37,12 +40,16 @@ async def room_for(door: Door, tenant: str, size: int) -> AsyncGenerator[None]:
 
 
 def _bytes_in(folders: Iterable[Path]) -> int:
-    found = 0
-    for top in folders:
-        for folder, _, names in os.walk(top):
-            for name in names:
-                try:
-                    found += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118 - thousands of them
-                except FileNotFoundError:  # it goes at this moment
-                    continue
-    return found
+    return sum(
+        _bytes_of(os.path.join(folder, name))  # noqa: PTH118 - thousands of them
+        for top in folders
+        for folder, _, names in os.walk(top)
+        for name in names
+    )
+
+
+def _bytes_of(path: str | Path) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:  # it was never there, goes at this moment, or has a name that no file has
+        return 0

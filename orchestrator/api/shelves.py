@@ -45,6 +45,14 @@ class Shelves(Protocol):
         """Delete a base, with the documents that were uploaded to it."""
         ...
 
+    def sent_to(self, tenant: str, name: str) -> Path:
+        """The folder of the documents that were sent to a base, under their names.
+
+        Raises:
+            ContractError: the name is none.
+        """
+        ...
+
     def folders(self, tenant: str) -> list[Path]:
         """Where all that belongs to a tenant's bases stands."""
         ...

@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.types import Scope as Received
 
 from orchestrator.api.door import Door, TheDoor
 from orchestrator.api.loopback import is_loopback
 from tasks.access import OPERATOR, ApiKey, Scope, TenantLimits, allows
+from tasks.errors import StoreUnavailable
 from tasks.library_log import LibraryLog
 from tasks.refusals import NotAllowed, Unauthenticated
 from tasks.store.access import KEY_TEXT
@@ -115,6 +117,20 @@ def _tell_refused(text: str, request: Request, reason: str) -> None:
         match = KEY_TEXT.fullmatch(text)
         peer = request.client.host if request.client else ""
         log.warning("key_refused", key=match[1] if match else None, address=peer, reason=reason)
+
+
+async def is_known(door: Door, scope: Received) -> bool:
+    """Whether a request's key is good, or none is needed. True too while nobody can tell: that is said later."""
+    request = Request(scope)
+    words = request.headers.get("authorization", "").split()
+    text = words[-1] if words else request.cookies.get(COOKIE)
+    try:
+        await door.access.enter(text)
+    except Unauthenticated:
+        return False
+    except StoreUnavailable:
+        return True
+    return True
 
 
 async def may_still(request: Request, door: Door) -> bool:

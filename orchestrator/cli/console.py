@@ -1,14 +1,11 @@
 """The terminal, guarded from what tasks, results and errors may hold: no text of theirs can steer it."""
 
-import re
 from collections.abc import Iterable
-from typing import Final
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Control characters but line feeds and tabs; rich leaves ESC in texts as it is."""
+from tasks.redaction import STEERING
 
 
 class PlainConsole(Console):

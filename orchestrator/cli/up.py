@@ -72,9 +72,8 @@ def up(
         ending=ending,
     )
     ports = _ports(flower=flower, flower_port=flower_port, api=api, api_port=api_port)
-    ending.listen()
     console = Console(stderr=True)
-    with only_stack(home()), stack:
+    with only_stack(home()), ending, stack:
         if stack.children is not None:
             for name, port in ports.items():
                 stack.children.start(name, [name, "--port", str(port)])

@@ -172,14 +172,10 @@ def batches(files: Iterable[Named]) -> Iterator[list[Named]]:
 
 
 def _equal_ones(known: Mapping[str, str], digests: Mapping[str, str]) -> dict[str, str]:
-    """New documents that need not be sent, each with one of the same content that is there and stays, or goes first."""
+    """New documents that need not be sent, each with one of the same content that is there and stays. Of several new
+    ones that are equal, which can be read is found out there."""
     owners = {digest: name for name, digest in known.items() if digest and digests.get(name, digest) == digest}
-    found: dict[str, str] = {}
-    for name, digest in digests.items():
-        owner = owners.setdefault(digest, name)
-        if owner != name and name not in known:
-            found[name] = owner
-    return found
+    return {name: owners[digest] for name, digest in digests.items() if name not in known and digest in owners}
 
 
 def _size(path: Path) -> int:

@@ -81,6 +81,17 @@ async def test_a_tenant_keeps_so_much_and_no_more(api: Api) -> None:
     refused(await api.call("POST", "/v1/files", files={"f": ("b.csv", whole)}), 413, "payload_too_large")
 
 
+async def test_who_is_at_the_bound_can_still_replace_a_document(api: Api) -> None:
+    notes, whole = "/v1/knowledge/handbook/documents", b"# Refunds\n\n" + b"A refund takes two weeks.\n" * 400
+    assert (await api.call("POST", notes, files={"f": ("a.md", whole)})).status_code == 200
+    kept = sum(path.stat().st_size for path in files_below(api.door.home))
+    api.door.settings = api.door.settings.model_copy(update={"api_max_files_bytes": kept + 100})
+    refused(await api.call("POST", notes, files={"f": ("b.md", whole)}), 413, "payload_too_large")
+    for content in (whole, whole[:5_000]):
+        reply = await api.call("POST", notes, files={"f": ("a.md", content)})
+        assert reply.status_code == 200, reply.text
+
+
 async def test_uploads_at_the_same_moment_keep_to_it_together(api: Api) -> None:
     api.door.settings = api.door.settings.model_copy(update={"api_max_files_bytes": 5_000})
     sent = [{"f": (f"{number}.csv", b"year\n" + b"2024\n" * 239)} for number in range(8)]

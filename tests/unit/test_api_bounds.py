@@ -1,6 +1,7 @@
 """What every request must keep to: how long it is, and how deep its JSON."""
 
 import json
+import time
 from collections.abc import AsyncGenerator
 from typing import Any, cast
 
@@ -11,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from orchestrator.api.bounds import Bounds
-from orchestrator.api.json_faults import depth
+from orchestrator.api.bounds import STRANGER_BYTES, Bounds
+from orchestrator.api.json_faults import depth, fault_of
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,49 @@ async def client() -> AsyncGenerator[httpx2.AsyncClient]:
 
 
 JSON = {"content-type": "application/json"}
+
+
+async def test_a_body_counts_as_json_whichever_of_its_headers_says_so(client: httpx2.AsyncClient) -> None:
+    deep = "[" * 20 + "]" * 20
+    for kinds in (["application/json", "text/plain"], ["text/plain", "application/merge-patch+json; x=y"]):
+        headers = [("content-type", kind) for kind in kinds]
+        reply = await client.post("/v1/echo", content=deep, headers=headers)
+        assert (reply.status_code, reply.json()["code"]) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize("text", ["9" * 298 + "e99", "9" * 310 + ".0", "1e309", "-1E+309", "9" * 200 + "e200"])
+async def test_a_number_that_is_too_large_is_refused_however_it_is_written(
+    client: httpx2.AsyncClient, text: str
+) -> None:
+    reply = await client.post("/v1/echo", content=f'{{"a": {text}}}', headers=JSON)
+    assert (reply.status_code, reply.json()["code"]) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize("text", ["9" * 299 + "e8", "9" * 400, "1e308", "0.5e-400"])
+async def test_a_number_that_is_none_too_large_comes_through(client: httpx2.AsyncClient, text: str) -> None:
+    assert (await client.post("/v1/echo", content=f'{{"a": {text}}}', headers=JSON)).status_code == 200
+
+
+async def test_long_runs_of_digits_are_looked_at_once() -> None:
+    body = b"[" + b",".join([b"9" * 299] * 13_000) + b"]"
+    began = time.process_time()
+    assert await fault_of(body, 64) is None
+    assert time.process_time() - began < 1.5  # many times that, were each digit the beginning of a run
+
+
+async def test_whose_key_is_not_known_may_send_as_much_as_a_stranger() -> None:
+    app = Starlette(routes=[Route("/v1/echo", echo, methods=["POST"])])
+
+    async def nobody(_: object) -> bool:
+        return False
+
+    bounded = Bounds(app, max_bytes=1_000_000, max_upload_bytes=1_000_000, max_depth=10, is_known=nobody)
+    transport = httpx2.ASGITransport(cast(Any, bounded))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as asking:
+        key = {"authorization": "Bearer junk"}
+        long = await asking.post("/v1/echo", content=b"x" * (STRANGER_BYTES + 1), headers=key)
+        assert long.status_code == 413
+        assert (await asking.post("/v1/echo", content=b"x" * STRANGER_BYTES, headers=key)).status_code == 200
 
 
 async def test_a_body_comes_through_whole(client: httpx2.AsyncClient) -> None:

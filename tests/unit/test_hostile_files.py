@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import BadDocument, BadTable, ContractError, PayloadTooLarge
+from tasks.knowledge import NothingUsable
 from tests.support.documents import pdf, settings_in
 from workers.knowledge import shelf
 from workers.knowledge.index import KnowledgeBase
@@ -204,6 +205,17 @@ def test_good_files_beside_hostile_ones_are_taken(tmp_path: Path) -> None:
     assert name == "b.pdf"
     assert reason
     assert sorted(path.name for path in (tmp_path / "home/uploads/default").iterdir()) == ["a.md", "c.pdf"]
+
+
+def test_a_file_that_is_too_large_keeps_no_other_away(tmp_path: Path) -> None:
+    for name, size in (("a", 100), ("b", 5_000)):
+        (tmp_path / name).write_text("x " * size)
+    settings = settings_in(tmp_path, max_document_bytes=2_000)
+    report = take_uploads(tmp_path, "default", [("a.md", tmp_path / "a"), ("b.md", tmp_path / "b")], settings)
+    assert (report.added, [name for name, _ in report.skipped]) == (["a.md"], ["b.md"])
+    with pytest.raises(NothingUsable) as refused:
+        take_uploads(tmp_path, "default", [("b.md", tmp_path / "b")], settings)
+    assert [name for name, _ in refused.value.faults] == ["b.md"]
 
 
 def test_a_file_sent_again_replaces_the_first_one(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tasks.knowledge import Added, BaseStats, PassageHit
+from tasks.redaction import STEERING
 from workers.cli.bases import Bases, LocalBases, checked_tenant
 from workers.cli.bases import Progress as FileDone
 from workers.cli.run_documents import ingest_for_run
@@ -62,8 +63,8 @@ def add(
 
         added = bases.add(name, paths, advance)
     for line in skipped_lines([(one.path, one.reason) for one in added.skipped]):
-        typer.echo(line, err=True)
-    typer.echo(summary(added))
+        _say(line, err=True)
+    _say(summary(added))
 
 
 @kb.command()
@@ -81,7 +82,7 @@ def search(
         _print_json([hit.model_dump() for hit in hits])
         return
     if not hits:
-        typer.echo(f"nothing found in {name!r}", err=True)
+        _say(f"nothing found in {name!r}", err=True)
     for hit in hits:
         _print_hit(hit)
 
@@ -101,7 +102,7 @@ def stats(
         return
     kinds = ", ".join(f"{count} {kind}" for kind, count in found.kinds.items())
     for label, value in (_as_json(found, bases) | {"kinds": kinds}).items():
-        typer.echo(f"{label.replace('_', ' '):<12} {value:,}" if isinstance(value, int) else f"{label:<12} {value}")
+        _say(f"{label.replace('_', ' '):<12} {value:,}" if isinstance(value, int) else f"{label:<12} {value}")
 
 
 @kb.command("list")
@@ -113,9 +114,9 @@ def list_bases(context: typer.Context, as_json: AsJson = False, tenant: Tenant =
         _print_json([_as_json(one, bases) for one in found])
         return
     if not found:
-        typer.echo("there is no knowledge base yet: `troupe kb add PATH` makes one", err=True)
+        _say("there is no knowledge base yet: `troupe kb add PATH` makes one", err=True)
     for one in found:
-        typer.echo(f"{one.name:<24} {one.documents:>8,} documents {one.passages:>9,} passages")
+        _say(f"{one.name:<24} {one.documents:>8,} documents {one.passages:>9,} passages")
 
 
 @kb.command()
@@ -126,7 +127,7 @@ def remove(
 ) -> None:
     """Delete a knowledge base. The documents themselves stay."""
     _bases(context, tenant).remove(name)
-    typer.echo(f"removed {name}")
+    _say(f"removed {name}")
 
 
 def _bases(context: typer.Context, tenant: str | None) -> Bases:
@@ -165,13 +166,18 @@ def _print_json(value: object) -> None:
     sys.stdout.write("\n")
 
 
+def _say(text: str, *, err: bool = False) -> None:
+    """A line; what would steer a terminal is left out, for documents are anybody's."""
+    typer.echo(STEERING.sub("", text), err=err)
+
+
 def _print_hit(hit: PassageHit) -> None:
     text = " ".join(hit.text.split())
     shown = text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1].rstrip() + "…"
     section = (hit.heading or "").removeprefix(hit.title).removeprefix(" › ")
     heading = f" › {section}" if section else ""
-    typer.echo(f"{hit.score:8.2f}  {hit.title}{heading}\n          {hit.path}{_place(hit)}  [{hit.id}]")
-    typer.echo(f"          {shown}\n")
+    _say(f"{hit.score:8.2f}  {hit.title}{heading}\n          {hit.path}{_place(hit)}  [{hit.id}]")
+    _say(f"          {shown}\n")
 
 
 def _place(hit: PassageHit) -> str:

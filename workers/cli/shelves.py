@@ -88,6 +88,10 @@ class DiskShelves:
         await asyncio.to_thread(shelf.remove, name, home, wait=self._wait)
         await asyncio.to_thread(shutil.rmtree, shelf.uploads(name, home), ignore_errors=True)
 
+    def sent_to(self, tenant: str, name: str) -> Path:
+        """The folder of the documents that were sent to a base, under their names."""
+        return shelf.uploads(name, self._home(tenant))
+
     def folders(self, tenant: str) -> list[Path]:
         """Where all that belongs to a tenant's bases stands."""
         return shelf.folders(self._home(tenant))

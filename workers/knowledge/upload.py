@@ -19,7 +19,7 @@ from tasks.knowledge import NothingUsable
 from tasks.tables import SUFFIXES as TABLE_SUFFIXES
 from tasks.tables import kind_of
 from workers.knowledge import manifest, shelf
-from workers.knowledge.ingest import Report, ingest
+from workers.knowledge.ingest import Report, ingest, nothing_usable
 from workers.knowledge.readers import SUFFIXES
 from workers.knowledge.settings import KnowledgeSettings
 
@@ -41,7 +41,7 @@ def take_uploads(home: Path, base: str, files: Sequence[tuple[str, Path]], setti
         What the ingestion did, with plain file names where it has paths.
 
     Raises:
-        BadDocument: nothing of it can be used; the message says why.
+        BadDocument: nothing of it can be used; the message says why. A file that is too large is not, others are.
         PayloadTooLarge: too many files, or too large in all.
         ContractError: the base's name is none.
         TransientError: another process was writing for the whole wait, or the disk refused.
@@ -49,19 +49,28 @@ def take_uploads(home: Path, base: str, files: Sequence[tuple[str, Path]], setti
     place = shelf.uploads(base, home)
     named = _named(files, settings)
     taken: list[Path] = []
+    skipped: list[tuple[str, str]] = []
     place.mkdir(parents=True, exist_ok=True)
     try:
         for name, source in named:
-            taken.append(_copied(source, place / name, settings.max_document_bytes))
+            try:
+                taken.append(_copied(source, place / name, settings.max_document_bytes))
+            except PayloadTooLarge as fault:
+                skipped.append((name, str(fault)))
+        if not taken:
+            raise nothing_usable([Path(name) for name, _ in skipped], skipped)
         report = ingest(base, taken, settings.model_copy(update={"home": home}))
     except NothingUsable as fault:
         faults = [(_plain(path, place), _plain(reason, place)) for path, reason in fault.faults]
-        raise NothingUsable(_plain(str(fault), place), faults) from fault
+        raise NothingUsable(
+            _plain(str(fault), place), [*faults, *(one for one in skipped if one not in faults)]
+        ) from fault
     except BadDocument as fault:
         raise type(fault)(_plain(str(fault), place)) from fault
     finally:
         _drop_unused(base, home, place, taken)
-    return _without_paths(report, place)
+    report = _without_paths(report, place)
+    return replace(report, skipped=[*report.skipped, *skipped])
 
 
 def take_file(folder: Path, name: str, source: Path, *, most_bytes: int = MAX_DATA_BYTES) -> Path:

@@ -73,8 +73,12 @@ async def add_documents(
     """Add documents, under whatever field; the base is made if there is none. A document of the same name is
     replaced. 422: none of them can be used."""
     owner = acting_for(visitor, tenant)
-    async with sent_files(request, door.home) as files, room_for(door, owner, size_of(files)):
-        return await shelves_of(door.shelves).add(owner, name, files)
+    shelves = shelves_of(door.shelves)
+    place = shelves.sent_to(owner, name)
+    async with sent_files(request, door.home) as files:
+        same = [place / called for called, _ in files if "/" not in called and "\0" not in called]
+        async with room_for(door, owner, size_of(files), same):
+            return await shelves.add(owner, name, files)
 
 
 @router.delete("/{name}/documents", status_code=204, responses=problems(404))
