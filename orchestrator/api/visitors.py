@@ -125,18 +125,19 @@ async def is_known(door: Door, scope: Received) -> bool:
     words = request.headers.get("authorization", "").split()
     text = words[-1] if words else request.cookies.get(COOKIE)
     try:
-        await door.access.enter(text)
-    except Unauthenticated:
-        return False
+        return await _is_good(door, text)
     except StoreUnavailable:
         return True
-    return True
 
 
 async def may_still(request: Request, door: Door) -> bool:
     """Whether the key of a request that is still being answered is still good."""
+    return await _is_good(door, request.state.shown)
+
+
+async def _is_good(door: Door, text: str | None) -> bool:
     try:
-        await door.access.enter(request.state.shown)
+        await door.access.enter(text)
     except Unauthenticated:
         return False
     return True

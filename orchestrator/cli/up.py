@@ -60,7 +60,6 @@ def up(
     metrics_port = read_settings(MetricsSettings).metrics_port or (USUAL_PORT if metrics else 0)
     url, queues = given_redis_url(), queues_of_agents()
     bounds = None if autoscale is None else parse_range(autoscale, slots=concurrency)
-    ending = Ending()
     stack = LocalStack(
         home(),
         [[queue] for queue in queues for _ in range(workers if bounds is None else bounds.least)],
@@ -69,8 +68,8 @@ def up(
         keep=True,
         concurrency=concurrency,
         environment=_environment(flower=flower, metrics_port=metrics_port),
-        ending=ending,
     )
+    ending = stack.ending
     ports = _ports(flower=flower, flower_port=flower_port, api=api, api_port=api_port)
     console = Console(stderr=True)
     with only_stack(home()), ending, stack:

@@ -40,7 +40,7 @@ class LocalStack:
     """Keep the store's data under home for the next stack; else they go with this one."""
     concurrency: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    ending: Ending | None = None
+    ending: Ending = field(default_factory=Ending)
     """Told that the stack is to end: it is not waited for then, and told again, no process of it is."""
     _started: Counter[str] = field(default_factory=Counter[str])
     """How many workers of each kind there have been."""
@@ -141,7 +141,7 @@ class LocalStack:
         end = time.monotonic() + READY_WITHIN_S
         with Troupe(self.url) as troupe:
             while time.monotonic() < end:
-                if self.ending is not None and self.ending.is_set():
+                if self.ending.is_set():
                     return
                 self.check()
                 try:
@@ -164,7 +164,7 @@ class LocalStack:
             if at_once:
                 self.children.kill()
             else:
-                self.children.stop(STOP_WITHIN_S, *([self.ending.at_once] if self.ending is not None else []))
+                self.children.stop(STOP_WITHIN_S, self.ending.at_once)
         if self.redis is not None:
             self.redis.stop()
         if not self.keep:

@@ -1,7 +1,6 @@
 """Knowledge bases and files of all tenants, for the API: what blocks is done in threads."""
 
 import asyncio
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -84,9 +83,7 @@ class DiskShelves:
 
     async def remove(self, tenant: str, name: str) -> None:
         """Delete a base, with the documents that were uploaded to it."""
-        home = self._home(tenant)
-        await asyncio.to_thread(shelf.remove, name, home, wait=self._wait)
-        await asyncio.to_thread(shutil.rmtree, shelf.uploads(name, home), ignore_errors=True)
+        await asyncio.to_thread(shelf.remove, name, self._home(tenant), wait=self._wait)
 
     def sent_to(self, tenant: str, name: str) -> Path:
         """The folder of the documents that were sent to a base, under their names."""

@@ -62,9 +62,7 @@ def take_uploads(home: Path, base: str, files: Sequence[tuple[str, Path]], setti
         report = ingest(base, taken, settings.model_copy(update={"home": home}))
     except NothingUsable as fault:
         faults = [(_plain(path, place), _plain(reason, place)) for path, reason in fault.faults]
-        raise NothingUsable(
-            _plain(str(fault), place), [*faults, *(one for one in skipped if one not in faults)]
-        ) from fault
+        raise NothingUsable(_plain(str(fault), place), [*faults, *(skipped if taken else [])]) from fault
     except BadDocument as fault:
         raise type(fault)(_plain(str(fault), place)) from fault
     finally:
